@@ -1,0 +1,285 @@
+# gow-tools: the build, in one file of plain GNU make (4.3 or later).
+#
+# Everything made lies under $(BUILD).  `make help` lists the goals.
+# Variables that a caller may set:
+#   CC CPPFLAGS CFLAGS LDFLAGS LDLIBS   as everywhere
+#   BUILD=DIR              where to build (build; build/asan with SANITIZE)
+#   SANITIZE=LIST          for example address,undefined
+#   WERROR=1               warnings are errors, as in CI
+#   DESTDIR, PREFIX        where to install (/usr/local), and bindir, libdir, ...
+#   TESTS="NAME..."        check: only these test files
+#   FUZZ_SECONDS=N         fuzz: how long
+#   DEPS=no                never look at, or install, Debian packages
+#   V=1                    print whole commands
+
+VERSION   := 0.1.0
+SOVERSION := 0
+
+# Says it in one place: no implicit rule, no half-made file, no locale in what
+# the tools of the build sort and print.
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+export LC_ALL := C.UTF-8
+GOALS := $(or $(MAKECMDGOALS),$(.DEFAULT_GOAL))
+
+# One short line a step; V=1 prints the commands themselves.
+V   ?=
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo '  $(1)	$@')
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin AR),default)
+AR := ar
+endif
+PKG_CONFIG ?= pkg-config
+NPROC      ?= $(shell nproc)
+SANITIZE   ?=
+WERROR     ?=
+
+# A sanitized object must never meet a plain one, so such a build has a folder
+# of its own.
+ifneq ($(SANITIZE),)
+BUILD ?= build/$(if $(findstring address,$(SANITIZE)),asan,$(if $(findstring thread,$(SANITIZE)),tsan,ubsan))
+endif
+BUILD ?= build
+O     := $(BUILD)/obj
+
+# --- where things go ---------------------------------------------------------
+
+PREFIX     ?= /usr/local
+bindir     ?= $(PREFIX)/bin
+libdir     ?= $(PREFIX)/lib
+includedir ?= $(PREFIX)/include
+datadir    ?= $(PREFIX)/share
+mandir     ?= $(datadir)/man
+bashdir    ?= $(datadir)/bash-completion/completions
+zshdir     ?= $(datadir)/zsh/site-functions
+fishdir    ?= $(datadir)/fish/vendor_completions.d
+
+# --- Debian packages: the one list -------------------------------------------
+
+BUILD_PACKAGES := gcc make pkg-config libc6-dev libpopt-dev libjson-c-dev \
+	libxxhash-dev libarchive-dev
+DEMO_PACKAGES  := e2fsprogs dosfstools mtools fdisk
+TEST_PACKAGES  := $(DEMO_PACKAGES) shunit2 jq ntfs-3g xfsprogs qemu-utils \
+	grub-rescue-pc xxhash util-linux procps attr zsh fish bash-completion \
+	libarchive-tools zstd lz4 xz-utils zip cpio p7zip-full g++ mandoc
+LINT_PACKAGES  := clang clang-tidy libclang-rt-dev cppcheck shellcheck mandoc \
+	codespell
+
+# --- sources -----------------------------------------------------------------
+
+LIB_SRC    := $(sort $(wildcard lib/base/*.c lib/io/*.c lib/image/*.c lib/ops/*.c))
+COMMON_SRC := $(sort $(wildcard cmd/common/*.c))
+TOOL_SRC   := $(sort $(wildcard cmd/gow-*.c))
+TOOL_NAMES := $(TOOL_SRC:cmd/%.c=%)
+
+# tests/*.c are programs that stand alone: the tests' own view of the format
+# must not come from the library under test.
+HELPER_SRC  := $(sort $(filter-out tests/faultio.c,$(wildcard tests/*.c)))
+FAULTIO     := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(wildcard tests/faultio.c))
+UNIT_SRC    := $(sort $(wildcard tests/unit/*_test.c))
+SUPPORT_SRC := $(sort $(wildcard tests/unit/support/*.c))
+GENPROBLEMS := $(wildcard man/gen-problems.c)
+
+LIB_OBJ     := $(LIB_SRC:%.c=$(O)/%.o)
+COMMON_OBJ  := $(COMMON_SRC:%.c=$(O)/%.o)
+TOOL_OBJ    := $(TOOL_SRC:%.c=$(O)/%.o)
+HELPER_OBJ  := $(HELPER_SRC:%.c=$(O)/%.o)
+UNIT_OBJ    := $(UNIT_SRC:%.c=$(O)/%.o)
+SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(O)/%.o)
+GEN_OBJ     := $(GENPROBLEMS:%.c=$(O)/%.o)
+OBJ := $(LIB_OBJ) $(COMMON_OBJ) $(TOOL_OBJ) $(HELPER_OBJ) $(UNIT_OBJ) $(SUPPORT_OBJ) $(GEN_OBJ)
+
+TOOLS   := $(TOOL_NAMES:%=$(BUILD)/bin/%)
+HELPERS := $(HELPER_SRC:tests/%.c=$(BUILD)/tests/%)
+UNITS   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+MADEMAN := $(GENPROBLEMS:man/gen-problems.c=$(BUILD)/man/gow-problems.7)
+MAN     := $(sort $(wildcard man/*.[1-9])) $(MADEMAN)
+LIB_A   := $(BUILD)/libgow.a
+LIB_SO  := $(BUILD)/libgow.so.$(SOVERSION)
+SO_FILE := libgow.so.$(VERSION)
+
+# --- flags -------------------------------------------------------------------
+
+# CFLAGS and LDFLAGS stay the caller's; what the code cannot do without is
+# in variables of our own, so that `make CFLAGS=-O3` loses no warning.
+CFLAGS ?= $(if $(SANITIZE),-O1 -g,-O2 -g)
+
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wvla \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wimplicit-fallthrough \
+	$(if $(WERROR),-Werror)
+
+# _FORTIFY_SOURCE wants an optimiser, and hides from AddressSanitizer what it
+# checks itself.
+ifeq ($(SANITIZE),)
+HARDEN    := -fstack-protector-strong \
+	$(if $(filter -O0,$(CFLAGS)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+HARDEN_LD := -Wl,-z,relro,-z,now
+NOUNDEF   := -Wl,-z,defs
+else
+SAN       := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+
+STD  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+ARCH := $(CFLAGS) $(HARDEN) $(SAN)
+
+# pkg-config is asked when a recipe first needs the answer, not when this file
+# is read: `make check` on a fresh machine installs it on the way.
+LIB_PKGS := libxxhash
+CMD_PKGS := popt json-c
+ask = $(or $(shell $(PKG_CONFIG) $(1) && echo " "),$(error $(PKG_CONFIG) $(1) failed: try `make deps'))
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(call ask,--cflags $(LIB_PKGS) $(CMD_PKGS)))$(PKG_CFLAGS)
+LIB_LIBS   = $(eval LIB_LIBS := $(call ask,--libs $(LIB_PKGS)))$(LIB_LIBS)
+CMD_LIBS   = $(eval CMD_LIBS := $(call ask,--libs $(CMD_PKGS)))$(CMD_LIBS)
+
+INC       := -Ilib -Icmd
+DEFS      := -DGOW_VERSION='"$(VERSION)"'
+COMPILE    = $(STD) $(INC) $(DEFS) $(PKG_CFLAGS) $(CPPFLAGS) $(WARN) $(ARCH)
+LINK       = $(CC) $(ARCH) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
+
+# The library's objects serve the archive and the shared library alike.  The
+# linker turns the detour of -fPIC back into direct calls in the tools.
+$(LIB_OBJ): PIC := -fPIC -fno-semantic-interposition
+PIC     := -fPIE
+$(UNIT_OBJ) $(SUPPORT_OBJ): INC += -Itests/unit
+# The helpers are not what is tested, and run under and around sanitized tools.
+$(HELPER_OBJ) $(HELPERS) $(FAULTIO): SAN :=
+$(HELPER_OBJ): INC :=
+
+# --- goals -------------------------------------------------------------------
+
+.PHONY: all lib tools tests man FORCE
+all: lib tools man ## the library, the tools and the man pages (the default)
+lib: $(LIB_A) $(LIB_SO) $(BUILD)/gow.pc
+tools: $(TOOLS)
+man: $(MADEMAN)
+tests: $(HELPERS) $(FAULTIO) $(UNITS) ## the test programs, not run
+
+# Stamps change only when their text does: a change of flags rebuilds
+# everything, a removed source remakes the library.
+define FLAGS_TEXT
+CC=$(CC)
+VERSION=$(VERSION)
+SANITIZE=$(SANITIZE)
+COMPILE=$(COMPILE)
+LINK=$(LINK) $(NOUNDEF)
+LIBS=$(LIB_LIBS) $(CMD_LIBS) $(LDLIBS)
+endef
+stamp = @$(shell mkdir -p $(@D))$(file >$@.new,$(1))if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+$(BUILD)/flags: FORCE | $(if $(filter check demo lint bench fuzz deps,$(GOALS)),packages)
+	$(call stamp,$(FLAGS_TEXT))
+$(BUILD)/sources: FORCE
+	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(SUPPORT_OBJ))
+
+$(OBJ): $(O)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(COMPILE) $(PIC) -MMD -MP -c -o $@ $<
+
+$(LIB_A): $(LIB_OBJ) $(BUILD)/sources
+	$(call say,AR)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(LIB_OBJ)
+
+# What gow.h declares is exported and nothing else: the library's own rooms use
+# gow_ names among themselves too.
+$(BUILD)/libgow.map: lib/gow.h Makefile
+	@mkdir -p $(@D)
+	$(call say,MAP)
+	$(Q){ echo 'LIBGOW_$(SOVERSION) {'; echo 'global:'; \
+	   $(CC) -E -P $< | grep -o '\<gow_[a-z0-9_]*(' | sort -u | sed 's/(/;/; s/^/\t/'; \
+	   echo 'local: *;'; echo '};'; } >$@
+
+$(LIB_SO): $(LIB_OBJ) $(BUILD)/libgow.map $(BUILD)/sources
+	$(call say,LINK)
+	$(Q)$(LINK) $(NOUNDEF) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(BUILD)/libgow.map \
+		-o $@ $(LIB_OBJ) $(LIB_LIBS) $(LDLIBS)
+	@ln -sf $(@F) $(BUILD)/libgow.so
+
+$(TOOLS): $(BUILD)/bin/%: $(O)/cmd/%.o $(COMMON_OBJ) $(LIB_A) $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(CMD_LIBS) $(LIB_LIBS) $(LDLIBS)
+
+$(HELPERS): $(BUILD)/tests/%: $(O)/tests/%.o
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIB_LIBS) $(LDLIBS)
+
+$(FAULTIO): tests/faultio.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)
+	$(Q)$(CC) $(COMPILE) -fPIC -shared -o $@ $< -ldl
+
+$(UNITS): $(BUILD)/tests/unit/%: $(O)/tests/unit/%.o $(SUPPORT_OBJ) $(LIB_A) $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(LIB_LIBS) $(LDLIBS)
+
+$(BUILD)/gen-problems: $(GEN_OBJ) $(LIB_A)
+	$(call say,LINK)
+	$(Q)$(LINK) -pie -o $@ $^ $(LIB_LIBS) $(LDLIBS)
+
+$(BUILD)/man/gow-problems.7: $(BUILD)/gen-problems
+	@mkdir -p $(@D)
+	$(call say,MAN)
+	$(Q)$< >$@.new && mv $@.new $@
+
+make-pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))|' \
+	-e 's|@includedir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(includedir))|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@requires@|$(LIB_PKGS)|'
+$(BUILD)/gow.pc: gow.pc.in Makefile
+	@mkdir -p $(@D)
+	$(call say,SED)
+	$(Q)$(make-pc) $< >$@
+
+-include $(OBJ:.o=.d)
+
+# --- packages ----------------------------------------------------------------
+
+WANT := $(BUILD_PACKAGES) \
+	$(if $(filter check bench fuzz deps,$(GOALS)),$(TEST_PACKAGES)) \
+	$(if $(filter demo,$(GOALS)),$(DEMO_PACKAGES)) \
+	$(if $(filter lint deps,$(GOALS)),$(LINT_PACKAGES))
+
+.PHONY: deps packages
+deps: packages ## install the Debian packages that building, testing and linting need
+packages:
+	@$(if $(filter no,$(DEPS)),:,contrib/deps) $(sort $(WANT))
+
+# --- running it --------------------------------------------------------------
+
+# 99 is no exit status of any tool, so a sanitizer's report never passes for one.
+# The preloaded faultio.so stands before the sanitizer's runtime, which is fine.
+SAN_ENV := $(if $(SANITIZE),ASAN_OPTIONS=$${ASAN_OPTIONS-exitcode=99:detect_leaks=1:detect_stack_use_after_return=1:verify_asan_link_order=0} \
+	UBSAN_OPTIONS=$${UBSAN_OPTIONS-halt_on_error=1:print_stacktrace=1:exitcode=99} SANITIZE=$(SANITIZE))
+RUN_ENV := BUILD='$(abspath $(BUILD))' CC='$(CC)' $(SAN_ENV)
+
+.PHONY: check demo bench fuzz
+check: packages all tests ## install what is missing, build, run every test
+	$(RUN_ENV) tests/run -j$(NPROC) $(TESTS)
+
+demo: packages all ## install what is missing, build, show the main job on a real disk
+	@PATH='$(abspath $(BUILD))/bin':"$$PATH" contrib/demo
+
+bench: packages all tests ## measure against peers (needs tests/bench/run)
+	$(RUN_ENV) tests/bench/run
+
+FUZZ_SECONDS ?= 60
+fuzz: packages all tests ## look for crashes for FUZZ_SECONDS (needs tests/fuzz/run)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_ENV) tests/fuzz/run
+
+.PHONY: clean help
+clean: ## remove everything made
+	rm -rf $(BUILD)
+
+help: ## this list
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo; sed -n '/^# Variables/,/^$$/s/^# \{0,1\}//p' Makefile
