@@ -68,7 +68,7 @@ DEMO_PACKAGES  := e2fsprogs dosfstools mtools fdisk
 TEST_PACKAGES  := $(DEMO_PACKAGES) shunit2 jq ntfs-3g xfsprogs qemu-utils \
 	grub-rescue-pc xxhash util-linux procps attr zsh fish bash-completion \
 	libarchive-tools zstd lz4 xz-utils zip cpio p7zip-full g++ mandoc
-LINT_PACKAGES  := clang clang-tidy libclang-rt-dev cppcheck shellcheck mandoc \
+LINT_PACKAGES  := zsh fish clang clang-tidy libclang-rt-dev cppcheck shellcheck mandoc \
 	codespell
 
 # --- sources -----------------------------------------------------------------
@@ -134,7 +134,8 @@ ARCH := $(CFLAGS) $(HARDEN) $(SAN)
 LIB_PKGS := libxxhash
 CMD_PKGS := popt json-c
 ask = $(or $(shell $(PKG_CONFIG) $(1) && echo " "),$(error $(PKG_CONFIG) $(1) failed: try `make deps'))
-PKG_CFLAGS = $(eval PKG_CFLAGS := $(call ask,--cflags $(LIB_PKGS) $(CMD_PKGS)))$(PKG_CFLAGS)
+# -isystem: other people's headers do not keep to our warnings.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $(patsubst -I%,-isystem %,$(call ask,--cflags $(LIB_PKGS) $(CMD_PKGS))))$(PKG_CFLAGS)
 LIB_LIBS   = $(eval LIB_LIBS := $(call ask,--libs $(LIB_PKGS)))$(LIB_LIBS)
 CMD_LIBS   = $(eval CMD_LIBS := $(call ask,--libs $(CMD_PKGS)))$(CMD_LIBS)
 
@@ -176,7 +177,7 @@ stamp = @$(shell mkdir -p $(@D))$(file >$@.new,$(1))if cmp -s $@.new $@; then rm
 $(BUILD)/flags: FORCE | $(if $(filter check demo lint bench fuzz deps,$(GOALS)),packages)
 	$(call stamp,$(FLAGS_TEXT))
 $(BUILD)/sources: FORCE
-	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(SUPPORT_OBJ))
+	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(SUPPORT_OBJ) $(TOOL_NAMES))
 
 $(OBJ): $(O)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -275,6 +276,94 @@ bench: packages all tests ## measure against peers (needs tests/bench/run)
 FUZZ_SECONDS ?= 60
 fuzz: packages all tests ## look for crashes for FUZZ_SECONDS (needs tests/fuzz/run)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_ENV) tests/fuzz/run
+
+# --- lint --------------------------------------------------------------------
+
+# What git knows or would know; what lies in a release's tar file otherwise.
+FILES    = $(shell git ls-files -co --exclude-standard 2>/dev/null || find . -path ./build -prune -o -type f -printf '%P\n')
+TEXT     = $(filter-out LICENSE,$(wildcard $(FILES)))
+C_FILES  = $(filter lib/%.c cmd/%.c tests/%.c man/%.c,$(TEXT))
+SCRIPTS  = $(shell grep -lE '^(\#!.*\b(ba)?sh$$|\# shellcheck shell)' $(TEXT) /dev/null) $(filter tests/%.sh,$(TEXT))
+LINT_INC := -Ilib -Icmd -Itests/unit
+
+# Each is a goal of its own, so that `make -k lint` tells everything at once.
+LINTS := lint-layers lint-text lint-spelling lint-shell lint-man lint-cppcheck lint-tidy
+.PHONY: lint $(LINTS)
+lint: $(LINTS) ## all linters: clang-tidy cppcheck shellcheck mandoc codespell layers text
+$(LINTS): | packages
+
+lint-layers:
+	contrib/lint-layers
+
+lint-text:
+	@contrib/lint-text $(TEXT)
+
+lint-spelling:
+	@codespell --check-filenames --ignore-words-list=nd $(TEXT)
+
+lint-shell:
+	@shellcheck -x -P SCRIPTDIR -P tests $(sort $(SCRIPTS))
+	zsh -n completion/gow.zsh.in
+	fish -n completion/gow.fish.in
+
+# Warnings and style alike; what refers to our own pages cannot be found in
+# the system's.
+lint-man: $(MADEMAN)
+	@! mandoc -T lint -W style $(MAN) | grep -v 'referenced manual not found: Xr gow'
+
+# Suppressed for all: system headers, which it is not meant to read, and its
+# advice to take readdir_r, which glibc calls deprecated.  Its "style" group is
+# left to clang-tidy, which guesses better.
+lint-cppcheck:
+	@cppcheck -q -j$(NPROC) --std=c11 --enable=warning,performance,portability \
+		--error-exitcode=1 --inline-suppr --library=posix,gnu \
+		--suppress=missingIncludeSystem --suppress=readdirCalled \
+		-D_GNU_SOURCE $(DEFS) $(LINT_INC) $(C_FILES)
+
+# A process for each file, as many at a time as there are processors; the
+# largest first, so that none is left alone at the end.
+lint-tidy:
+	@ls -S $(C_FILES) | xargs -P$(NPROC) -I{} sh -c ' \
+		out=$$(clang-tidy --quiet "$$1" -- $(STD) $(LINT_INC) -DGOW_VERSION=\"\" $(PKG_CFLAGS) 2>&1) || { \
+		printf "%s\n" "$$out" | grep -v "warnings\{0,1\} .*generated\.$$"; exit 1; }' sh {}
+
+# --- completion, installing --------------------------------------------------
+
+COMPLETION := $(patsubst completion/%.in,$(BUILD)/completion/%,$(wildcard completion/*.in))
+all: $(COMPLETION)
+$(COMPLETION): $(BUILD)/completion/%: completion/%.in $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call say,SED)
+	$(Q)sed 's/@TOOLS@/$(TOOL_NAMES)/' $< >$@
+
+# Where everything goes, for install and uninstall alike.
+INSTALLED := $(TOOL_NAMES:%=$(bindir)/%) \
+	$(addprefix $(libdir)/,libgow.a $(SO_FILE) libgow.so.$(SOVERSION) libgow.so pkgconfig/gow.pc) \
+	$(includedir)/gow.h \
+	$(foreach page,$(notdir $(MAN)),$(mandir)/man$(subst .,,$(suffix $(page)))/$(page)) \
+	$(TOOL_NAMES:%=$(bashdir)/%) $(zshdir)/_gow $(TOOL_NAMES:%=$(fishdir)/%.fish)
+INSTALL ?= install
+put = $(INSTALL) -m $(1) $(2) '$(DESTDIR)$(3)'
+
+.PHONY: install install-only uninstall
+install: all install-only ## install under $(DESTDIR)$(PREFIX)
+# sudo make install-only, after make: root builds nothing.
+install-only: $(if $(filter install,$(GOALS)),all)
+	$(INSTALL) -d $(foreach dir,$(sort $(dir $(INSTALLED))),'$(DESTDIR)$(dir)')
+	$(call put,755,$(TOOLS),$(bindir))
+	$(call put,644,$(LIB_A),$(libdir))
+	$(call put,644,$(LIB_SO),$(libdir)/$(SO_FILE))
+	ln -sf $(SO_FILE) '$(DESTDIR)$(libdir)/libgow.so.$(SOVERSION)'
+	ln -sf libgow.so.$(SOVERSION) '$(DESTDIR)$(libdir)/libgow.so'
+	$(call put,644,lib/gow.h,$(includedir))
+	$(make-pc) gow.pc.in >'$(DESTDIR)$(libdir)/pkgconfig/gow.pc'
+	$(foreach page,$(MAN),$(call put,644,$(page),$(mandir)/man$(subst .,,$(suffix $(page)))) &&) :
+	$(foreach tool,$(TOOL_NAMES),$(call put,644,$(BUILD)/completion/gow.bash,$(bashdir)/$(tool)) &&) :
+	$(foreach tool,$(TOOL_NAMES),$(call put,644,$(BUILD)/completion/gow.fish,$(fishdir)/$(tool).fish) &&) :
+	$(call put,644,$(BUILD)/completion/gow.zsh,$(zshdir)/_gow)
+
+uninstall: ## remove what install put there
+	rm -f $(foreach file,$(INSTALLED),'$(DESTDIR)$(file)')
 
 .PHONY: clean help
 clean: ## remove everything made
