@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/block.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+/* Big enough for the compiler to use vectors, small enough to stop early in data. */
+enum { ZERO_STRIDE = 256 };
+
+bool gow_is_zero(const void *p, size_t size)
+{
+	const uint8_t *byte = p;
+	size_t at = 0;
+
+	/* Data mostly shows itself in its first bytes. */
+	while (at < size && at < 16)
+		if (byte[at++])
+			return false;
+	for (; size - at >= ZERO_STRIDE; at += ZERO_STRIDE) {
+		uint64_t any = 0;
+
+		for (size_t i = 0; i < ZERO_STRIDE; i += sizeof any) {
+			uint64_t word;
+
+			memcpy(&word, byte + at + i, sizeof word);
+			any |= word;
+		}
+		if (any)
+			return false;
+	}
+	while (at < size)
+		if (byte[at++])
+			return false;
+	return true;
+}
+
+struct gow_digester {
+	XXH3_state_t *state;
+};
+
+int gow_digester_new(struct gow_digester **digester, gow_error *error)
+{
+	struct gow_digester *made = calloc(1, sizeof *made);
+
+	if (made)
+		made->state = XXH3_createState();
+	if (!made || !made->state || XXH3_128bits_reset(made->state) != XXH_OK) {
+		gow_digester_free(made);
+		return gow_fail_memory(error, sizeof *made);
+	}
+	*digester = made;
+	return GOW_OK;
+}
+
+void gow_digester_free(struct gow_digester *digester)
+{
+	if (!digester)
+		return;
+	(void)XXH3_freeState(digester->state);
+	free(digester);
+}
+
+static void feed_number(struct gow_digester *digester, uint64_t number)
+{
+	uint8_t bytes[8];
+
+	gow_store(bytes, sizeof bytes, GOW_LITTLE_ENDIAN, number);
+	(void)XXH3_128bits_update(digester->state, bytes, sizeof bytes);
+}
+
+void gow_digester_block(struct gow_digester *digester, uint64_t index, const void *block)
+{
+	XXH128_canonical_t canonical;
+
+	if (gow_is_zero(block, GOW_BLOCK_SIZE))
+		return;
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(block, GOW_BLOCK_SIZE));
+	feed_number(digester, index);
+	(void)XXH3_128bits_update(digester->state, canonical.digest, sizeof canonical.digest);
+}
+
+void gow_digester_finish(struct gow_digester *digester, uint64_t logical_size,
+                         gow_digest *digest)
+{
+	static const char hex[] = "0123456789abcdef";
+	XXH128_canonical_t canonical;
+
+	feed_number(digester, logical_size);
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digester->state));
+	for (size_t i = 0; i < sizeof canonical.digest; i++) {
+		digest->text[2 * i] = hex[canonical.digest[i] >> 4];
+		digest->text[2 * i + 1] = hex[canonical.digest[i] & 15];
+	}
+	digest->text[2 * sizeof canonical.digest] = '\0';
+}
