@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+/* Zeros for files whose backend has no better way. */
+static const uint8_t zeros[GOW_BLOCK_SIZE];
+
+/* ---- wrappers: what holds for every backend ---------------------------------------------- */
+
+static int check_range(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	if (offset <= INT64_MAX && size <= INT64_MAX - offset)
+		return GOW_OK;
+	return gow_fail_in_file(
+		error,
+		gow_fail_at_offset(error, gow_fail_errno(error, EFBIG, "no file can be that large"),
+	                           offset),
+		file->name);
+}
+
+int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
+                  gow_error *error)
+{
+	int code = check_range(file, offset, size, error);
+
+	return code ? code : file->ops->read(file, offset, buf, size, got, error);
+}
+
+int gow_file_read_all(struct gow_file *file, uint64_t offset, void *buf, size_t size,
+                      gow_error *error)
+{
+	size_t got;
+	int code = gow_file_read(file, offset, buf, size, &got, error);
+
+	if (code || got == size)
+		return code;
+	code = gow_fail(error, GOW_ERR_CHANGED, "the file became shorter while it was read");
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset + got), file->name);
+}
+
+int gow_file_read_padded(struct gow_file *file, uint64_t offset, void *buf, size_t size,
+                         gow_error *error)
+{
+	size_t got;
+	int code = gow_file_read(file, offset, buf, size, &got, error);
+
+	if (!code)
+		memset((uint8_t *)buf + got, 0, size - got);
+	return code;
+}
+
+int gow_file_write(struct gow_file *file, uint64_t offset, const void *buf, size_t size,
+                   gow_error *error)
+{
+	int code = check_range(file, offset, size, error);
+
+	return code ? code : file->ops->write(file, offset, buf, size, error);
+}
+
+int gow_file_size(struct gow_file *file, uint64_t *size, gow_error *error)
+{
+	return file->ops->size(file, size, error);
+}
+
+int gow_file_truncate(struct gow_file *file, uint64_t size, gow_error *error)
+{
+	int code = check_range(file, size, 0, error);
+
+	return code ? code : file->ops->truncate(file, size, error);
+}
+
+int gow_file_sync(struct gow_file *file, gow_error *error)
+{
+	int code;
+
+	if (file->sync_failed)
+		return gow_fail_in_file(
+			error,
+			gow_fail_errno(error, EIO, "an earlier sync failed, so nothing more is written"),
+			file->name);
+	code = file->ops->sync(file, error);
+	file->sync_failed = code != GOW_OK;
+	return code;
+}
+
+/* Where holes cannot be told from data: everything from offset to the end. */
+static int rest_is_data(struct gow_file *file, uint64_t offset, uint64_t *start, uint64_t *end,
+                        gow_error *error)
+{
+	uint64_t size;
+	int code = gow_file_size(file, &size, error);
+
+	if (code)
+		return code;
+	*start = gow_min(offset, size);
+	*end = size;
+	return GOW_OK;
+}
+
+/* Where zeros must be made by writing them. */
+static int write_zeros(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = GOW_OK;
+
+	while (!code && size) {
+		size_t part = (size_t)gow_min(size, sizeof zeros);
+
+		code = file->ops->write(file, offset, zeros, part, error);
+		offset += part;
+		size -= part;
+	}
+	return code;
+}
+
+int gow_file_next_data(struct gow_file *file, uint64_t offset, uint64_t *start, uint64_t *end,
+                       gow_error *error)
+{
+	return file->ops->next_data ? file->ops->next_data(file, offset, start, end, error)
+	                            : rest_is_data(file, offset, start, end, error);
+}
+
+int gow_file_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = check_range(file, offset, size, error);
+
+	if (code || !size)
+		return code;
+	return file->ops->zero ? file->ops->zero(file, offset, size, error)
+	                       : write_zeros(file, offset, size, error);
+}
+
+int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = check_range(file, offset, size, error);
+
+	if (code || !size)
+		return code;
+	if (!file->ops->allocate)
+		return gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                                 "space cannot be reserved here"),
+		                        file->name);
+	return file->ops->allocate(file, offset, size, error);
+}
+
+int gow_file_close(struct gow_file *file, gow_error *error)
+{
+	return file ? file->ops->close(file, error) : GOW_OK;
+}
+
+/* ---- the POSIX backend ------------------------------------------------------------------- */
+
+struct posix_file {
+	struct gow_file base;
+	bool device;
+	bool holes_unknown; /* SEEK_DATA has once been refused */
+};
+
+static struct posix_file *posix_of(struct gow_file *file)
+{
+	return (struct posix_file *)file;
+}
+
+/* Names the file, the place and the reason of a failed call. */
+static int call_failed(const struct gow_file *file, int sys_errno, const char *what,
+                       uint64_t offset, gow_error *error)
+{
+	int code = gow_fail_errno(error, sys_errno, "%s", what);
+
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
+}
+
+static int posix_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
+                      gow_error *error)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(file->fd, (uint8_t *)buf + done, size - done,
+		                  (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return call_failed(file, errno, "cannot read", offset + done, error);
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	*got = done;
+	return GOW_OK;
+}
+
+static int posix_write(struct gow_file *file, uint64_t offset, const void *buf, size_t size,
+                       gow_error *error)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pwrite(file->fd, (const uint8_t *)buf + done, size - done,
+		                   (off_t)(offset + done));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		/* A device that is full takes nothing and says nothing. */
+		if (n <= 0)
+			return call_failed(file, n ? errno : ENOSPC, "cannot write", offset + done,
+			                   error);
+		done += (size_t)n;
+	}
+	return GOW_OK;
+}
+
+static int posix_size(struct gow_file *file, uint64_t *size, gow_error *error)
+{
+	struct stat st;
+
+	if (posix_of(file)->device) {
+		if (ioctl(file->fd, BLKGETSIZE64, size) == 0)
+			return GOW_OK;
+		return call_failed(file, errno, "cannot ask the device's size", GOW_NOWHERE,
+		                   error);
+	}
+	if (fstat(file->fd, &st) < 0)
+		return call_failed(file, errno, "cannot ask the file's size", GOW_NOWHERE, error);
+	*size = (uint64_t)st.st_size;
+	return GOW_OK;
+}
+
+static int posix_truncate(struct gow_file *file, uint64_t size, gow_error *error)
+{
+	int result;
+
+	do
+		result = ftruncate(file->fd, (off_t)size);
+	while (result < 0 && errno == EINTR);
+	return result < 0 ? call_failed(file, errno, "cannot set the file's length", size, error)
+	                  : GOW_OK;
+}
+
+static int posix_sync(struct gow_file *file, gow_error *error)
+{
+	/* EINTR is not retried: whether the kernel still holds the error is not known. */
+	return fsync(file->fd) < 0 ? call_failed(file, errno,
+	                                         "cannot bring the data to stable storage",
+	                                         GOW_NOWHERE, error)
+	                           : GOW_OK;
+}
+
+static int posix_next_data(struct gow_file *file, uint64_t offset, uint64_t *start, uint64_t *end,
+                           gow_error *error)
+{
+	struct posix_file *posix = posix_of(file);
+	off_t data, hole;
+
+	if (posix->device || posix->holes_unknown || offset > INT64_MAX)
+		return rest_is_data(file, offset, start, end, error);
+	data = lseek(file->fd, (off_t)offset, SEEK_DATA);
+	if (data < 0 && errno == ENXIO) { /* no data from there to the end */
+		*start = *end = offset;
+		return GOW_OK;
+	}
+	if (data < 0) {
+		posix->holes_unknown = true;
+		return rest_is_data(file, offset, start, end, error);
+	}
+	hole = lseek(file->fd, data, SEEK_HOLE);
+	if (hole <= data) /* the file shrank in between; reading will tell */
+		return rest_is_data(file, offset, start, end, error);
+	*start = (uint64_t)data;
+	*end = (uint64_t)hole;
+	return GOW_OK;
+}
+
+static int posix_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	enum { SECTOR = 512 };
+
+	if (posix_of(file)->device && offset % SECTOR == 0 && size % SECTOR == 0) {
+		uint64_t range[2] = { offset, size };
+
+		/* The kernel zeroes by the device's own means or by writing; never by a mere
+		 * discard, whose blocks may read as anything. */
+		if (ioctl(file->fd, BLKZEROOUT, range) == 0)
+			return GOW_OK;
+	}
+	return write_zeros(file, offset, size, error);
+}
+
+static int posix_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int result;
+
+	do
+		result = fallocate(file->fd, 0, (off_t)offset, (off_t)size);
+	while (result < 0 && errno == EINTR);
+	if (result == 0)
+		return GOW_OK;
+	if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV)
+		return gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                                 "space cannot be reserved on this file system"),
+		                        file->name);
+	return call_failed(file, errno, "cannot reserve space", offset, error);
+}
+
+static int posix_close(struct gow_file *file, gow_error *error)
+{
+	int code = GOW_OK;
+
+	/* Linux frees the descriptor whatever close says; EINTR loses nothing. */
+	if (close(file->fd) < 0 && errno != EINTR)
+		code = call_failed(file, errno, "cannot close", GOW_NOWHERE, error);
+	free(file->name);
+	free(file);
+	return code;
+}
+
+static const struct gow_file_ops posix_ops = {
+	.read = posix_read,
+	.write = posix_write,
+	.size = posix_size,
+	.truncate = posix_truncate,
+	.sync = posix_sync,
+	.next_data = posix_next_data,
+	.zero = posix_zero,
+	.allocate = posix_allocate,
+	.close = posix_close,
+};
+
+int gow_file_from_fd(int fd, const char *name, struct gow_file **file, gow_error *error)
+{
+	struct posix_file *made = calloc(1, sizeof *made);
+	char *copy = strdup(name);
+	struct stat st;
+
+	if (!made || !copy || fstat(fd, &st) < 0) {
+		int code = made && copy ? gow_fail_errno(error, errno, "cannot examine")
+		                        : gow_fail_memory(error, sizeof *made);
+
+		free(made);
+		free(copy);
+		(void)close(fd);
+		return gow_fail_in_file(error, code, name);
+	}
+	made->base.ops = &posix_ops;
+	made->base.name = copy;
+	made->base.fd = fd;
+	made->device = S_ISBLK(st.st_mode);
+	*file = &made->base;
+	return GOW_OK;
+}
+
+/* What a file of that mode is called, if it is not of the kind that we can take. */
+static const char *unfit_kind(mode_t mode, unsigned flags)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return NULL;
+	case S_IFBLK:
+		return flags & GOW_FILE_DEVICE ? NULL : "a block device";
+	case S_IFDIR:
+		return "a directory";
+	case S_IFIFO:
+		return "a FIFO";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFCHR:
+		return "a character device";
+	default:
+		return "a special file";
+	}
+}
+
+static int check_kind(mode_t mode, unsigned flags, gow_error *error)
+{
+	const char *kind = unfit_kind(mode, flags);
+
+	if (!kind)
+		return GOW_OK;
+	return gow_fail(error, GOW_ERR_UNSUPPORTED, "is %s; a regular file%s is needed", kind,
+	                flags & GOW_FILE_DEVICE ? " or a block device" : "");
+}
+
+int gow_file_open(const char *path, unsigned flags, struct gow_file **file, gow_error *error)
+{
+	int mode = flags & GOW_FILE_WRITE ? O_RDWR : O_RDONLY;
+	struct gow_file *opened;
+	struct stat st;
+	int fd, code;
+
+	/* Looked at before it is opened, since opening a device can have effects; and again
+	 * afterwards, since the name may mean another file by then. */
+	if (stat(path, &st) < 0)
+		return gow_fail_in_file(error, gow_fail_errno(error, errno, "cannot open"), path);
+	code = check_kind(st.st_mode, flags, error);
+	if (code)
+		return gow_fail_in_file(error, code, path);
+	if (S_ISBLK(st.st_mode) && flags & GOW_FILE_EXCLUSIVE)
+		mode |= O_EXCL;
+	/* O_NONBLOCK: never wait for a FIFO's other end, or for a lease to be given back. */
+	fd = open(path, mode | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0) {
+		if (errno == EWOULDBLOCK || (errno == EBUSY && S_ISBLK(st.st_mode)))
+			code = gow_fail(error, GOW_ERR_BUSY, "is in use by another process");
+		else
+			code = gow_fail_errno(error, errno, "cannot open");
+		return gow_fail_in_file(error, code, path);
+	}
+	code = gow_file_from_fd(fd, path, &opened, error);
+	if (code)
+		return code;
+	code = fstat(fd, &st) < 0 ? gow_fail_errno(error, errno, "cannot examine")
+	                          : check_kind(st.st_mode, flags, error);
+	if (code) {
+		(void)gow_file_close(opened, NULL);
+		return gow_fail_in_file(error, code, path);
+	}
+	*file = opened;
+	return GOW_OK;
+}
+
+bool gow_file_is_device(const struct gow_file *file)
+{
+	return file->ops == &posix_ops && ((const struct posix_file *)file)->device;
+}
