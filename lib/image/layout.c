@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "image/layout.h"
+
+#include <string.h>
+
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+
+/* What all reference layouts share: format.md, "Preamble". */
+#define REFERENCE_PREAMBLE                                                                     \
+	.order = GOW_LITTLE_ENDIAN, .magic = { 'G', 'O', 'W', '\0' },                          \
+	.magic_pending = { 'G', 'O', 'W', '!' }, .magic_offset = 0, .version_field = { 4, 4 }, \
+	.logical_size = { 8, 8 }, .block_count = { 16, 4 }, .map_offset = 20, .map_stride = 4, \
+	.first_block = 0, .unallocated = UINT32_MAX
+
+/* format.md, "Map, versions and data". */
+const struct gow_layout gow_layouts[] = {
+	{
+		.name = "gow1",
+		.version = 1,
+		REFERENCE_PREAMBLE,
+		.map_entries = 1 * MIB,
+		.data_align = 1,
+		.logical_limit = 64 * GIB,
+	},
+	{
+		.name = "gow2",
+		.version = 2,
+		REFERENCE_PREAMBLE,
+		.map_entries = 4 * MIB,
+		.data_align = 512,
+		.logical_limit = 256 * GIB,
+	},
+	{
+		.name = "gow3",
+		.version = 3,
+		REFERENCE_PREAMBLE,
+		.map_entries = 4 * MIB,
+		.versions_offset = 20 + 16 * MIB,
+		.versions_stride = 4,
+		.data_align = 512,
+		.logical_limit = 256 * GIB,
+	},
+};
+
+const size_t gow_layout_count = sizeof gow_layouts / sizeof *gow_layouts;
+
+const struct gow_layout *gow_layout_of(unsigned version)
+{
+	for (size_t i = 0; i < gow_layout_count; i++)
+		if (gow_layouts[i].version == version)
+			return &gow_layouts[i];
+	return NULL;
+}
+
+uint64_t gow_version_limit(unsigned version)
+{
+	const struct gow_layout *layout = gow_layout_of(version);
+
+	return layout ? layout->logical_limit : 0;
+}
+
+/* ---- places ------------------------------------------------------------------------------ */
+
+static uint64_t field_end(struct gow_field field)
+{
+	return (uint64_t)field.offset + field.width;
+}
+
+uint64_t gow_layout_preamble_end(const struct gow_layout *layout)
+{
+	uint64_t end = (uint64_t)layout->magic_offset + GOW_MAGIC_SIZE;
+
+	end = gow_max(end, field_end(layout->version_field));
+	end = gow_max(end, field_end(layout->logical_size));
+	return gow_max(end, field_end(layout->block_count));
+}
+
+uint64_t gow_layout_header_end(const struct gow_layout *layout)
+{
+	uint64_t last = layout->map_entries - 1;
+	uint64_t end = gow_layout_entry_offset(layout, last) + sizeof(uint32_t);
+
+	if (gow_layout_has_versions(layout))
+		end = gow_max(end, gow_layout_version_offset(layout, last) + sizeof(uint32_t));
+	return gow_max(end, gow_layout_preamble_end(layout));
+}
+
+uint64_t gow_layout_data_start(const struct gow_layout *layout)
+{
+	return gow_round_up(gow_layout_header_end(layout), layout->data_align);
+}
+
+/* ---- entries ----------------------------------------------------------------------------- */
+
+/*
+ * Canonical numbers are stored ones less first_block, and "not allocated" is carried over. That
+ * leaves one stored value whose difference would be GOW_UNALLOCATED although it means a block;
+ * it takes the one canonical value that is left over. Both are far past any block that a file
+ * can hold (gow_layout_is_usable sees to it), so the validator finds them out of range.
+ */
+static uint32_t spare_value(const struct gow_layout *layout)
+{
+	return layout->unallocated - layout->first_block;
+}
+
+static uint32_t to_canonical(const struct gow_layout *layout, uint32_t stored)
+{
+	uint32_t physical = stored - layout->first_block;
+
+	if (stored == layout->unallocated)
+		return GOW_UNALLOCATED;
+	return physical == GOW_UNALLOCATED ? spare_value(layout) : physical;
+}
+
+static uint32_t from_canonical(const struct gow_layout *layout, uint32_t entry)
+{
+	uint32_t stored = entry + layout->first_block;
+
+	if (entry == GOW_UNALLOCATED)
+		return layout->unallocated;
+	return stored == layout->unallocated ? GOW_UNALLOCATED + layout->first_block : stored;
+}
+
+static bool fields_overlap(uint64_t start, uint64_t end, uint64_t other_start, uint64_t other_end)
+{
+	return start < other_end && other_start < end;
+}
+
+bool gow_layout_is_usable(const struct gow_layout *layout)
+{
+	const struct gow_field fields[] = {
+		{ layout->magic_offset, GOW_MAGIC_SIZE },
+		layout->version_field,
+		layout->logical_size,
+		layout->block_count,
+	};
+	const size_t count = sizeof fields / sizeof *fields;
+	bool interleaved = gow_layout_has_versions(layout) &&
+	                   layout->versions_offset < gow_layout_entry_offset(layout, 1);
+
+	if (!layout->map_entries || layout->map_stride < 4 || layout->first_block > 1 ||
+	    !layout->data_align || layout->map_stride > 64 || layout->versions_stride > 64)
+		return false;
+	if (layout->map_offset > INT64_MAX / 4 || layout->versions_offset > INT64_MAX / 4)
+		return false;
+	if (layout->logical_limit / GOW_BLOCK_SIZE > layout->map_entries)
+		return false;
+	/* No block number that an image of that many entries could sanely use. */
+	if (layout->unallocated >= layout->first_block && spare_value(layout) < UINT32_MAX / 2)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (fields[i].width < 1 || fields[i].width > 8 ||
+		    field_end(fields[i]) > layout->map_offset)
+			return false;
+		for (size_t j = 0; j < i; j++)
+			if (fields_overlap(fields[i].offset, field_end(fields[i]),
+			                   fields[j].offset, field_end(fields[j])))
+				return false;
+	}
+	if (!gow_layout_has_versions(layout))
+		return true;
+	if (interleaved) /* each entry with its number behind it, in one stride */
+		return layout->versions_stride == layout->map_stride &&
+		       layout->versions_offset >= layout->map_offset + 4 &&
+		       layout->versions_offset + 4 <= layout->map_offset + layout->map_stride;
+	return layout->versions_stride >= 4 &&
+	       layout->versions_offset >= gow_layout_entry_offset(layout, layout->map_entries);
+}
+
+/* ---- codecs ------------------------------------------------------------------------------ */
+
+bool gow_layout_entries_are_canonical(const struct gow_layout *layout)
+{
+	return layout->order == GOW_HOST_ORDER && layout->map_stride == sizeof(uint32_t) &&
+	       layout->first_block == 0 && layout->unallocated == GOW_UNALLOCATED;
+}
+
+void gow_layout_decode_entries(const struct gow_layout *layout, const void *bytes,
+                               uint32_t *entries, size_t count)
+{
+	const uint8_t *byte = bytes;
+
+	if (gow_layout_entries_are_canonical(layout)) {
+		memmove(entries, bytes, count * sizeof *entries);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		entries[i] = to_canonical(
+			layout, gow_load32(byte + i * layout->map_stride, layout->order));
+}
+
+void gow_layout_encode_entries(const struct gow_layout *layout, const uint32_t *entries,
+                               void *bytes, size_t count)
+{
+	uint8_t *byte = bytes;
+
+	for (size_t i = 0; i < count; i++)
+		gow_store32(byte + i * layout->map_stride, layout->order,
+		            from_canonical(layout, entries[i]));
+}
+
+void gow_layout_decode_versions(const struct gow_layout *layout, const void *bytes,
+                                uint32_t *versions, size_t count)
+{
+	const uint8_t *byte = bytes;
+
+	for (size_t i = 0; i < count; i++)
+		versions[i] = gow_load32(byte + i * layout->versions_stride, layout->order);
+}
+
+void gow_layout_encode_versions(const struct gow_layout *layout, const uint32_t *versions,
+                                void *bytes, size_t count)
+{
+	uint8_t *byte = bytes;
+
+	for (size_t i = 0; i < count; i++)
+		gow_store32(byte + i * layout->versions_stride, layout->order, versions[i]);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "image/map.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+void gow_map_release(struct gow_map *map)
+{
+	free(map->entries);
+	free(map->versions);
+	map->entries = NULL;
+	map->versions = NULL;
+}
+
+uint32_t gow_entries_run(const uint32_t *entries, uint32_t count)
+{
+	uint32_t run = 1;
+
+	if (entries[0] == GOW_UNALLOCATED)
+		while (run < count && entries[run] == GOW_UNALLOCATED)
+			run++;
+	else
+		while (run < count && entries[run] == entries[0] + run &&
+		       entries[run] != GOW_UNALLOCATED)
+			run++;
+	return run;
+}
+
+uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most,
+                     uint32_t *physical)
+{
+	*physical = map->entries[logical];
+	return gow_entries_run(map->entries + logical, most);
+}
+
+/* ---- of a sound image -------------------------------------------------------------------- */
+
+static int load_versions(const struct gow_raw *raw, struct gow_map *map, gow_error *error)
+{
+	const struct gow_layout *layout = raw->header.layout;
+	size_t bytes = layout->map_entries * sizeof *map->versions;
+
+	if (!gow_layout_has_versions(layout))
+		return GOW_OK;
+	map->versions = malloc(bytes);
+	if (!map->versions)
+		return gow_fail_memory(error, bytes);
+	return gow_header_read_versions(raw->file, layout, 0, layout->map_entries, map->versions,
+	                                error);
+}
+
+static struct gow_map map_of(struct gow_raw *raw)
+{
+	struct gow_map map = {
+		.layout = raw->header.layout,
+		.logical_size = raw->header.logical_size,
+		.logical_blocks = (uint32_t)raw->header.logical_blocks,
+		.block_count = raw->header.block_count,
+		.file_size = raw->header.file_size,
+		.entries = raw->entries,
+	};
+
+	raw->entries = NULL;
+	return map;
+}
+
+static int refuse(const struct gow_raw *raw, const gow_finding *finding, gow_error *error)
+{
+	bool journal = finding->problem->id == GOW_JOURNAL_PENDING ||
+	               finding->problem->id == GOW_JOURNAL_MISSING;
+	int code = gow_fail(error, GOW_ERR_CORRUPT,
+	                    "is corrupt: %s: %s; see gow-check, and %s with gow-repair",
+	                    finding->problem->name, finding->problem->title,
+	                    journal ? "finish the change" : "mend it");
+
+	code = gow_fail_at_offset(error, code, finding->first.offset);
+	if (finding->first.logical != GOW_NOWHERE)
+		code = gow_fail_at_block(error, code, finding->first.logical);
+	return gow_fail_in_file(error, code, raw->file->name);
+}
+
+int gow_map_make(struct gow_raw *raw, const struct gow_verdict *verdict, struct gow_map *map,
+                 gow_error *error)
+{
+	const gow_finding *corrupt = gow_verdict_first(verdict, GOW_CORRUPT);
+	struct gow_map made;
+	int code;
+
+	if (corrupt)
+		return refuse(raw, corrupt, error);
+	made = map_of(raw);
+	code = load_versions(raw, &made, error);
+	if (code) {
+		gow_map_release(&made);
+		return code;
+	}
+	*map = made;
+	return GOW_OK;
+}
+
+/* ---- of a damaged one -------------------------------------------------------------------- */
+
+uint64_t gow_smallest_size(const struct gow_raw *raw)
+{
+	const struct gow_layout *layout = raw->header.layout;
+	uint64_t size;
+
+	for (uint32_t i = layout->map_entries; i > 0; i--) {
+		if (raw->entries[i - 1] >= raw->header.present_blocks)
+			continue;
+		size = (uint64_t)i * GOW_BLOCK_SIZE;
+		return size <= layout->logical_limit ? size : 0;
+	}
+	return 0;
+}
+
+struct salvage {
+	struct gow_map *map;
+	gow_loss_visitor visit;
+	void *context;
+};
+
+/* Guest bytes of a run of blocks, cut at the end of the disk. */
+static void tell_loss(const struct salvage *salvage, gow_loss_kind kind, uint64_t block,
+                      uint64_t blocks)
+{
+	gow_loss loss = { kind, block * GOW_BLOCK_SIZE, blocks * GOW_BLOCK_SIZE };
+
+	if (kind != GOW_LOSS_BEYOND_SIZE) {
+		if (loss.start >= salvage->map->logical_size)
+			return;
+		loss.length = gow_min(loss.length, salvage->map->logical_size - loss.start);
+	}
+	if (salvage->visit)
+		salvage->visit(salvage->context, &loss);
+}
+
+/* Drops the entries of [first, end) for which no block of the file can stand. */
+static void drop_entries(const struct salvage *salvage, uint32_t first, uint32_t end,
+                         uint32_t limit, gow_loss_kind kind)
+{
+	uint32_t *entries = salvage->map->entries;
+	uint32_t start = first;
+
+	for (uint32_t i = first; i <= end; i++) {
+		bool dropped = i < end && entries[i] != GOW_UNALLOCATED && entries[i] >= limit;
+
+		if (dropped) {
+			entries[i] = GOW_UNALLOCATED;
+			continue;
+		}
+		if (i > start)
+			tell_loss(salvage, kind, start, i - start);
+		start = i + 1;
+	}
+}
+
+static int tell_shared(void *context, gow_problem_id id, const gow_place *place, uint64_t run)
+{
+	const struct salvage *salvage = context;
+
+	if (id != GOW_MAP_CROSSLINK)
+		return 0;
+	if (run)
+		tell_loss(salvage, GOW_LOSS_SHARED, place->logical, 1);
+	tell_loss(salvage, GOW_LOSS_SHARED, place->other, 1);
+	return 0;
+}
+
+/* The map of a header that is cut short: what there is of it. */
+static int load_rest(struct gow_raw *raw, uint32_t *known, gow_error *error)
+{
+	const struct gow_layout *layout = raw->header.layout;
+	size_t bytes = layout->map_entries * sizeof *raw->entries;
+
+	*known = gow_present_entries(layout, raw->header.file_size);
+	raw->entries = malloc(bytes);
+	if (!raw->entries)
+		return gow_fail_memory(error, bytes);
+	memset(raw->entries, 0xff, bytes); /* GOW_UNALLOCATED */
+	return *known ? gow_header_read_entries(raw->file, layout, 0, *known, raw->entries, error)
+	              : GOW_OK;
+}
+
+/* The version numbers, or zeros where the header is cut short. */
+static int salvage_versions(const struct gow_raw *raw, struct gow_map *map, gow_error *error)
+{
+	const struct gow_layout *layout = raw->header.layout;
+
+	if (!raw->header.truncated)
+		return load_versions(raw, map, error);
+	if (!gow_layout_has_versions(layout))
+		return GOW_OK;
+	map->versions = calloc(layout->map_entries, sizeof *map->versions);
+	return map->versions ? GOW_OK
+	                     : gow_fail_memory(error, layout->map_entries * sizeof(uint32_t));
+}
+
+static int no_size(const struct gow_raw *raw, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_CORRUPT,
+	                    "cannot be salvaged: its logical size is unlawful, and no mapped block "
+	                    "is left to tell a better one by");
+
+	return gow_fail_in_file(
+		error,
+		gow_fail_at_offset(error, code, raw->header.layout->logical_size.offset),
+		raw->file->name);
+}
+
+int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
+                    gow_loss_visitor visit, void *context, struct gow_map *map,
+                    gow_error *error)
+{
+	const struct gow_layout *layout = raw->header.layout;
+	const uint64_t told_size = raw->header.logical_size;
+	bool unlawful = verdict->by_id[GOW_HEADER_SIZE].problem ||
+	                (raw->header.truncated &&
+	                 (told_size < 512 || told_size % 512 || told_size > layout->logical_limit));
+	struct gow_map made;
+	struct salvage salvage = { &made, visit, context };
+	uint32_t known = layout->map_entries;
+	uint64_t size = told_size;
+	int code = raw->header.truncated ? load_rest(raw, &known, error) : GOW_OK;
+
+	if (code)
+		return code;
+	if (unlawful)
+		size = gow_smallest_size(raw);
+	if (!size)
+		return no_size(raw, error);
+	made = (struct gow_map){ .layout = layout, .logical_size = size };
+	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
+	/* Told while raw still has its entries: the walk needs them. */
+	if (verdict->by_id[GOW_MAP_CROSSLINK].problem)
+		code = gow_validate(raw, tell_shared, &salvage, NULL, error);
+	if (code)
+		return code;
+	made = map_of(raw);
+	made.logical_size = size;
+	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
+	drop_entries(&salvage, 0, made.logical_blocks, raw->header.present_blocks,
+	             GOW_LOSS_UNMAPPED);
+	drop_entries(&salvage, made.logical_blocks, layout->map_entries, 0, GOW_LOSS_BEYOND_SIZE);
+	if (known < made.logical_blocks)
+		tell_loss(&salvage, GOW_LOSS_UNMAPPED, known, made.logical_blocks - known);
+	code = salvage_versions(raw, &made, error);
+	if (code) {
+		gow_map_release(&made);
+		return code;
+	}
+	*map = made;
+	return GOW_OK;
+}

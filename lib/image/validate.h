@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * validate.h - the one validator: tells everything that is wrong with a header and its map.
+ *
+ * It is a walk that calls a visitor at every place where something is wrong; whoever calls it
+ * counts, lists, or makes a plan. A sound image costs one pass over the map; memory is bounded
+ * by the number of map entries, never by the size of the file.
+ */
+#ifndef GOW_IMAGE_VALIDATE_H
+#define GOW_IMAGE_VALIDATE_H
+
+#include "image/header.h"
+
+/* A header with its map: what there is to judge. Nothing of it is believed yet. */
+struct gow_raw {
+	struct gow_file *file; /* not owned; version numbers and padding are read from it */
+	struct gow_header header;
+	uint32_t *entries;     /* layout->map_entries, canonical; NULL while header.truncated */
+};
+
+/* Reads header and map. Free with gow_raw_release, which leaves the file open. */
+int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                 struct gow_raw *raw, gow_error *error);
+void gow_raw_release(struct gow_raw *raw);
+
+/*
+ * Called for what is wrong, at place; for space.leak run may be more than 1: so many physical
+ * blocks from there on. Another result than 0 ends the walk, which returns it.
+ * Places of one id come in its order (by logical block; map.crosslink and space.leak by physical
+ * block); a cross-linked block comes once for every owner but the first, in `other`.
+ */
+typedef int (*gow_problem_visitor)(void *context, gow_problem_id id, const gow_place *place,
+                                   uint64_t run);
+
+/* What the walk finds out besides. */
+struct gow_tally {
+	uint32_t allocated; /* entries that are not GOW_UNALLOCATED */
+	uint32_t leaked;    /* present physical blocks that no entry names */
+};
+
+/* Runs to the end unless visit or reading fails. tally may be NULL. */
+int gow_validate(const struct gow_raw *raw, gow_problem_visitor visit, void *context,
+                 struct gow_tally *tally, gow_error *error);
+
+/* Findings by id: count 0 where there is none. */
+struct gow_verdict {
+	gow_finding by_id[GOW_PROBLEM_COUNT];
+	struct gow_tally tally;
+};
+
+/* Validates and counts. */
+int gow_judge(const struct gow_raw *raw, struct gow_verdict *verdict, gow_error *error);
+
+/* Adds one more place (data.unreadable, say) to a verdict. */
+void gow_verdict_add(struct gow_verdict *verdict, gow_problem_id id, const gow_place *place,
+                     uint64_t run);
+
+/* The first finding of that severity, or NULL. */
+const gow_finding *gow_verdict_first(const struct gow_verdict *verdict, gow_severity severity);
+
+#endif
