@@ -92,35 +92,78 @@ uint32_t gow_present_entries(const struct gow_layout *layout, uint64_t file_size
 	return (uint32_t)gow_min(room / layout->map_stride + 1, layout->map_entries);
 }
 
+static int read_preamble(struct gow_file *file, uint8_t *bytes, size_t *size, gow_error *error)
+{
+	return gow_file_read(file, 0, bytes, PREAMBLE_MAX, size, error);
+}
+
+/* Takes the fields as the row says where they are. */
+static int parse(struct gow_file *file, const struct gow_layout *layout, const uint8_t *bytes,
+                 size_t size, struct gow_header *header, gow_error *error)
+{
+	uint64_t count = field_value(layout, layout->block_count, bytes, size);
+	uint64_t file_size;
+	int code = gow_file_size(file, &file_size, error);
+
+	if (code)
+		return code;
+	*header = (struct gow_header){
+		.layout = layout,
+		.pending = magic_is(layout, layout->magic_pending, bytes, size),
+		.truncated = file_size < gow_layout_header_end(layout),
+		.logical_size = field_value(layout, layout->logical_size, bytes, size),
+		.block_count = (uint32_t)gow_min(count, UINT32_MAX),
+		.file_size = file_size,
+		.present_blocks = gow_present_blocks(layout, file_size),
+	};
+	header->logical_blocks = gow_divide_up(header->logical_size, GOW_BLOCK_SIZE);
+	return GOW_OK;
+}
+
 int gow_header_read(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                     struct gow_header *header, gow_error *error)
 {
 	uint8_t bytes[PREAMBLE_MAX];
-	const struct gow_layout *layout = NULL;
-	uint64_t file_size;
 	size_t size;
-	int code = gow_file_size(file, &file_size, error);
+	int code = read_preamble(file, bytes, &size, error);
 
-	if (!code)
-		code = gow_file_read(file, 0, bytes, sizeof bytes, &size, error);
 	if (code)
 		return code;
-	for (size_t i = 0; i < row_count && !layout; i++)
+	for (size_t i = 0; i < row_count; i++)
 		if (row_fits(&rows[i], bytes, size))
-			layout = &rows[i];
-	if (!layout)
-		return not_gow(file, rows, row_count, bytes, size, error);
-	memset(header, 0, sizeof *header);
-	header->layout = layout;
-	header->pending = magic_is(layout, layout->magic_pending, bytes, size);
-	header->logical_size = field_value(layout, layout->logical_size, bytes, size);
-	header->block_count = (uint32_t)gow_min(
-		field_value(layout, layout->block_count, bytes, size), UINT32_MAX);
-	header->file_size = file_size;
-	header->truncated = file_size < gow_layout_header_end(layout);
-	header->logical_blocks = gow_divide_up(header->logical_size, GOW_BLOCK_SIZE);
-	header->present_blocks = gow_present_blocks(layout, file_size);
+			return parse(file, &rows[i], bytes, size, header, error);
+	return not_gow(file, rows, row_count, bytes, size, error);
+}
+
+int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
+                       struct gow_header *header, gow_error *error)
+{
+	uint8_t bytes[PREAMBLE_MAX];
+	size_t size;
+	int code = read_preamble(file, bytes, &size, error);
+
+	return code ? code : parse(file, layout, bytes, size, header, error);
+}
+
+int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                         bool *has, gow_error *error)
+{
+	uint8_t bytes[PREAMBLE_MAX];
+	size_t size;
+	int code = read_preamble(file, bytes, &size, error);
+
+	if (code)
+		return code;
+	*has = false;
+	for (size_t i = 0; i < row_count; i++)
+		*has = *has || has_magic(&rows[i], bytes, size);
 	return GOW_OK;
+}
+
+bool gow_size_is_lawful(const struct gow_layout *layout, uint64_t logical_size)
+{
+	return logical_size >= 512 && logical_size % 512 == 0 &&
+	       logical_size <= layout->logical_limit;
 }
 
 /* Stores value in the field of a preamble, if it is as wide as that. */

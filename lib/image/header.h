@@ -27,6 +27,17 @@ struct gow_header {
 int gow_header_read(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                     struct gow_header *header, gow_error *error);
 
+/* The same by a given row, whatever the magic and the version say; for damaged preambles. */
+int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
+                       struct gow_header *header, gow_error *error);
+
+/* Whether the file begins with the magic of one of the rows, be the version known or not. */
+int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                         bool *has, gow_error *error);
+
+/* Whether a guest disk of that size may be in such an image. */
+bool gow_size_is_lawful(const struct gow_layout *layout, uint64_t logical_size);
+
 /* Writes the preamble. */
 int gow_header_write(struct gow_file *file, const struct gow_header *header, gow_error *error);
 

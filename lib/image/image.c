@@ -70,12 +70,13 @@ static int load(gow_image *image, const struct gow_layout *rows, size_t row_coun
 {
 	struct gow_raw raw = { 0 };
 	struct gow_verdict verdict;
-	int code = gow_raw_load(image->file, rows, row_count, &raw, error);
+	int code = policy->assume ? gow_raw_load_as(image->file, policy->assume, &raw, error)
+	                          : gow_raw_load(image->file, rows, row_count, &raw, error);
 
 	if (!code)
 		code = gow_judge(&raw, &verdict, error);
 	if (!code && policy->salvage) {
-		image->damaged = gow_verdict_first(&verdict, GOW_CORRUPT);
+		image->damaged = policy->assume || gow_verdict_first(&verdict, GOW_CORRUPT);
 		code = gow_map_salvage(&raw, &verdict, policy->lost, policy->lost_context,
 		                       &image->map, error);
 	} else if (!code) {

@@ -13,6 +13,8 @@
 struct gow_image_policy {
 	bool write;              /* begin a session */
 	bool salvage;            /* take what can be had */
+	const struct gow_layout *assume; /* for salvage: the layout, whatever magic and version
+	                                  * say; NULL: by those */
 	gow_loss_visitor lost;   /* for salvage; may be NULL */
 	void *lost_context;
 };

@@ -215,19 +215,15 @@ int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
                     gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
-	const uint64_t told_size = raw->header.logical_size;
-	bool unlawful = verdict->by_id[GOW_HEADER_SIZE].problem ||
-	                (raw->header.truncated &&
-	                 (told_size < 512 || told_size % 512 || told_size > layout->logical_limit));
 	struct gow_map made;
 	struct salvage salvage = { &made, visit, context };
 	uint32_t known = layout->map_entries;
-	uint64_t size = told_size;
+	uint64_t size = raw->header.logical_size;
 	int code = raw->header.truncated ? load_rest(raw, &known, error) : GOW_OK;
 
 	if (code)
 		return code;
-	if (unlawful)
+	if (!gow_size_is_lawful(layout, size))
 		size = gow_smallest_size(raw);
 	if (!size)
 		return no_size(raw, error);

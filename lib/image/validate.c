@@ -8,29 +8,43 @@
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
+static int load_entries(struct gow_raw *raw, gow_error *error)
+{
+	const struct gow_layout *layout = raw->header.layout;
+	/* The number of entries is the layout's, not the file's. */
+	size_t bytes = layout->map_entries * sizeof *raw->entries;
+	int code;
+
+	if (raw->header.truncated)
+		return GOW_OK;
+	raw->entries = malloc(bytes);
+	if (!raw->entries)
+		return gow_fail_memory(error, bytes);
+	code = gow_header_read_entries(raw->file, layout, 0, layout->map_entries, raw->entries,
+	                               error);
+	if (code)
+		gow_raw_release(raw);
+	return code;
+}
+
 int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                  struct gow_raw *raw, gow_error *error)
 {
-	struct gow_raw loaded = { .file = file };
-	int code = gow_header_read(file, rows, row_count, &loaded.header, error);
+	int code;
 
-	if (!code && !loaded.header.truncated) {
-		const struct gow_layout *layout = loaded.header.layout;
+	*raw = (struct gow_raw){ .file = file };
+	code = gow_header_read(file, rows, row_count, &raw->header, error);
+	return code ? code : load_entries(raw, error);
+}
 
-		/* The number of entries is the layout's, not the file's. */
-		loaded.entries = malloc(layout->map_entries * sizeof *loaded.entries);
-		code = loaded.entries
-		               ? gow_header_read_entries(file, layout, 0, layout->map_entries,
-		                                         loaded.entries, error)
-		               : gow_fail_memory(error,
-		                                 layout->map_entries * sizeof *loaded.entries);
-	}
-	if (code) {
-		gow_raw_release(&loaded);
-		return code;
-	}
-	*raw = loaded;
-	return GOW_OK;
+int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
+                    gow_error *error)
+{
+	int code;
+
+	*raw = (struct gow_raw){ .file = file };
+	code = gow_header_read_as(file, layout, &raw->header, error);
+	return code ? code : load_entries(raw, error);
 }
 
 void gow_raw_release(struct gow_raw *raw)
@@ -89,12 +103,6 @@ static int report_entry(struct walk *walk, gow_problem_id id, uint32_t logical)
 
 /* ---- the preamble and the padding -------------------------------------------------------- */
 
-static bool size_is_lawful(const struct gow_header *header)
-{
-	return header->logical_size >= 512 && header->logical_size % 512 == 0 &&
-	       header->logical_size <= header->layout->logical_limit;
-}
-
 static int walk_preamble(struct walk *walk)
 {
 	const struct gow_header *header = &walk->raw->header;
@@ -102,7 +110,7 @@ static int walk_preamble(struct walk *walk)
 
 	if (header->pending)
 		result = report_at(walk, GOW_JOURNAL_MISSING, header->layout->magic_offset);
-	if (!result && !size_is_lawful(header))
+	if (!result && !gow_size_is_lawful(header->layout, header->logical_size))
 		result = report_at(walk, GOW_HEADER_SIZE, header->layout->logical_size.offset);
 	if (!result && header->block_count > header->present_blocks) {
 		uint32_t excess = header->block_count - header->present_blocks;
@@ -187,7 +195,7 @@ static int walk_beyond_size(struct walk *walk)
 	const struct gow_header *header = &walk->raw->header;
 	int result = 0;
 
-	if (!size_is_lawful(header))
+	if (!gow_size_is_lawful(header->layout, header->logical_size))
 		return 0;
 	for (uint64_t i = header->logical_blocks; i < header->layout->map_entries && !result; i++)
 		if (walk->raw->entries[i] != GOW_UNALLOCATED)

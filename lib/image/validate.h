@@ -18,10 +18,15 @@ struct gow_raw {
 	uint32_t *entries;     /* layout->map_entries, canonical; NULL while header.truncated */
 };
 
-/* Reads header and map. Free with gow_raw_release, which leaves the file open. */
+/* Reads header and map. Free with gow_raw_release (after a failure there is nothing to free),
+ * which leaves the file open. */
 int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                  struct gow_raw *raw, gow_error *error);
 void gow_raw_release(struct gow_raw *raw);
+
+/* The same by a given row, whatever magic and version say (gow_header_read_as). */
+int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
+                    gow_error *error);
 
 /*
  * Called for what is wrong, at place; for space.leak run may be more than 1: so many physical

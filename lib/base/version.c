@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "gow.h"
+
+const char *gow_version(void)
+{
+	return GOW_VERSION;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "image/builder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/block.h"
+#include "base/error.h"
+#include "image/header.h"
+
+struct gow_builder {
+	struct gow_file *file;
+	const struct gow_layout *layout;
+	uint32_t *entries;
+	uint32_t block_count;
+};
+
+int gow_builder_new(struct gow_file *file, const struct gow_layout *layout,
+                    struct gow_builder **builder, gow_error *error)
+{
+	size_t bytes = layout->map_entries * sizeof(uint32_t);
+	struct gow_builder *made = calloc(1, sizeof *made);
+
+	if (made)
+		made->entries = malloc(bytes);
+	if (!made || !made->entries) {
+		free(made);
+		return gow_fail_memory(error, bytes);
+	}
+	memset(made->entries, 0xff, bytes); /* GOW_UNALLOCATED */
+	made->file = file;
+	made->layout = layout;
+	*builder = made;
+	return GOW_OK;
+}
+
+void gow_builder_free(struct gow_builder *builder)
+{
+	if (!builder)
+		return;
+	free(builder->entries);
+	free(builder);
+}
+
+int gow_builder_append(struct gow_builder *builder, uint64_t logical, const void *bytes,
+                       size_t size, gow_error *error)
+{
+	uint32_t blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
+	int code;
+
+	if (logical + blocks > builder->layout->map_entries)
+		return gow_fail_at_block(error,
+		                         gow_fail(error, GOW_ERR_LIMIT,
+		                                  "the disk is larger than %s holds (%llu bytes)",
+		                                  builder->layout->name,
+		                                  (unsigned long long)
+		                                          builder->layout->logical_limit),
+		                         logical);
+	code = gow_file_write(builder->file,
+	                      gow_layout_block_offset(builder->layout, builder->block_count),
+	                      bytes, size, error);
+	for (uint32_t i = 0; i < blocks && !code; i++)
+		builder->entries[logical + i] = builder->block_count++;
+	return code;
+}
+
+uint64_t gow_image_file_size(const struct gow_layout *layout, uint64_t blocks)
+{
+	return gow_layout_block_offset(layout, blocks);
+}
+
+/* In parts, so that those without a number other than zero stay holes. */
+static int write_versions(const struct gow_builder *builder, const uint32_t *versions,
+                          gow_error *error)
+{
+	enum { PART = 8192 };
+	const struct gow_layout *layout = builder->layout;
+	int code = GOW_OK;
+
+	for (uint32_t at = 0; at < layout->map_entries && !code; at += PART) {
+		uint32_t count = (uint32_t)gow_min(layout->map_entries - at, PART);
+		uint32_t ones[PART];
+
+		for (uint32_t i = 0; i < count && !versions; i++)
+			ones[i] = builder->entries[at + i] != GOW_UNALLOCATED;
+		if (!gow_is_zero(versions ? versions + at : ones, count * sizeof *ones))
+			code = gow_header_write_versions(builder->file, layout, at, count,
+			                                 versions ? versions + at : ones, error);
+	}
+	return code;
+}
+
+int gow_builder_finish(struct gow_builder *builder, uint64_t logical_size,
+                       const uint32_t *versions, gow_error *error)
+{
+	const struct gow_layout *layout = builder->layout;
+	const struct gow_header header = {
+		.layout = layout,
+		.logical_size = logical_size,
+		.block_count = builder->block_count,
+	};
+	/* Also makes a partial last block whole. */
+	int code = gow_file_truncate(builder->file,
+	                             gow_image_file_size(layout, builder->block_count), error);
+
+	if (!code)
+		code = gow_header_write_entries(builder->file, layout, 0, layout->map_entries,
+		                                builder->entries, error);
+	if (!code && gow_layout_has_versions(layout))
+		code = write_versions(builder, versions, error);
+	return code ? code : gow_header_write(builder->file, &header, error);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "io/stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/monitor.h"
+
+enum { WAIT_MS = 200, PART = 65536 };
+
+static int failed(const struct gow_stream *stream, const char *what, gow_error *error)
+{
+	int code = gow_fail_errno(error, errno, "%s", what);
+
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, stream->position),
+	                        stream->name);
+}
+
+/* Until the descriptor is ready; a signal shows itself as a stop asked by the monitor. */
+static int wait_for(struct gow_stream *stream, short events, gow_error *error)
+{
+	struct pollfd poll_fd = { .fd = stream->fd, .events = events };
+
+	for (;;) {
+		int ready = poll(&poll_fd, 1, WAIT_MS);
+		int code = gow_tick(stream->monitor, "copy", stream->position, 0, error);
+
+		if (code)
+			return code;
+		if (ready > 0)
+			return GOW_OK;
+		if (ready < 0 && errno != EINTR)
+			return failed(stream, "cannot wait for the other end", error);
+	}
+}
+
+int gow_stream_read(struct gow_stream *stream, void *buf, size_t size, size_t *got,
+                    gow_error *error)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		int code = wait_for(stream, POLLIN, error);
+		ssize_t n;
+
+		if (code)
+			return code;
+		n = read(stream->fd, (uint8_t *)buf + done, size - done);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return failed(stream, "cannot read", error);
+		if (n == 0)
+			break;
+		done += (size_t)n;
+		stream->position += (uint64_t)n;
+	}
+	*got = done;
+	return GOW_OK;
+}
+
+int gow_stream_write(struct gow_stream *stream, const void *buf, size_t size, gow_error *error)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		int code = wait_for(stream, POLLOUT, error);
+		ssize_t n;
+
+		if (code)
+			return code;
+		n = write(stream->fd, (const uint8_t *)buf + done, gow_min(size - done, PART));
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n < 0)
+			return failed(stream, "cannot write", error);
+		done += (size_t)n;
+		stream->position += (uint64_t)n;
+	}
+	return GOW_OK;
+}
