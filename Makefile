@@ -161,6 +161,9 @@ lib: $(LIB_A) $(LIB_SO) $(BUILD)/gow.pc
 tools: $(TOOLS)
 man: $(MADEMAN)
 tests: $(HELPERS) $(FAULTIO) $(UNITS) ## the test programs, not run
+# tests/run takes every program that lies there: one whose source is gone must go.
+	@$(if $(strip $(STALE_UNITS)),rm -f $(STALE_UNITS),:)
+STALE_UNITS = $(filter-out $(UNITS),$(wildcard $(BUILD)/tests/unit/*))
 
 # Stamps change only when their text does: a change of flags rebuilds
 # everything, a removed source remakes the library.
@@ -265,17 +268,17 @@ RUN_ENV := BUILD='$(abspath $(BUILD))' CC='$(CC)' $(SAN_ENV)
 
 .PHONY: check demo bench fuzz
 check: packages all tests ## install what is missing, build, run every test
-	$(RUN_ENV) tests/run -j$(NPROC) $(TESTS)
+	@$(RUN_ENV) tests/run -j$(NPROC) $(TESTS)
 
 demo: packages all ## install what is missing, build, show the main job on a real disk
 	@PATH='$(abspath $(BUILD))/bin':"$$PATH" contrib/demo
 
 bench: packages all tests ## measure against peers (needs tests/bench/run)
-	$(RUN_ENV) tests/bench/run
+	@$(RUN_ENV) tests/bench/run
 
 FUZZ_SECONDS ?= 60
 fuzz: packages all tests ## look for crashes for FUZZ_SECONDS (needs tests/fuzz/run)
-	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_ENV) tests/fuzz/run
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_ENV) tests/fuzz/run
 
 # --- lint --------------------------------------------------------------------
 
