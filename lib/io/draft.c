@@ -201,6 +201,11 @@ struct gow_file *gow_draft_file(struct gow_draft *draft)
 	return draft->file;
 }
 
+const char *gow_draft_temporary(const struct gow_draft *draft)
+{
+	return draft->temporary;
+}
+
 static void free_draft(struct gow_draft *draft)
 {
 	(void)gow_file_close(draft->file, NULL);

@@ -34,6 +34,9 @@ int gow_draft_begin(const char *path, const struct gow_draft_options *options,
 /* The file to write to; owned by the draft. */
 struct gow_file *gow_draft_file(struct gow_draft *draft);
 
+/* The name it has meanwhile, for reading it back; owned by the draft. */
+const char *gow_draft_temporary(const struct gow_draft *draft);
+
 /* Syncs, renames, and frees the draft, also on failure, when the temporary is removed. */
 int gow_draft_publish(struct gow_draft *draft, gow_error *error);
 

@@ -431,6 +431,11 @@ int gow_file_open(const char *path, unsigned flags, struct gow_file **file, gow_
 	return GOW_OK;
 }
 
+void gow_file_drop_cache(const struct gow_file *file)
+{
+	(void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 bool gow_file_is_device(const struct gow_file *file)
 {
 	return file->ops == &posix_ops && ((const struct posix_file *)file)->device;

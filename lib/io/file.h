@@ -91,6 +91,10 @@ int gow_file_open(const char *path, unsigned flags, struct gow_file **file, gow_
 /* Wraps a descriptor, which it owns from then on (on failure, too). */
 int gow_file_from_fd(int fd, const char *name, struct gow_file **file, gow_error *error);
 
+/* Asks the system to forget what it holds of the file in memory. What has not been synced stays,
+ * and so may anything else. */
+void gow_file_drop_cache(const struct gow_file *file);
+
 /* Whether the open file is a block device. */
 bool gow_file_is_device(const struct gow_file *file);
 

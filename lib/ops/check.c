@@ -315,15 +315,16 @@ static int read_blocks(struct data_walk *walk, uint32_t logical, uint32_t blocks
 {
 	int code = read_run(walk, logical, blocks, error);
 
-	for (uint32_t i = 0; i < blocks && code == GOW_ERR_IO; i++) {
+	if (code != GOW_ERR_IO)
+		return code;
+	for (uint32_t i = 0; i < blocks; i++) {
 		code = read_run(walk, logical + i, 1, error);
 		if (code == GOW_ERR_IO)
 			add_unreadable(walk->check, logical + i);
 		else if (code)
-			break;
-		code = i + 1 < blocks ? GOW_ERR_IO : GOW_OK; /* on with the next */
+			return code;
 	}
-	return code;
+	return GOW_OK;
 }
 
 /* How many blocks of the run at offset lie wholly in a hole of the file. */

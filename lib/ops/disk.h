@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * disk.h - a guest's disk as something to read from (a source) or to write to (a sink), whatever
+ * form it has outside: a raw file or device, a pipe, a GOW image. Converting is copying from a
+ * source to a sink; another form is another pair of them.
+ */
+#ifndef GOW_OPS_DISK_H
+#define GOW_OPS_DISK_H
+
+#include "base/block.h"
+#include "image/image.h"
+
+/* ---- sources ----------------------------------------------------------------------------- */
+
+struct gow_source;
+
+struct gow_source_ops {
+	/* The next guest bytes at or after offset that may be other than zero; *start == *end
+	 * where there are none to the end of the disk. */
+	int (*next_data)(struct gow_source *source, uint64_t offset, uint64_t *start,
+	                 uint64_t *end, gow_error *error);
+	/* *got falls short of size only at the end of a disk whose size was unknown. */
+	int (*read)(struct gow_source *source, uint64_t offset, void *buf, size_t size,
+	            size_t *got, gow_error *error);
+	/* Whether somebody has come to change what is read; NULL: nobody can. */
+	int (*poll)(struct gow_source *source, gow_error *error);
+	void (*close)(struct gow_source *source);
+};
+
+struct gow_source {
+	const struct gow_source_ops *ops;
+	gow_format format;       /* as found */
+	uint64_t size;           /* bytes; GOW_NOWHERE: known only at the end */
+	bool damaged;            /* opened for salvage, with corrupt findings */
+	const uint32_t *versions;/* version numbers by logical block, or NULL; owned */
+	struct gow_file *file;   /* what it lies in, for mode and identity; NULL for a pipe */
+};
+
+struct gow_source_options {
+	gow_format format; /* GOW_FORMAT_PROBE: by content */
+	bool salvage;
+	bool no_lock;
+	double wait_seconds;
+	const gow_monitor *monitor;
+	gow_loss_visitor lost; /* for salvage; may be NULL */
+	void *lost_context;
+};
+
+/* "-" is standard input. Free with gow_source_close, which accepts NULL. */
+int gow_source_open(const char *path, const struct gow_source_options *options,
+                    struct gow_source **source, gow_error *error);
+void gow_source_close(struct gow_source *source);
+
+/* ---- sinks ------------------------------------------------------------------------------- */
+
+struct gow_sink;
+
+struct gow_sink_ops {
+	/* Guest bytes, ascending, beginning at a block's start; size ends at a block's end or at
+	 * the disk's. They may hold zeros. */
+	int (*data)(struct gow_sink *sink, uint64_t offset, const void *buf, size_t size,
+	            gow_error *error);
+	/* Guest bytes that are zeros, between what data is called for. */
+	int (*zeros)(struct gow_sink *sink, uint64_t offset, uint64_t size, gow_error *error);
+	/* All has been given: a disk of that many bytes. What it lies in is whole then, and not
+	 * durable yet. */
+	int (*finish)(struct gow_sink *sink, uint64_t size, gow_error *error);
+	void (*release)(struct gow_sink *sink);
+};
+
+struct gow_sink {
+	const struct gow_sink_ops *ops;
+	const gow_monitor *monitor;
+};
+
+/* Sinks into a file that is not owned. A new file must be empty. */
+int gow_sink_raw_file(struct gow_file *file, struct gow_sink **sink, gow_error *error);
+int gow_sink_raw_device(struct gow_file *file, const gow_monitor *monitor,
+                        struct gow_sink **sink, gow_error *error);
+int gow_sink_raw_stream(int fd, const char *name, const gow_monitor *monitor,
+                        struct gow_sink **sink, gow_error *error);
+/* versions: NULL, or one number for each map entry, not owned. */
+int gow_sink_image(struct gow_file *file, const struct gow_layout *layout,
+                   const uint32_t *versions, struct gow_sink **sink, gow_error *error);
+
+/* Accepts NULL. */
+void gow_sink_release(struct gow_sink *sink);
+
+/* ---- copying ----------------------------------------------------------------------------- */
+
+struct gow_copy {
+	struct gow_source *source;
+	struct gow_sink *sink;         /* NULL: only read, count and digest */
+	struct gow_digester *digester; /* NULL: no digest */
+	const gow_monitor *monitor;
+	const char *phase;             /* what progress calls it */
+	uint64_t size_unit;            /* the disk is rounded up to a multiple of this */
+	bool salvage;                  /* zeros stand for what cannot be read */
+	gow_loss_visitor lost;         /* told of that; may be NULL */
+	void *lost_context;
+	/* What came of it. */
+	uint64_t source_size;          /* of the disk, bytes */
+	uint64_t size;                 /* the same, rounded up */
+	uint64_t data_blocks;          /* blocks that were not all zeros */
+	uint64_t losses;
+};
+
+/* Copies the whole disk. The sink has been finished when it succeeds. */
+int gow_copy_disk(struct gow_copy *copy, gow_error *error);
+
+#endif

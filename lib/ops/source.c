@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* source.c - guest disks to read from: raw files and devices, standard input, GOW images. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "io/stream.h"
+#include "ops/disk.h"
+
+static int out_of_memory(gow_error *error)
+{
+	return gow_fail_memory(error, sizeof(struct gow_source));
+}
+
+/* ---- a raw file or device ---------------------------------------------------------------- */
+
+struct raw_source {
+	struct gow_source base;
+	struct gow_lock lock;
+};
+
+static int raw_next_data(struct gow_source *source, uint64_t offset, uint64_t *start,
+                         uint64_t *end, gow_error *error)
+{
+	int code = gow_file_next_data(source->file, offset, start, end, error);
+
+	/* The file may have grown since: the disk is what it was when it was opened. */
+	*start = gow_min(*start, source->size);
+	*end = gow_min(*end, source->size);
+	return code;
+}
+
+static int raw_read(struct gow_source *source, uint64_t offset, void *buf, size_t size,
+                    size_t *got, gow_error *error)
+{
+	*got = size;
+	return gow_file_read_all(source->file, offset, buf, size, error);
+}
+
+static int raw_poll(struct gow_source *source, gow_error *error)
+{
+	return gow_lock_poll(&((struct raw_source *)source)->lock, error);
+}
+
+static void raw_close(struct gow_source *source)
+{
+	(void)gow_file_close(source->file, NULL);
+	free(source);
+}
+
+static const struct gow_source_ops raw_ops = {
+	.next_data = raw_next_data,
+	.read = raw_read,
+	.poll = raw_poll,
+	.close = raw_close,
+};
+
+/* Owns file, also when it fails. */
+static int open_raw(struct gow_file *file, const struct gow_lock *lock,
+                    struct gow_source **source, gow_error *error)
+{
+	struct raw_source *raw = calloc(1, sizeof *raw);
+	int code = raw ? gow_file_size(file, &raw->base.size, error) : out_of_memory(error);
+
+	if (code) {
+		(void)gow_file_close(file, NULL);
+		free(raw);
+		return code;
+	}
+	raw->base.ops = &raw_ops;
+	raw->base.format = GOW_FORMAT_RAW;
+	raw->base.file = file;
+	raw->lock = *lock;
+	*source = &raw->base;
+	return GOW_OK;
+}
+
+/* ---- standard input ---------------------------------------------------------------------- */
+
+struct stream_source {
+	struct gow_source base;
+	struct gow_stream stream;
+	bool ended;
+	/* What was read to learn what it is, and is still to be handed on. */
+	uint8_t head[8];
+	size_t head_size;
+};
+
+static int stream_next_data(struct gow_source *source, uint64_t offset, uint64_t *start,
+                            uint64_t *end, gow_error *error)
+{
+	const struct stream_source *stream = (struct stream_source *)source;
+
+	(void)error;
+	*start = offset;
+	*end = stream->ended ? offset : INT64_MAX;
+	return GOW_OK;
+}
+
+static int stream_read(struct gow_source *source, uint64_t offset, void *buf, size_t size,
+                       size_t *got, gow_error *error)
+{
+	struct stream_source *stream = (struct stream_source *)source;
+	size_t head = offset < stream->head_size ? stream->head_size : 0;
+	int code;
+
+	memcpy(buf, stream->head, head);
+	code = gow_stream_read(&stream->stream, (uint8_t *)buf + head, size - head, got, error);
+	if (code)
+		return code;
+	*got += head;
+	stream->ended = *got < size;
+	return GOW_OK;
+}
+
+static void stream_close(struct gow_source *source)
+{
+	free(source);
+}
+
+static const struct gow_source_ops stream_ops = {
+	.next_data = stream_next_data,
+	.read = stream_read,
+	.close = stream_close,
+};
+
+static int refuse_gow_stream(gow_error *error)
+{
+	return gow_fail_in_file(
+		error,
+		gow_fail(error, GOW_ERR_UNSUPPORTED,
+	                 "holds a GOW image, which cannot be read from a pipe; name the file (or say "
+	                 "-f raw if it is a raw disk all the same)"),
+		"standard input");
+}
+
+static int open_stream(const struct gow_source_options *options, struct gow_source **source,
+                       gow_error *error)
+{
+	struct stream_source *made;
+	int code;
+
+	if (options->format != GOW_FORMAT_PROBE && options->format != GOW_FORMAT_RAW)
+		return gow_fail(error, GOW_ERR_ARGUMENT,
+		                "a GOW image cannot be read from standard input; name the file");
+	made = calloc(1, sizeof *made);
+	if (!made)
+		return out_of_memory(error);
+	made->base.ops = &stream_ops;
+	made->base.format = GOW_FORMAT_RAW;
+	made->base.size = GOW_NOWHERE;
+	made->stream = (struct gow_stream){ STDIN_FILENO, "standard input", options->monitor, 0 };
+	code = gow_stream_read(&made->stream, made->head, sizeof made->head, &made->head_size,
+	                       error);
+	if (!code && options->format == GOW_FORMAT_PROBE &&
+	    made->head_size >= GOW_MAGIC_SIZE &&
+	    (!memcmp(made->head, gow_layouts[0].magic, GOW_MAGIC_SIZE) ||
+	     !memcmp(made->head, gow_layouts[0].magic_pending, GOW_MAGIC_SIZE)))
+		code = refuse_gow_stream(error);
+	if (code) {
+		free(made);
+		return code;
+	}
+	*source = &made->base;
+	return GOW_OK;
+}
+
+/* ---- a GOW image ------------------------------------------------------------------------- */
+
+struct image_source {
+	struct gow_source base;
+	gow_image *image;
+};
+
+static gow_image *image_of(struct gow_source *source)
+{
+	return ((struct image_source *)source)->image;
+}
+
+static int image_next_data(struct gow_source *source, uint64_t offset, uint64_t *start,
+                           uint64_t *end, gow_error *error)
+{
+	return gow_image_next_data(image_of(source), offset, start, end, error);
+}
+
+static int image_read(struct gow_source *source, uint64_t offset, void *buf, size_t size,
+                      size_t *got, gow_error *error)
+{
+	*got = size;
+	return gow_image_read(image_of(source), offset, buf, size, error);
+}
+
+static int image_poll(struct gow_source *source, gow_error *error)
+{
+	return gow_lock_poll(gow_image_lock(image_of(source)), error);
+}
+
+static void image_close(struct gow_source *source)
+{
+	gow_image_close(image_of(source));
+	free(source);
+}
+
+static const struct gow_source_ops image_ops = {
+	.next_data = image_next_data,
+	.read = image_read,
+	.poll = image_poll,
+	.close = image_close,
+};
+
+/* The row that a format names; NULL for those that name none. */
+static const struct gow_layout *layout_of_format(gow_format format)
+{
+	switch (format) {
+	case GOW_FORMAT_GOW1:
+		return gow_layout_of(1);
+	case GOW_FORMAT_GOW2:
+		return gow_layout_of(2);
+	case GOW_FORMAT_GOW3:
+		return gow_layout_of(3);
+	default:
+		return NULL;
+	}
+}
+
+static gow_format format_of_version(unsigned version)
+{
+	return (gow_format)(GOW_FORMAT_GOW1 + (version - 1));
+}
+
+static int check_version(const gow_image *image, const struct gow_layout *wanted,
+                         gow_error *error)
+{
+	if (!wanted || wanted->version == gow_image_version(image))
+		return GOW_OK;
+	return gow_fail_in_file(error,
+	                        gow_fail(error, GOW_ERR_ARGUMENT,
+	                                 "is of version %u, not %u as -f says",
+	                                 gow_image_version(image), wanted->version),
+	                        gow_image_file(image)->name);
+}
+
+/* Owns file, also when it fails. */
+static int open_image(struct gow_file *file, const struct gow_lock *lock, bool has_magic,
+                      const struct gow_source_options *options, struct gow_source **source,
+                      gow_error *error)
+{
+	const struct gow_layout *wanted = layout_of_format(options->format);
+	const struct gow_image_policy policy = {
+		.salvage = options->salvage,
+		/* A preamble that is gone can only be salvaged by somebody who knows. */
+		.assume = options->salvage && !has_magic ? wanted : NULL,
+		.lost = options->lost,
+		.lost_context = options->lost_context,
+	};
+	struct image_source *made = calloc(1, sizeof *made);
+	int code;
+
+	if (!made) {
+		(void)gow_file_close(file, NULL);
+		return out_of_memory(error);
+	}
+	code = gow_image_from_file(file, gow_layouts, gow_layout_count, &policy, &made->image,
+	                           error);
+	if (!code)
+		code = check_version(made->image, wanted, error);
+	if (code) {
+		gow_image_close(made->image);
+		free(made);
+		return code;
+	}
+	*gow_image_lock(made->image) = *lock;
+	made->base.ops = &image_ops;
+	made->base.format = format_of_version(gow_image_version(made->image));
+	made->base.size = gow_image_size(made->image);
+	made->base.damaged = gow_image_is_damaged(made->image);
+	made->base.versions = gow_image_map(made->image)->versions;
+	made->base.file = file;
+	*source = &made->base;
+	return GOW_OK;
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static int refuse_device_image(const struct gow_file *file, gow_error *error)
+{
+	return gow_fail_in_file(error,
+	                        gow_fail(error, GOW_ERR_UNSUPPORTED,
+	                                 "is a block device that begins like a GOW image; those "
+	                                 "are files (say -f raw if it is a raw disk all the same)"),
+	                        file->name);
+}
+
+int gow_source_open(const char *path, const struct gow_source_options *options,
+                    struct gow_source **source, gow_error *error)
+{
+	const gow_open_options open_options = {
+		.flags = options->no_lock ? GOW_OPEN_NO_LOCK : 0,
+		.wait_seconds = options->wait_seconds,
+		.monitor = options->monitor,
+	};
+	struct gow_file *file;
+	struct gow_lock lock;
+	bool magic = false;
+	int code;
+
+	if (strcmp(path, "-") == 0)
+		return open_stream(options, source, error);
+	code = gow_open_locked(path, GOW_FILE_DEVICE, &open_options, &file, &lock, error);
+	if (code)
+		return code;
+	if (options->format != GOW_FORMAT_RAW)
+		code = gow_header_has_magic(file, gow_layouts, gow_layout_count, &magic, error);
+	if (!code && options->format != GOW_FORMAT_RAW && gow_file_is_device(file) &&
+	    (magic || options->format != GOW_FORMAT_PROBE))
+		code = refuse_device_image(file, error);
+	if (code) {
+		(void)gow_file_close(file, NULL);
+		return code;
+	}
+	if (magic || (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_PROBE))
+		return open_image(file, &lock, magic, options, source, error);
+	return open_raw(file, &lock, source, error);
+}
+
+void gow_source_close(struct gow_source *source)
+{
+	if (source)
+		source->ops->close(source);
+}
