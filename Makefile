@@ -283,7 +283,7 @@ fuzz: packages all tests ## look for crashes for FUZZ_SECONDS (needs tests/fuzz/
 # --- lint --------------------------------------------------------------------
 
 # What git knows or would know; what lies in a release's tar file otherwise.
-FILES    = $(shell git ls-files -co --exclude-standard 2>/dev/null || find . -path ./build -prune -o -type f -printf '%P\n')
+FILES    = $(shell git ls-files -co --exclude-standard 2>/dev/null || find . \( -path ./build -o -path ./.git \) -prune -o -type f -printf '%P\n')
 TEXT     = $(filter-out LICENSE,$(wildcard $(FILES)))
 C_FILES  = $(filter lib/%.c cmd/%.c tests/%.c man/%.c,$(TEXT))
 SCRIPTS  = $(shell grep -lE '^(\#!.*\b(ba)?sh$$|\# shellcheck shell)' $(TEXT) /dev/null) $(filter tests/%.sh,$(TEXT))
