@@ -28,7 +28,7 @@
 #	run_faulty VAR=VALUE... TOOL ARG...
 #	                   the same with calls failing (see faultio.c)
 #	assertStatus N, assertOut RE, assertErr RE, assertNoOut RE, assertNoErr RE,
-#	assertOutEmpty, assertErrEmpty, assertSame A B
+#	assertOutEmpty, assertErrEmpty, assertSameFile A B
 #	assertJson FILTER  the jq filter holds for the whole of $out
 #	json FILTER        prints what it gives
 #	make_image CASE|RECIPE|- IMAGE, make_raw CASE|RECIPE|- DISK
@@ -71,7 +71,7 @@ unset NO_COLOR TERM POSIXLY_CORRECT
 
 gow_suite=$(basename "$0" .sh)
 gow_suite=${gow_suite%_test}
-gow_test='' gow_skipped='' gow_torn='' gow_ends='' gow_suite_ends=''
+gow_test='' gow_skipped='' gow_command='' gow_torn='' gow_ends='' gow_suite_ends=''
 
 for SHUNIT2 in "${SHUNIT2:-}" /usr/bin/shunit2 /usr/share/shunit2/shunit2 "$(command -v shunit2)" ''; do
 	[ -f "$SHUNIT2" ] && break
@@ -247,6 +247,7 @@ gow_quote() {
 
 # What the last tool said, for whoever reads a failure.
 gow_said() {
+	[ -f "$out" ] || return 0
 	printf '  command: %s\n  status: %s\n' "$gow_command" "$status"
 	head -c 2000 "$out" | sed 's/^/  stdout: /'
 	head -c 2000 "$err" | sed 's/^/  stderr: /'
@@ -299,12 +300,12 @@ assertErrEmpty() {
 	gow_assert $? "standard error is not empty"
 }
 
-assertSame_() {
+gow_same() {
 	cmp "$1" "$2" >"$work/cmp" 2>&1
 }
 
-assertSame() {
-	assertSame_ "$1" "$2"
+assertSameFile() {
+	gow_same "$1" "$2"
 	gow_assert $? "files differ: $(cat "$work/cmp")"
 }
 
