@@ -183,6 +183,8 @@ typedef struct gow_info {
 	uint32_t highest_version;
 	bool map_readable;         /* false: the counts above say nothing (header cut short) */
 	bool in_use;               /* somebody had it open for writing when we opened it */
+	const char *pending;       /* the interrupted change and how far it is, or NULL; owned by
+	                            * the gow_check */
 } gow_info;
 
 /* An image opened to be judged: nothing about its bytes is believed. */

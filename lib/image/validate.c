@@ -8,15 +8,18 @@
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
-static int load_entries(struct gow_raw *raw, gow_error *error)
+/* What is needed beyond the preamble. */
+static int load_rest(struct gow_raw *raw, gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
 	/* The number of entries is the layout's, not the file's. */
 	size_t bytes = layout->map_entries * sizeof *raw->entries;
-	int code;
+	int code = GOW_OK;
 
-	if (raw->header.truncated)
-		return GOW_OK;
+	if (raw->header.pending)
+		code = gow_pending_find(raw->file, &raw->header, &raw->pending, error);
+	if (code || raw->header.truncated)
+		return code;
 	raw->entries = malloc(bytes);
 	if (!raw->entries)
 		return gow_fail_memory(error, bytes);
@@ -34,7 +37,7 @@ int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t ro
 
 	*raw = (struct gow_raw){ .file = file };
 	code = gow_header_read(file, rows, row_count, &raw->header, error);
-	return code ? code : load_entries(raw, error);
+	return code ? code : load_rest(raw, error);
 }
 
 int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
@@ -44,7 +47,7 @@ int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, stru
 
 	*raw = (struct gow_raw){ .file = file };
 	code = gow_header_read_as(file, layout, &raw->header, error);
-	return code ? code : load_entries(raw, error);
+	return code ? code : load_rest(raw, error);
 }
 
 void gow_raw_release(struct gow_raw *raw)
@@ -487,7 +490,9 @@ int gow_validate(const struct gow_raw *raw, gow_problem_visitor visit, void *con
 	struct walk walk = { .raw = raw, .visit = visit, .context = context, .error = error };
 	int result = 0;
 
-	if (raw->header.truncated)
+	if (raw->pending.kind != GOW_PENDING_NONE)
+		result = report_at(&walk, GOW_JOURNAL_PENDING, raw->header.layout->magic_offset);
+	else if (raw->header.truncated)
 		result = report_at(&walk, GOW_HEADER_TRUNCATED, raw->header.file_size);
 	else
 		for (size_t i = 0; i < sizeof parts / sizeof *parts && !result; i++)

@@ -10,11 +10,13 @@
 #define GOW_IMAGE_VALIDATE_H
 
 #include "image/header.h"
+#include "image/pending.h"
 
 /* A header with its map: what there is to judge. Nothing of it is believed yet. */
 struct gow_raw {
 	struct gow_file *file; /* not owned; version numbers and padding are read from it */
 	struct gow_header header;
+	struct gow_pending pending; /* what is known of the change, where header.pending */
 	uint32_t *entries;     /* layout->map_entries, canonical; NULL while header.truncated */
 };
 

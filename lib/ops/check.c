@@ -199,6 +199,8 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 		.data_start = gow_layout_data_start(header->layout),
 		.has_versions = gow_layout_has_versions(header->layout),
 		.map_readable = check->raw.entries != NULL,
+		.pending = check->raw.pending.kind == GOW_PENDING_NONE ? NULL
+		                                                       : check->raw.pending.what,
 		.in_use = check->lock.in_use,
 	};
 

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pending.h - the record of an in-place change that was interrupted: whoever changes an image in
+ * place leaves one, and this is where all are looked for when the magic says that one is there.
+ */
+#ifndef GOW_IMAGE_PENDING_H
+#define GOW_IMAGE_PENDING_H
+
+#include "image/header.h"
+
+enum gow_pending_kind {
+	GOW_PENDING_NONE,    /* no record was found */
+	GOW_PENDING_REPAIR,  /* an undo file: to be rolled back */
+	GOW_PENDING_UPGRADE  /* a trailer: to be finished, or rolled back */
+};
+
+struct gow_pending {
+	enum gow_pending_kind kind;
+	char what[256]; /* what was being done and how far it is, for messages */
+};
+
+/*
+ * Looks for the record of the change that set header->pending. Without one, *pending is of the
+ * kind GOW_PENDING_NONE. Damage in a record is no failure: it is not found then. file->name is
+ * where records beside the image are looked for.
+ */
+int gow_pending_find(struct gow_file *file, const struct gow_header *header,
+                     struct gow_pending *pending, gow_error *error);
+
+#endif
