@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The recording backend: what the other tests stand on is tested itself. */
+#include "support/memfile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/check.h"
+
+static gow_error error;
+
+/* Random calls against a plain array. */
+static void content_is_what_was_written(void)
+{
+	enum { SIZE = 40000 };
+	static uint8_t model[SIZE], read[SIZE];
+	struct memdisk *disk = memdisk_new();
+	struct memfile *file = memdisk_file(disk, "image");
+	struct gow_file *handle = memfile_open(file);
+	struct rng rng = { 1 };
+	uint64_t size = 0;
+
+	memset(model, 0, sizeof model);
+	for (int i = 0; i < 2000; i++) {
+		uint32_t offset = rng_below(&rng, SIZE);
+		uint32_t length = rng_below(&rng, SIZE - offset + 1);
+		size_t got;
+
+		switch (rng_below(&rng, 5)) {
+		case 0:
+			rng_fill(&rng, model + offset, length);
+			CHECK_OK(gow_file_write(handle, offset, model + offset, length, &error),
+			         &error);
+			size = length && offset + length > size ? offset + length : size;
+			break;
+		case 1:
+			memset(model + offset, 0, length);
+			CHECK_OK(gow_file_zero(handle, offset, length, &error), &error);
+			size = length && offset + length > size ? offset + length : size;
+			break;
+		case 2:
+			CHECK_OK(gow_file_truncate(handle, offset, &error), &error);
+			memset(model + offset, 0, SIZE - offset);
+			size = offset;
+			break;
+		case 3:
+			CHECK_OK(gow_file_allocate(handle, offset, length, &error), &error);
+			size = length && offset + length > size ? offset + length : size;
+			break;
+		default:
+			break;
+		}
+		CHECK_OK(gow_file_read(handle, 0, read, SIZE, &got, &error), &error);
+		CHECK_EQ(size, got);
+		CHECK_EQ(size, memfile_size(file));
+		CHECK_BYTES(model, read, got);
+	}
+	CHECK_EQ(1, memdisk_open_files(disk));
+	CHECK_OK(gow_file_close(handle, &error), &error);
+	CHECK_EQ(0, memdisk_open_files(disk));
+	memdisk_free(disk);
+}
+
+static void is_sparse_up_to_the_largest_offset(void)
+{
+	struct memdisk *disk = memdisk_new();
+	struct memfile *file = memdisk_file(disk, "image");
+	struct gow_file *handle = memfile_open(file);
+	uint64_t start, end;
+	uint8_t byte = 7;
+
+	CHECK_OK(gow_file_write(handle, INT64_MAX - 1, &byte, 1, &error), &error);
+	CHECK_OK(gow_file_write(handle, UINT64_C(1) << 62, &byte, 1, &error), &error);
+	CHECK_OK(gow_file_next_data(handle, 5, &start, &end, &error), &error);
+	CHECK_EQ(UINT64_C(1) << 62, start);
+	CHECK_OK(gow_file_next_data(handle, end, &start, &end, &error), &error);
+	CHECK_EQ(INT64_MAX, end);
+	CHECK_OK(gow_file_next_data(handle, end, &start, &end, &error), &error);
+	CHECK_EQ(start, end);
+	CHECK_OK(gow_file_zero(handle, 1, INT64_MAX - 1, &error), &error);
+	CHECK_OK(gow_file_next_data(handle, 0, &start, &end, &error), &error);
+	memfile_get(file, INT64_MAX - 1, &byte, 1);
+	CHECK_EQ(0, byte);
+	CHECK_CODE(GOW_ERR_NO_SPACE, gow_file_write(handle, INT64_MAX, &byte, 1, &error), &error);
+	CHECK_OK(gow_file_close(handle, &error), &error);
+	memdisk_free(disk);
+}
+
+static void clones_are_independent(void)
+{
+	struct memdisk *disk = memdisk_new();
+	struct memfile *file = memdisk_file(disk, "image");
+	struct memdisk *clone;
+	char byte = 'a';
+
+	memfile_put(file, 10000, &byte, 1);
+	clone = memdisk_clone(disk);
+	CHECK(memfile_equal(file, memdisk_file(clone, "image")));
+	byte = 'b';
+	memfile_put(file, 10000, &byte, 1);
+	CHECK(!memfile_equal(file, memdisk_file(clone, "image")));
+	memfile_get(memdisk_file(clone, "image"), 10000, &byte, 1);
+	CHECK_EQ('a', byte);
+	memdisk_free(clone);
+	memdisk_free(disk);
+}
+
+static void nth_call_fails(void)
+{
+	struct memdisk *disk = memdisk_new();
+	struct gow_file *handle = memfile_open(memdisk_file(disk, "image"));
+	uint8_t bytes[8] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+	size_t got;
+
+	memdisk_fail(disk, &(struct memfile_fault){ .nth = 2, .sys_errno = ENOSPC, .partial = 3 });
+	CHECK_OK(gow_file_write(handle, 0, bytes, 8, &error), &error);
+	CHECK(!memdisk_has_failed(disk));
+	CHECK_CODE(GOW_ERR_NO_SPACE, gow_file_write(handle, 8, bytes, 8, &error), &error);
+	CHECK(memdisk_has_failed(disk));
+	CHECK_EQ(ENOSPC, error.sys_errno);
+	CHECK_EQ(11, memfile_size(memdisk_file(disk, "image")));
+	CHECK_OK(gow_file_read(handle, 0, bytes, 8, &got, &error), &error);
+	memdisk_fail(disk, &(struct memfile_fault){ .nth = 1, .kinds = 1u << MEMFILE_READ });
+	CHECK_OK(gow_file_read(handle, 0, bytes, 8, &got, &error), &error);
+	CHECK_EQ(4, got);
+	memdisk_fail(disk, &(struct memfile_fault){
+		.nth = 1, .kinds = 1u << MEMFILE_WRITE, .sys_errno = EIO, .for_good = true });
+	CHECK_OK(gow_file_sync(handle, &error), &error);
+	for (int i = 0; i < 3; i++)
+		CHECK_CODE(GOW_ERR_IO, gow_file_write(handle, 0, bytes, 8, &error), &error);
+	memdisk_fail(disk, &(struct memfile_fault){ .nth = 1, .kinds = 1u << MEMFILE_CLOSE });
+	CHECK_CODE(GOW_ERR_IO, gow_file_close(handle, &error), &error);
+	CHECK_EQ(0, memdisk_open_files(disk));
+	memdisk_free(disk);
+}
+
+/* The contents that crashes can leave, as texts. */
+struct seen {
+	char text[256][24];
+	size_t count;
+	size_t calls[256]; /* the fewest */
+};
+
+static int note_state(void *context, struct memfile_crash *crash)
+{
+	struct seen *seen = context;
+	char text[24] = "";
+	size_t i;
+
+	for (int f = 0; f < 2; f++) {
+		struct memfile *file = memdisk_file(crash->disk, f ? "undo" : "image");
+		uint8_t bytes[1024];
+		char *at = text + strlen(text);
+
+		memfile_get(file, 0, bytes, sizeof bytes);
+		at[0] = (char)(bytes[0] ? bytes[0] : '-');
+		at[1] = (char)(bytes[512] ? bytes[512] : '-');
+		at[2] = (char)('0' + memfile_size(file) / 512);
+		at[3] = f ? '\0' : ' ';
+	}
+	for (i = 0; i < seen->count && strcmp(seen->text[i], text) != 0; i++)
+		;
+	if (i == seen->count) {
+		CHECK(i < 256);
+		strcpy(seen->text[seen->count++], text);
+		seen->calls[i] = crash->calls;
+	}
+	seen->calls[i] = crash->calls < seen->calls[i] ? crash->calls : seen->calls[i];
+	return 0;
+}
+
+static void check_seen(const struct seen *seen, const char *text, size_t calls)
+{
+	for (size_t i = 0; i < seen->count; i++)
+		if (strcmp(seen->text[i], text) == 0) {
+			CHECK_EQ(calls, seen->calls[i]);
+			return;
+		}
+	CHECK_FAIL("%s was not among the states", text);
+}
+
+static void crash_states_are_all_there_are(void)
+{
+	const struct memfile_crash_plan plan = { .all_subsets = 8, .torn = 30, .seed = 1 };
+	struct memfile_crash_plan ignoring = plan;
+	struct memdisk *disk = memdisk_new();
+	struct memfile *image = memdisk_file(disk, "image");
+	struct gow_file *handle = memfile_open(image);
+	struct gow_file *undo = memfile_open(memdisk_file(disk, "undo"));
+	uint8_t a[1024], b[1024];
+	struct seen seen = { .count = 0 };
+
+	memset(a, 'a', sizeof a);
+	memset(b, 'b', sizeof b);
+	memfile_put(image, 0, a, 512);
+	memdisk_record(disk);
+	CHECK_OK(gow_file_write(undo, 0, a, 512, &error), &error);     /* 1 */
+	CHECK_OK(gow_file_sync(handle, &error), &error);               /* 2: the other file */
+	CHECK_OK(gow_file_write(handle, 0, b, 1024, &error), &error);  /* 3 */
+	CHECK_OK(gow_file_sync(undo, &error), &error);                 /* 4 */
+	CHECK_OK(gow_file_truncate(handle, 512, &error), &error);      /* 5 */
+	CHECK_EQ(2, memdisk_syncs(disk));
+	CHECK_EQ(0, memdisk_each_crash(disk, &plan, note_state, &seen));
+	check_seen(&seen, "a-1 --0", 0);
+	check_seen(&seen, "a-1 a-1", 1);
+	check_seen(&seen, "bb2 --0", 3);
+	check_seen(&seen, "bb2 a-1", 3);
+	check_seen(&seen, "b-1 --0", 3); /* torn */
+	check_seen(&seen, "ab2 --0", 3);
+	check_seen(&seen, "b-1 a-1", 3);
+	check_seen(&seen, "ab2 a-1", 3);
+	/* That is all: truncated after the write, or instead of it, looks like some of these. */
+	CHECK_EQ(8, seen.count);
+
+	seen.count = 0;
+	ignoring.ignore_sync = 2;
+	CHECK_EQ(0, memdisk_each_crash(disk, &ignoring, note_state, &seen));
+	CHECK_EQ(8, seen.count);
+	CHECK_OK(gow_file_sync(handle, &error), &error);               /* 6 */
+	CHECK_OK(gow_file_write(handle, 0, a, 512, &error), &error);   /* 7 */
+	seen.count = 0;
+	CHECK_EQ(0, memdisk_each_crash(disk, &plan, note_state, &seen));
+	check_seen(&seen, "b-1 a-1", 3);
+	check_seen(&seen, "a-1 a-1", 1);
+	CHECK_EQ(8, seen.count);
+	CHECK_OK(gow_file_close(handle, &error), &error);
+	CHECK_OK(gow_file_close(undo, &error), &error);
+	memdisk_free(disk);
+}
+
+static int stop_at_once(void *context, struct memfile_crash *crash)
+{
+	(void)crash;
+	++*(int *)context;
+	return 42;
+}
+
+static void crash_walk_ends_when_told(void)
+{
+	const struct memfile_crash_plan plan = { .all_subsets = 4 };
+	struct memdisk *disk = memdisk_new();
+	int calls = 0;
+
+	CHECK_EQ(42, memdisk_each_crash(disk, &plan, stop_at_once, &calls));
+	CHECK_EQ(1, calls);
+	memdisk_free(disk);
+}
+
+CHECK_MAIN(CHECK_TEST(content_is_what_was_written), CHECK_TEST(is_sparse_up_to_the_largest_offset),
+           CHECK_TEST(clones_are_independent), CHECK_TEST(nth_call_fails),
+           CHECK_TEST(crash_states_are_all_there_are), CHECK_TEST(crash_walk_ends_when_told))

@@ -1,0 +1,896 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "support/memfile.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "support/check.h"
+
+/* ---- sparse content ---------------------------------------------------------------------- */
+
+/*
+ * A tree of pages by page number, its nodes shared by all copies until one of them writes: a
+ * crash state costs what it changes.
+ */
+enum { PAGE_SIZE = 4096, FAN_BITS = 6, FAN = 1 << FAN_BITS, LEVELS = 9 };
+
+struct page {
+	unsigned refs;
+	uint8_t bytes[PAGE_SIZE];
+};
+
+struct node {
+	unsigned refs;
+	void *slot[FAN]; /* nodes, on the lowest level pages; NULL: zeros */
+};
+
+struct content {
+	struct node *root;
+	uint64_t size; /* past it all bytes are zeros in the tree, too */
+};
+
+/* Both kinds begin with the count. */
+static void *retain(void *item)
+{
+	if (item)
+		++*(unsigned *)item;
+	return item;
+}
+
+static void release(void *item, unsigned level)
+{
+	if (!item || --*(unsigned *)item)
+		return;
+	for (unsigned i = 0; level && i < FAN; i++)
+		release(((struct node *)item)->slot[i], level - 1);
+	free(item);
+}
+
+/* Makes what stands in slot, on that level, one that nobody else sees. */
+static void *own(void **slot, unsigned level)
+{
+	const size_t size = level ? sizeof(struct node) : sizeof(struct page);
+	void *made;
+
+	if (*slot && *(unsigned *)*slot == 1)
+		return *slot;
+	made = check_alloc(size);
+	if (*slot) {
+		memcpy(made, *slot, size);
+		for (unsigned i = 0; level && i < FAN; i++)
+			(void)retain(((struct node *)made)->slot[i]);
+		release(*slot, level);
+	}
+	*(unsigned *)made = 1;
+	*slot = made;
+	return made;
+}
+
+static unsigned index_on(unsigned level, uint64_t number)
+{
+	return (unsigned)(number >> (FAN_BITS * (level - 1))) % FAN;
+}
+
+static struct page *page_to_write(struct content *content, uint64_t number)
+{
+	void *root = content->root;
+	struct node *node = own(&root, LEVELS);
+
+	content->root = node;
+	for (unsigned level = LEVELS; level > 1; level--)
+		node = own(&node->slot[index_on(level, number)], level - 1);
+	return own(&node->slot[index_on(1, number)], 0);
+}
+
+static const struct page *page_to_read(const struct content *content, uint64_t number)
+{
+	const void *item = content->root;
+
+	for (unsigned level = LEVELS; level && item; level--)
+		item = ((const struct node *)item)->slot[index_on(level, number)];
+	return item;
+}
+
+/* Drops the pages from first to last of a subtree that begins with page base. */
+static void drop_pages(void **slot, unsigned level, uint64_t base, uint64_t first, uint64_t last)
+{
+	const uint64_t span = UINT64_C(1) << (FAN_BITS * level);
+	struct node *node;
+
+	if (!*slot || base > last || base + (span - 1) < first)
+		return;
+	if (base >= first && base + (span - 1) <= last) {
+		release(*slot, level);
+		*slot = NULL;
+		return;
+	}
+	node = own(slot, level);
+	for (unsigned i = 0; i < FAN; i++)
+		drop_pages(&node->slot[i], level - 1, base + i * (span / FAN), first, last);
+}
+
+/* The first page at or after number, in a subtree that begins with page base. */
+static bool find_page(const void *item, unsigned level, uint64_t base, uint64_t *number)
+{
+	const uint64_t span = UINT64_C(1) << (FAN_BITS * level);
+
+	if (!item || base + (span - 1) < *number)
+		return false;
+	if (!level) {
+		*number = base;
+		return true;
+	}
+	for (unsigned i = 0; i < FAN; i++)
+		if (find_page(((const struct node *)item)->slot[i], level - 1,
+		              base + i * (span / FAN), number))
+			return true;
+	return false;
+}
+
+static bool same_pages(const void *a, const void *b, unsigned level)
+{
+	static const uint8_t zeros[PAGE_SIZE];
+
+	if (a == b)
+		return true;
+	if (!level)
+		return memcmp(a ? ((const struct page *)a)->bytes : zeros,
+		              b ? ((const struct page *)b)->bytes : zeros, PAGE_SIZE) == 0;
+	for (unsigned i = 0; i < FAN; i++)
+		if (!same_pages(a ? ((const struct node *)a)->slot[i] : NULL,
+		                b ? ((const struct node *)b)->slot[i] : NULL, level - 1))
+			return false;
+	return true;
+}
+
+static void content_copy(struct content *to, const struct content *from)
+{
+	struct node *root = retain(from->root);
+
+	release(to->root, LEVELS);
+	*to = (struct content){ root, from->size };
+}
+
+static void content_put(struct content *content, uint64_t offset, const uint8_t *bytes,
+                        uint64_t size)
+{
+	if (size)
+		content->size = gow_max(content->size, offset + size);
+	while (size) {
+		uint64_t inside = offset % PAGE_SIZE;
+		uint64_t part = gow_min(size, PAGE_SIZE - inside);
+
+		memcpy(page_to_write(content, offset / PAGE_SIZE)->bytes + inside, bytes,
+		       (size_t)part);
+		offset += part;
+		bytes += part;
+		size -= part;
+	}
+}
+
+static void content_get(const struct content *content, uint64_t offset, uint8_t *bytes,
+                        uint64_t size)
+{
+	while (size) {
+		uint64_t inside = offset % PAGE_SIZE;
+		uint64_t part = gow_min(size, PAGE_SIZE - inside);
+		const struct page *page = page_to_read(content, offset / PAGE_SIZE);
+
+		if (page)
+			memcpy(bytes, page->bytes + inside, (size_t)part);
+		else
+			memset(bytes, 0, (size_t)part);
+		offset += part;
+		bytes += part;
+		size -= part;
+	}
+}
+
+static void zero_in_page(struct content *content, uint64_t offset, uint64_t size)
+{
+	if (size && page_to_read(content, offset / PAGE_SIZE))
+		memset(page_to_write(content, offset / PAGE_SIZE)->bytes + offset % PAGE_SIZE, 0,
+		       (size_t)size);
+}
+
+/* Makes a hole of [start, end), without a word about the size. */
+static void content_punch(struct content *content, uint64_t start, uint64_t end)
+{
+	uint64_t first = gow_divide_up(start, PAGE_SIZE), past = end / PAGE_SIZE;
+	void *root = content->root;
+
+	if (start >= end)
+		return;
+	if (first > past) { /* inside one page */
+		zero_in_page(content, start, end - start);
+		return;
+	}
+	zero_in_page(content, start, first * PAGE_SIZE - start);
+	zero_in_page(content, past * PAGE_SIZE, end - past * PAGE_SIZE);
+	root = content->root;
+	if (first < past)
+		drop_pages(&root, LEVELS, 0, first, past - 1);
+	content->root = root;
+}
+
+static void content_resize(struct content *content, uint64_t size)
+{
+	if (size < content->size)
+		content_punch(content, size, content->size);
+	content->size = size;
+}
+
+/* ---- disks and files --------------------------------------------------------------------- */
+
+enum { FILES_MAX = 8 };
+
+struct memfile {
+	struct memdisk *disk;
+	char name[32];
+	struct content content;
+	struct content base; /* durable when recording began */
+};
+
+struct memdisk {
+	struct memfile *files[FILES_MAX];
+	size_t file_count;
+	struct memfile_call *log;
+	size_t log_count, log_room;
+	struct memfile_fault fault;
+	size_t seen; /* calls that count for the fault */
+	bool has_failed;
+	size_t open_files;
+};
+
+struct memdisk *memdisk_new(void)
+{
+	return check_alloc(sizeof(struct memdisk));
+}
+
+static void forget_log(struct memdisk *disk)
+{
+	for (size_t i = 0; i < disk->log_count; i++)
+		free(disk->log[i].bytes);
+	disk->log_count = 0;
+}
+
+void memdisk_free(struct memdisk *disk)
+{
+	if (!disk)
+		return;
+	forget_log(disk);
+	free(disk->log);
+	for (size_t i = 0; i < disk->file_count; i++) {
+		release(disk->files[i]->content.root, LEVELS);
+		release(disk->files[i]->base.root, LEVELS);
+		free(disk->files[i]);
+	}
+	free(disk);
+}
+
+struct memfile *memdisk_file(struct memdisk *disk, const char *name)
+{
+	struct memfile *made;
+
+	for (size_t i = 0; i < disk->file_count; i++)
+		if (strcmp(disk->files[i]->name, name) == 0)
+			return disk->files[i];
+	if (disk->file_count == FILES_MAX)
+		CHECK_FAIL("a disk has no more than %d files", FILES_MAX);
+	made = check_alloc(sizeof *made);
+	made->disk = disk;
+	(void)snprintf(made->name, sizeof made->name, "%s", name);
+	return disk->files[disk->file_count++] = made;
+}
+
+/* The copies in their order, so that an index means the same file. */
+static struct memdisk *clone_of(const struct memdisk *disk, bool base)
+{
+	struct memdisk *made = memdisk_new();
+
+	for (size_t i = 0; i < disk->file_count; i++) {
+		const struct memfile *file = disk->files[i];
+
+		content_copy(&memdisk_file(made, file->name)->content,
+		             base ? &file->base : &file->content);
+	}
+	return made;
+}
+
+struct memdisk *memdisk_clone(const struct memdisk *disk)
+{
+	return clone_of(disk, false);
+}
+
+void memfile_put(struct memfile *file, uint64_t offset, const void *bytes, size_t size)
+{
+	content_put(&file->content, offset, bytes, size);
+}
+
+void memfile_get(const struct memfile *file, uint64_t offset, void *bytes, size_t size)
+{
+	content_get(&file->content, offset, bytes, size);
+}
+
+uint64_t memfile_size(const struct memfile *file)
+{
+	return file->content.size;
+}
+
+void memfile_resize(struct memfile *file, uint64_t size)
+{
+	content_resize(&file->content, size);
+}
+
+bool memfile_equal(const struct memfile *a, const struct memfile *b)
+{
+	return a->content.size == b->content.size &&
+	       same_pages(a->content.root, b->content.root, LEVELS);
+}
+
+/* ---- the log and the faults -------------------------------------------------------------- */
+
+void memdisk_record(struct memdisk *disk)
+{
+	forget_log(disk);
+	for (size_t i = 0; i < disk->file_count; i++)
+		content_copy(&disk->files[i]->base, &disk->files[i]->content);
+}
+
+const struct memfile_call *memdisk_log(const struct memdisk *disk, size_t *count)
+{
+	*count = disk->log_count;
+	return disk->log;
+}
+
+void memdisk_fail(struct memdisk *disk, const struct memfile_fault *fault)
+{
+	disk->fault = *fault;
+	disk->seen = 0;
+	disk->has_failed = false;
+}
+
+bool memdisk_has_failed(const struct memdisk *disk)
+{
+	return disk->has_failed;
+}
+
+size_t memdisk_open_files(const struct memdisk *disk)
+{
+	return disk->open_files;
+}
+
+static bool must_fail(struct memdisk *disk, enum memfile_kind kind)
+{
+	const struct memfile_fault *fault = &disk->fault;
+	const unsigned kinds = fault->kinds ? fault->kinds : MEMFILE_ALL_KINDS;
+
+	if (!(kinds >> kind & 1))
+		return false;
+	disk->seen++;
+	if (!fault->nth || (fault->for_good ? disk->seen < fault->nth : disk->seen != fault->nth))
+		return false;
+	disk->has_failed = true;
+	return true;
+}
+
+/* Adds a call to the log; the result is good until the next. */
+static struct memfile_call *record(struct memfile *file, enum memfile_kind kind, uint64_t offset,
+                                   uint64_t size)
+{
+	struct memdisk *disk = file->disk;
+	struct memfile_call *call;
+
+	if (disk->log_count == disk->log_room) {
+		size_t room = disk->log_room ? 2 * disk->log_room : 256;
+		struct memfile_call *grown = check_alloc(room * sizeof *grown);
+
+		if (disk->log_count)
+			memcpy(grown, disk->log, disk->log_count * sizeof *grown);
+		free(disk->log);
+		disk->log = grown;
+		disk->log_room = room;
+	}
+	call = &disk->log[disk->log_count++];
+	*call = (struct memfile_call){ file, kind, must_fail(disk, kind), offset, size, NULL };
+	return call;
+}
+
+/* ---- struct gow_file_ops ----------------------------------------------------------------- */
+
+struct handle {
+	struct gow_file base;
+	struct memfile *file;
+};
+
+static struct memfile *file_of(struct gow_file *file)
+{
+	return ((struct handle *)file)->file;
+}
+
+static int fail(const struct gow_file *file, uint64_t offset, gow_error *error)
+{
+	int sys_errno = ((const struct handle *)file)->file->disk->fault.sys_errno;
+	int code = gow_fail_errno(error, sys_errno ? sys_errno : EIO, "made to fail");
+
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
+}
+
+static int mem_read(struct gow_file *handle, uint64_t offset, void *buf, size_t size, size_t *got,
+                    gow_error *error)
+{
+	struct memfile *file = file_of(handle);
+	const uint64_t end = file->content.size;
+	size_t there = offset < end ? (size_t)gow_min(size, end - offset) : 0;
+
+	if (record(file, MEMFILE_READ, offset, size)->failed) {
+		if (file->disk->fault.sys_errno)
+			return fail(handle, offset, error);
+		there /= 2;
+	}
+	content_get(&file->content, offset, buf, there);
+	*got = there;
+	return GOW_OK;
+}
+
+static int mem_write(struct gow_file *handle, uint64_t offset, const void *buf, size_t size,
+                     gow_error *error)
+{
+	struct memfile *file = file_of(handle);
+	struct memfile_call *call = record(file, MEMFILE_WRITE, offset, size);
+
+	if (call->failed)
+		call->size = gow_min(size, file->disk->fault.partial);
+	call->bytes = check_alloc((size_t)call->size);
+	if (call->size)
+		memcpy(call->bytes, buf, (size_t)call->size);
+	content_put(&file->content, offset, call->bytes, call->size);
+	return call->failed ? fail(handle, offset + call->size, error) : GOW_OK;
+}
+
+static int mem_size(struct gow_file *handle, uint64_t *size, gow_error *error)
+{
+	struct memfile *file = file_of(handle);
+
+	if (record(file, MEMFILE_SIZE, 0, 0)->failed)
+		return fail(handle, GOW_NOWHERE, error);
+	*size = file->content.size;
+	return GOW_OK;
+}
+
+/* What a call that is not a write does to the content. */
+static void perform(struct content *content, const struct memfile_call *call)
+{
+	switch (call->kind) {
+	case MEMFILE_TRUNCATE:
+		content_resize(content, call->offset);
+		break;
+	case MEMFILE_ZERO:
+		content_punch(content, call->offset, call->offset + call->size);
+		content->size = gow_max(content->size, call->offset + call->size);
+		break;
+	case MEMFILE_ALLOCATE:
+		content->size = gow_max(content->size, call->offset + call->size);
+		break;
+	default:
+		break;
+	}
+}
+
+static int mem_change(struct gow_file *handle, enum memfile_kind kind, uint64_t offset,
+                      uint64_t size, gow_error *error)
+{
+	struct memfile *file = file_of(handle);
+	const struct memfile_call *call = record(file, kind, offset, size);
+
+	if (call->failed)
+		return fail(handle, kind == MEMFILE_SYNC ? GOW_NOWHERE : offset, error);
+	perform(&file->content, call);
+	return GOW_OK;
+}
+
+static int mem_truncate(struct gow_file *handle, uint64_t size, gow_error *error)
+{
+	return mem_change(handle, MEMFILE_TRUNCATE, size, 0, error);
+}
+
+static int mem_sync(struct gow_file *handle, gow_error *error)
+{
+	return mem_change(handle, MEMFILE_SYNC, 0, 0, error);
+}
+
+static int mem_zero(struct gow_file *handle, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return mem_change(handle, MEMFILE_ZERO, offset, size, error);
+}
+
+static int mem_allocate(struct gow_file *handle, uint64_t offset, uint64_t size,
+                        gow_error *error)
+{
+	return mem_change(handle, MEMFILE_ALLOCATE, offset, size, error);
+}
+
+static int mem_next_data(struct gow_file *handle, uint64_t offset, uint64_t *start, uint64_t *end,
+                         gow_error *error)
+{
+	struct memfile *file = file_of(handle);
+	const struct content *content = &file->content;
+	uint64_t page = offset / PAGE_SIZE;
+
+	if (record(file, MEMFILE_NEXT_DATA, offset, 0)->failed)
+		return fail(handle, offset, error);
+	if (!find_page(content->root, LEVELS, 0, &page) || page * PAGE_SIZE >= content->size) {
+		*start = *end = offset;
+		return GOW_OK;
+	}
+	*start = gow_max(offset, page * PAGE_SIZE);
+	while (page_to_read(content, page))
+		page++;
+	*end = gow_min(page * PAGE_SIZE, content->size);
+	if (*start >= *end) /* offset is past the end of the file, in its last page */
+		*start = *end = offset;
+	return GOW_OK;
+}
+
+static int mem_close(struct gow_file *handle, gow_error *error)
+{
+	struct memfile *file = file_of(handle);
+	int code = record(file, MEMFILE_CLOSE, 0, 0)->failed ? fail(handle, GOW_NOWHERE, error)
+	                                                     : GOW_OK;
+
+	file->disk->open_files--;
+	free(handle->name);
+	free(handle);
+	return code;
+}
+
+static const struct gow_file_ops all_ops = {
+	.read = mem_read,
+	.write = mem_write,
+	.size = mem_size,
+	.truncate = mem_truncate,
+	.sync = mem_sync,
+	.next_data = mem_next_data,
+	.zero = mem_zero,
+	.allocate = mem_allocate,
+	.close = mem_close,
+};
+
+static const struct gow_file_ops plain_ops = {
+	.read = mem_read,
+	.write = mem_write,
+	.size = mem_size,
+	.truncate = mem_truncate,
+	.sync = mem_sync,
+	.close = mem_close,
+};
+
+static struct gow_file *open_with(struct memfile *file, const struct gow_file_ops *ops)
+{
+	struct handle *made = check_alloc(sizeof *made);
+
+	made->base.ops = ops;
+	made->base.fd = -1;
+	made->base.name = check_alloc(sizeof file->name);
+	memcpy(made->base.name, file->name, sizeof file->name);
+	made->file = file;
+	file->disk->open_files++;
+	return &made->base;
+}
+
+struct gow_file *memfile_open(struct memfile *file)
+{
+	return open_with(file, &all_ops);
+}
+
+struct gow_file *memfile_open_plain(struct memfile *file)
+{
+	return open_with(file, &plain_ops);
+}
+
+/* ---- crashes ----------------------------------------------------------------------------- */
+
+enum { SECTOR = 512 };
+
+enum tear { WHOLE, FRONT, BACK, MIX };
+
+/* What becomes of one call that was not synced. */
+struct fate {
+	bool landed;
+	enum tear tear;
+	uint64_t seed; /* of MIX */
+};
+
+struct walk {
+	const struct memdisk *disk;
+	const struct memfile_crash_plan *plan;
+	memfile_crash_visitor visit;
+	void *context;
+	struct memdisk *durable; /* everything that has been synced */
+	size_t *pending;         /* in the log; ascending */
+	struct fate *fates;      /* of the pending calls */
+	size_t count;
+	size_t moment;           /* calls made when the last sync was over */
+	struct rng rng;
+};
+
+static uint64_t sectors_of(const struct memfile_call *call)
+{
+	if (!call->size || (call->kind != MEMFILE_WRITE && call->kind != MEMFILE_ZERO))
+		return 1;
+	return (call->offset + call->size - 1) / SECTOR - call->offset / SECTOR + 1;
+}
+
+static bool can_tear(const struct memfile_call *call)
+{
+	return sectors_of(call) > 1;
+}
+
+/* Applies the part of a write that lies in sectors [first, end), counted within it. */
+static void land_sectors(struct content *content, const struct memfile_call *call, uint64_t first,
+                         uint64_t end)
+{
+	const uint64_t base = call->offset / SECTOR;
+	const uint64_t start = gow_max(call->offset, (base + first) * SECTOR);
+	const uint64_t past = gow_min(call->offset + call->size, (base + end) * SECTOR);
+
+	if (start >= past)
+		return;
+	if (call->kind == MEMFILE_WRITE) {
+		content_put(content, start, call->bytes + (start - call->offset), past - start);
+	} else {
+		struct memfile_call part = *call;
+
+		part.offset = start;
+		part.size = past - start;
+		perform(content, &part);
+	}
+}
+
+static void land(struct content *content, const struct memfile_call *call,
+                 const struct fate *fate)
+{
+	const uint64_t sectors = sectors_of(call);
+	struct rng rng = { fate->seed };
+
+	if (call->kind != MEMFILE_WRITE && call->kind != MEMFILE_ZERO) {
+		perform(content, call);
+		return;
+	}
+	switch (fate->tear) {
+	case WHOLE:
+		land_sectors(content, call, 0, sectors);
+		break;
+	case FRONT:
+		land_sectors(content, call, 0, sectors / 2);
+		break;
+	case BACK:
+		land_sectors(content, call, sectors / 2, sectors);
+		break;
+	case MIX:
+		/* Runs of some length, so that a long range costs no more than a short one. */
+		for (uint64_t at = 0, step = sectors / 128 + 1; at < sectors; at += step)
+			if (rng_chance(&rng, 50))
+				land_sectors(content, call, at, gow_min(at + step, sectors));
+		break;
+	}
+}
+
+static struct content *content_in(struct memdisk *state, const struct walk *walk,
+                                  const struct memfile_call *call)
+{
+	for (size_t i = 0; i < walk->disk->file_count; i++)
+		if (walk->disk->files[i] == call->file)
+			return &state->files[i]->content;
+	CHECK_FAIL("a call to a file of another disk");
+}
+
+static void tell_story(const struct walk *walk, size_t calls, char *story, size_t size)
+{
+	size_t at = (size_t)snprintf(story, size, "after call %zu, landed of %zu unsynced:", calls,
+	                             walk->count);
+
+	for (size_t i = 0; i < walk->count && at < size; i++)
+		if (walk->fates[i].landed)
+			at += (size_t)snprintf(story + at, size - at, " %zu%s",
+			                       walk->pending[i] + 1,
+			                       walk->fates[i].tear == WHOLE ? "" : "(torn)");
+}
+
+/* Shows the state that the fates make. */
+static int show(struct walk *walk)
+{
+	char story[512];
+	struct memfile_crash crash = { memdisk_clone(walk->durable), walk->moment, story };
+	int result;
+
+	for (size_t i = 0; i < walk->count; i++) {
+		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
+
+		if (!walk->fates[i].landed)
+			continue;
+		land(content_in(crash.disk, walk, call), call, &walk->fates[i]);
+		crash.calls = gow_max(crash.calls, walk->pending[i] + 1);
+	}
+	tell_story(walk, crash.calls, story, sizeof story);
+	result = walk->visit(walk->context, &crash);
+	memdisk_free(crash.disk);
+	return result;
+}
+
+static void set_fates(struct walk *walk, size_t first, size_t end, bool landed)
+{
+	for (size_t i = first; i < end; i++)
+		walk->fates[i] = (struct fate){ landed, WHOLE, 0 };
+}
+
+/* Shows the subset that stands in the fates, whole, and torn at random. */
+static int show_subset(struct walk *walk)
+{
+	int result = show(walk);
+
+	for (unsigned variant = 0; variant < walk->plan->torn && !result; variant++) {
+		bool torn = false;
+
+		for (size_t i = 0; i < walk->count; i++) {
+			struct fate *fate = &walk->fates[i];
+
+			fate->tear = WHOLE;
+			if (!fate->landed || !can_tear(&walk->disk->log[walk->pending[i]]) ||
+			    rng_chance(&walk->rng, 30))
+				continue;
+			fate->tear = (enum tear)(FRONT + rng_below(&walk->rng, 3));
+			fate->seed = rng_next(&walk->rng);
+			torn = true;
+		}
+		if (torn)
+			result = show(walk);
+	}
+	return result;
+}
+
+static int show_all_subsets(struct walk *walk)
+{
+	int result = 0;
+
+	for (uint32_t subset = 0; subset < UINT32_C(1) << walk->count && !result; subset++) {
+		for (size_t i = 0; i < walk->count; i++)
+			walk->fates[i] = (struct fate){ subset >> i & 1, WHOLE, 0 };
+		result = show_subset(walk);
+	}
+	return result;
+}
+
+static int show_some_subsets(struct walk *walk)
+{
+	int result = 0;
+
+	for (size_t i = 0; i <= walk->count && !result; i++) { /* in order, so many of them */
+		set_fates(walk, 0, i, true);
+		set_fates(walk, i, walk->count, false);
+		result = show_subset(walk);
+	}
+	for (size_t i = 0; i < walk->count && !result; i++) {
+		for (int only = 0; only < 2 && !result; only++) {
+			set_fates(walk, 0, walk->count, !only);
+			walk->fates[i].landed = only;
+			result = show_subset(walk);
+		}
+	}
+	for (unsigned n = 0; n < walk->plan->random && !result; n++) {
+		size_t end = rng_below(&walk->rng, (uint32_t)walk->count) + 1;
+
+		set_fates(walk, 0, walk->count, false);
+		for (size_t i = 0; i < end; i++)
+			walk->fates[i].landed = rng_chance(&walk->rng, 50);
+		result = show_subset(walk);
+	}
+	return result;
+}
+
+/* Every single write torn: as the last one, and among all. */
+static int show_single_tears(struct walk *walk)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < walk->count; i++) {
+		if (!can_tear(&walk->disk->log[walk->pending[i]]))
+			continue;
+		for (int among = 0; among < 2 && !result; among++) {
+			for (enum tear tear = FRONT; tear <= BACK && !result; tear++) {
+				set_fates(walk, 0, i + 1, true);
+				set_fates(walk, i + 1, walk->count, among);
+				walk->fates[i].tear = tear;
+				result = show(walk);
+			}
+		}
+	}
+	return result;
+}
+
+static int show_states(struct walk *walk)
+{
+	int result = walk->count <= walk->plan->all_subsets ? show_all_subsets(walk)
+	                                                    : show_some_subsets(walk);
+
+	return result ? result : show_single_tears(walk);
+}
+
+/* A sync is over: what it covers stays. */
+static void settle(struct walk *walk, const struct memfile *file)
+{
+	static const struct fate landed = { true, WHOLE, 0 };
+	size_t kept = 0;
+
+	for (size_t i = 0; i < walk->count; i++) {
+		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
+
+		if (call->file == file)
+			land(content_in(walk->durable, walk, call), call, &landed);
+		else
+			walk->pending[kept++] = walk->pending[i];
+	}
+	walk->count = kept;
+}
+
+static bool changes_content(const struct memfile_call *call)
+{
+	switch (call->kind) {
+	case MEMFILE_WRITE:
+		return call->size != 0;
+	case MEMFILE_TRUNCATE:
+	case MEMFILE_ZERO:
+	case MEMFILE_ALLOCATE:
+		return !call->failed;
+	default:
+		return false;
+	}
+}
+
+int memdisk_each_crash(const struct memdisk *disk, const struct memfile_crash_plan *plan,
+                       memfile_crash_visitor visit, void *context)
+{
+	struct walk walk = { .disk = disk, .plan = plan, .visit = visit, .context = context };
+	size_t syncs = 0;
+	int result = 0;
+
+	if (plan->all_subsets > 16)
+		CHECK_FAIL("all subsets of more than 16 calls are too many");
+	walk.rng.state = plan->seed;
+	walk.durable = clone_of(disk, true);
+	walk.pending = check_alloc((disk->log_count + 1) * sizeof *walk.pending);
+	walk.fates = check_alloc((disk->log_count + 1) * sizeof *walk.fates);
+	/* States before a sync contain all that were possible since the sync before it: a crash
+	 * after fewer calls is a subset without the later ones. */
+	for (size_t i = 0; i < disk->log_count && !result; i++) {
+		const struct memfile_call *call = &disk->log[i];
+
+		if (changes_content(call))
+			walk.pending[walk.count++] = i;
+		if (call->kind != MEMFILE_SYNC || call->failed)
+			continue;
+		result = show_states(&walk);
+		walk.moment = i + 1;
+		if (++syncs != plan->ignore_sync)
+			settle(&walk, call->file);
+	}
+	if (!result)
+		result = show_states(&walk);
+	memdisk_free(walk.durable);
+	free(walk.pending);
+	free(walk.fates);
+	return result;
+}
+
+size_t memdisk_syncs(const struct memdisk *disk)
+{
+	size_t syncs = 0;
+
+	for (size_t i = 0; i < disk->log_count; i++)
+		syncs += disk->log[i].kind == MEMFILE_SYNC && !disk->log[i].failed;
+	return syncs;
+}

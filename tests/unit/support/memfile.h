@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * memfile.h - files in memory behind struct gow_file_ops: every call is recorded, any call can
+ * fail, and the recording tells every state that a crash could have left.
+ *
+ *	struct memdisk *disk = memdisk_new();
+ *	struct memfile *image = memdisk_file(disk, "image");
+ *
+ *	memfile_put(image, ...);              what is there beforehand
+ *	memdisk_record(disk);                 from here on it is recorded
+ *	code = work(memfile_open(image));     the code under test closes its file
+ *	memdisk_each_crash(disk, &plan, check, context);
+ *
+ * A disk may have several files (an image and its undo file), with one log: what one sync makes
+ * durable, and in what order with another file's, is part of what is tested.
+ *
+ * Files are sparse at any offset up to 2^63 - 1, and copies of a disk share what is the same.
+ */
+#ifndef GOW_TESTS_MEMFILE_H
+#define GOW_TESTS_MEMFILE_H
+
+#include "io/file.h"
+
+struct memdisk;
+struct memfile; /* owned by its disk */
+
+struct memdisk *memdisk_new(void);
+void memdisk_free(struct memdisk *disk);
+
+/* The same files with the same content, and no log or fault. */
+struct memdisk *memdisk_clone(const struct memdisk *disk);
+
+/* The file of that name, made empty where there is none. */
+struct memfile *memdisk_file(struct memdisk *disk, const char *name);
+
+/* ---- at the content, past recording and faults ------------------------------------------- */
+
+void memfile_put(struct memfile *file, uint64_t offset, const void *bytes, size_t size);
+/* Zeros where the file has none, and past its end. */
+void memfile_get(const struct memfile *file, uint64_t offset, void *bytes, size_t size);
+uint64_t memfile_size(const struct memfile *file);
+void memfile_resize(struct memfile *file, uint64_t size);
+bool memfile_equal(const struct memfile *a, const struct memfile *b);
+
+/* ---- as a struct gow_file ---------------------------------------------------------------- */
+
+/* Opens it; as often as wanted. Closing leaves the file on its disk, which must live longer. */
+struct gow_file *memfile_open(struct memfile *file);
+
+/* The same without the optional calls (next_data, zero, allocate). */
+struct gow_file *memfile_open_plain(struct memfile *file);
+
+/* How many files are open now: none leaked, none closed twice. */
+size_t memdisk_open_files(const struct memdisk *disk);
+
+/* ---- recording --------------------------------------------------------------------------- */
+
+enum memfile_kind {
+	MEMFILE_READ,
+	MEMFILE_WRITE,
+	MEMFILE_SIZE,
+	MEMFILE_TRUNCATE,
+	MEMFILE_SYNC,
+	MEMFILE_NEXT_DATA,
+	MEMFILE_ZERO,
+	MEMFILE_ALLOCATE,
+	MEMFILE_CLOSE
+};
+
+/* One call, as asked for; of a write that failed, offset, size and bytes are what was done. */
+struct memfile_call {
+	const struct memfile *file;
+	enum memfile_kind kind;
+	bool failed;
+	uint64_t offset; /* of truncate: the new size */
+	uint64_t size;
+	uint8_t *bytes;  /* of a write; owned by the log */
+};
+
+/* Forgets the log; what the files hold now is durable. Calls are always recorded. */
+void memdisk_record(struct memdisk *disk);
+
+const struct memfile_call *memdisk_log(const struct memdisk *disk, size_t *count);
+
+/* ---- failing calls ----------------------------------------------------------------------- */
+
+struct memfile_fault {
+	size_t nth;      /* which call fails, counted from 1 on from now; 0: none */
+	unsigned kinds;  /* which kinds count: 1 << MEMFILE_READ | ...; 0: all */
+	int sys_errno;   /* why; 0 for a read: it comes short, as if the file had shrunk */
+	size_t partial;  /* so many bytes of a write are written before it fails */
+	bool for_good;   /* all that follow fail, too */
+};
+
+/* Kinds that matter to data; closing is left out, which can hardly be retried. */
+#define MEMFILE_ALL_KINDS                                                                     \
+	(1u << MEMFILE_READ | 1u << MEMFILE_WRITE | 1u << MEMFILE_SIZE | 1u << MEMFILE_TRUNCATE | \
+	 1u << MEMFILE_SYNC | 1u << MEMFILE_NEXT_DATA | 1u << MEMFILE_ZERO | 1u << MEMFILE_ALLOCATE)
+
+void memdisk_fail(struct memdisk *disk, const struct memfile_fault *fault);
+
+/* Whether the call that was to fail came to pass. */
+bool memdisk_has_failed(const struct memdisk *disk);
+
+/* ---- crashes ----------------------------------------------------------------------------- */
+
+/*
+ * A state that a crash could have left: everything up to the last completed sync of each file,
+ * and some of what came after it, in order. A write may have landed in part: each of its
+ * 512-byte sectors, or not.
+ */
+struct memfile_crash {
+	struct memdisk *disk; /* the visitor may change it */
+	size_t calls;         /* so many calls of the log had been made, at the earliest */
+	const char *story;    /* which calls landed, for a message */
+};
+
+struct memfile_crash_plan {
+	/* Every subset of up to so many calls that were not synced (at most 16). Of more: every
+	 * prefix, each one dropped, only each one landed, and `random` subsets. */
+	unsigned all_subsets;
+	unsigned random;
+	/* Of every subset so many variants with writes torn at random, besides those of every
+	 * single write torn in the middle. */
+	unsigned torn;
+	uint64_t seed;
+	/* The counter-experiment: sync number so-and-so (from 1) made nothing durable. A test
+	 * that does not notice tests nothing. */
+	size_t ignore_sync;
+};
+
+/* Another result than 0 ends the walk, which returns it. */
+typedef int (*memfile_crash_visitor)(void *context, struct memfile_crash *crash);
+
+int memdisk_each_crash(const struct memdisk *disk, const struct memfile_crash_plan *plan,
+                       memfile_crash_visitor visit, void *context);
+
+/* How many syncs of the log succeeded. */
+size_t memdisk_syncs(const struct memdisk *disk);
+
+#endif
