@@ -6,9 +6,6 @@
 
 #include "base/error.h"
 
-/* The longest preamble that is read whole; a row's fields must end before. */
-enum { PREAMBLE_MAX = 4096 };
-
 /* ---- preamble ---------------------------------------------------------------------------- */
 
 static bool field_is_in(struct gow_field field, size_t size)
@@ -94,7 +91,7 @@ uint32_t gow_present_entries(const struct gow_layout *layout, uint64_t file_size
 
 static int read_preamble(struct gow_file *file, uint8_t *bytes, size_t *size, gow_error *error)
 {
-	return gow_file_read(file, 0, bytes, PREAMBLE_MAX, size, error);
+	return gow_file_read(file, 0, bytes, GOW_PREAMBLE_MAX, size, error);
 }
 
 /* Takes the fields as the row says where they are. */
@@ -123,7 +120,7 @@ static int parse(struct gow_file *file, const struct gow_layout *layout, const u
 int gow_header_read(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                     struct gow_header *header, gow_error *error)
 {
-	uint8_t bytes[PREAMBLE_MAX];
+	uint8_t bytes[GOW_PREAMBLE_MAX];
 	size_t size;
 	int code = read_preamble(file, bytes, &size, error);
 
@@ -138,7 +135,7 @@ int gow_header_read(struct gow_file *file, const struct gow_layout *rows, size_t
 int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
                        struct gow_header *header, gow_error *error)
 {
-	uint8_t bytes[PREAMBLE_MAX];
+	uint8_t bytes[GOW_PREAMBLE_MAX];
 	size_t size;
 	int code = read_preamble(file, bytes, &size, error);
 
@@ -148,7 +145,7 @@ int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
 int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                          bool *has, gow_error *error)
 {
-	uint8_t bytes[PREAMBLE_MAX];
+	uint8_t bytes[GOW_PREAMBLE_MAX];
 	size_t size;
 	int code = read_preamble(file, bytes, &size, error);
 
@@ -184,7 +181,7 @@ int gow_header_write(struct gow_file *file, const struct gow_header *header, gow
 {
 	const struct gow_layout *layout = header->layout;
 	size_t size = (size_t)gow_layout_preamble_end(layout);
-	uint8_t bytes[PREAMBLE_MAX];
+	uint8_t bytes[GOW_PREAMBLE_MAX];
 	size_t got;
 	int code;
 
@@ -215,7 +212,8 @@ int gow_header_write_block_count(struct gow_file *file, const struct gow_header 
 	uint8_t bytes[8];
 	int code = store_field(header->layout, at_start, header->block_count, bytes, error);
 
-	return code ? code : gow_file_write(file, field.offset, bytes, field.width, error);
+	return code ? gow_fail_at_offset(error, code, field.offset)
+	            : gow_file_write(file, field.offset, bytes, field.width, error);
 }
 
 /* ---- map and version numbers ------------------------------------------------------------- */

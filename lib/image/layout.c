@@ -144,7 +144,10 @@ bool gow_layout_is_usable(const struct gow_layout *layout)
 		return false;
 	if (layout->map_offset > INT64_MAX / 4 || layout->versions_offset > INT64_MAX / 4)
 		return false;
-	if (layout->logical_limit / GOW_BLOCK_SIZE > layout->map_entries)
+	/* Rounded up: a disk that ends inside a block has an entry for that block, too. */
+	if (gow_divide_up(layout->logical_limit, GOW_BLOCK_SIZE) > layout->map_entries)
+		return false;
+	if (gow_layout_preamble_end(layout) > GOW_PREAMBLE_MAX)
 		return false;
 	/* No block number that an image of that many entries could sanely use. */
 	if (layout->unallocated >= layout->first_block && spare_value(layout) < UINT32_MAX / 2)

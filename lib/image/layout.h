@@ -25,7 +25,10 @@ struct gow_field {
 	uint8_t width;   /* bytes, 1 to 8 */
 };
 
-enum { GOW_MAGIC_SIZE = 4 };
+enum {
+	GOW_MAGIC_SIZE = 4,
+	GOW_PREAMBLE_MAX = 4096 /* the preamble is read in one piece of at most so many bytes */
+};
 
 struct gow_layout {
 	const char *name;
