@@ -108,7 +108,7 @@ SO_FILE := libgow.so.$(VERSION)
 
 # CFLAGS and LDFLAGS stay the caller's; what the code cannot do without is
 # in variables of our own, so that `make CFLAGS=-O3` loses no warning.
-CFLAGS ?= $(if $(SANITIZE),-O1 -g,-O2 -g)
+CFLAGS ?= $(if $(SANITIZE),-O1 -g,-O3 -g)
 
 WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Wvla \
 	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

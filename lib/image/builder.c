@@ -6,6 +6,7 @@
 
 #include "base/block.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/header.h"
 
 struct gow_builder {
@@ -18,16 +19,15 @@ struct gow_builder {
 int gow_builder_new(struct gow_file *file, const struct gow_layout *layout,
                     struct gow_builder **builder, gow_error *error)
 {
-	size_t bytes = layout->map_entries * sizeof(uint32_t);
 	struct gow_builder *made = calloc(1, sizeof *made);
+	int code = made ? gow_alloc_table(layout->map_entries, &made->entries, error)
+	                : gow_fail_memory(error, sizeof *made);
 
-	if (made)
-		made->entries = malloc(bytes);
-	if (!made || !made->entries) {
+	if (code) {
 		free(made);
-		return gow_fail_memory(error, bytes);
+		return code;
 	}
-	memset(made->entries, 0xff, bytes); /* GOW_UNALLOCATED */
+	memset(made->entries, 0xff, layout->map_entries * sizeof *made->entries); /* unallocated */
 	made->file = file;
 	made->layout = layout;
 	*builder = made;

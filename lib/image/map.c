@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 void gow_map_release(struct gow_map *map)
 {
@@ -40,13 +41,13 @@ uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most,
 static int load_versions(const struct gow_raw *raw, struct gow_map *map, gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
-	size_t bytes = layout->map_entries * sizeof *map->versions;
+	int code;
 
 	if (!gow_layout_has_versions(layout))
 		return GOW_OK;
-	map->versions = malloc(bytes);
-	if (!map->versions)
-		return gow_fail_memory(error, bytes);
+	code = gow_alloc_table(layout->map_entries, &map->versions, error);
+	if (code)
+		return code;
 	return gow_header_read_versions(raw->file, layout, 0, layout->map_entries, map->versions,
 	                                error);
 }
@@ -173,13 +174,12 @@ static int tell_shared(void *context, gow_problem_id id, const gow_place *place,
 static int load_rest(struct gow_raw *raw, uint32_t *known, gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
-	size_t bytes = layout->map_entries * sizeof *raw->entries;
+	int code = gow_alloc_table(layout->map_entries, &raw->entries, error);
 
+	if (code)
+		return code;
 	*known = gow_present_entries(layout, raw->header.file_size);
-	raw->entries = malloc(bytes);
-	if (!raw->entries)
-		return gow_fail_memory(error, bytes);
-	memset(raw->entries, 0xff, bytes); /* GOW_UNALLOCATED */
+	memset(raw->entries, 0xff, layout->map_entries * sizeof *raw->entries); /* unallocated */
 	return *known ? gow_header_read_entries(raw->file, layout, 0, *known, raw->entries, error)
 	              : GOW_OK;
 }

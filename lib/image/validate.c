@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
@@ -12,17 +13,16 @@
 static int load_rest(struct gow_raw *raw, gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
-	/* The number of entries is the layout's, not the file's. */
-	size_t bytes = layout->map_entries * sizeof *raw->entries;
 	int code = GOW_OK;
 
 	if (raw->header.pending)
 		code = gow_pending_find(raw->file, &raw->header, &raw->pending, error);
 	if (code || raw->header.truncated)
 		return code;
-	raw->entries = malloc(bytes);
-	if (!raw->entries)
-		return gow_fail_memory(error, bytes);
+	/* The number of entries is the layout's, not the file's. */
+	code = gow_alloc_table(layout->map_entries, &raw->entries, error);
+	if (code)
+		return code;
 	code = gow_header_read_entries(raw->file, layout, 0, layout->map_entries, raw->entries,
 	                               error);
 	if (code)
