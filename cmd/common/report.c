@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "common/report.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A copy of text that stays on one line and leaves a terminal alone; NULL: no memory. */
+static char *one_line(const char *text)
+{
+	char *made = strdup(text);
+
+	for (char *at = made; at && *at; at++)
+		if (iscntrl((unsigned char)*at))
+			*at = '?';
+	return made;
+}
+
+/* One call of fprintf, so that lines of processes that share a terminal do not mix. */
+static void put_line(const struct report *report, const char *file, const char *label,
+                     const char *text)
+{
+	char *clean_file = one_line(file ? file : "");
+	char *clean_text = one_line(text);
+
+	progress_erase(report->progress);
+	(void)fprintf(stderr, "%s: %s%s%s%s\n", report->tool, clean_file ? clean_file : "?",
+	              file ? ": " : "", label, clean_text ? clean_text : "no memory");
+	free(clean_file);
+	free(clean_text);
+}
+
+void report_error(const struct report *report, const char *file, const char *fmt, ...)
+{
+	char *text;
+	va_list args;
+	int size;
+
+	va_start(args, fmt);
+	size = vasprintf(&text, fmt, args);
+	va_end(args);
+	put_line(report, file, "", size >= 0 ? text : "no memory");
+	if (size >= 0)
+		free(text);
+}
+
+void report_failure(const struct report *report, const char *file, const gow_error *error)
+{
+	char text[sizeof error->what + 512];
+
+	put_line(report, error->file[0] ? error->file : file, "",
+	         gow_error_text(error, text, sizeof text));
+}
+
+void report_note(const struct report *report, gow_note_level level, const char *file,
+                 const char *text)
+{
+	const char *label = report->colour ? "\033[33mwarning:\033[0m " : "warning: ";
+
+	if (level == GOW_NOTE_DETAIL && !report->verbose)
+		return;
+	if (report->quiet)
+		return;
+	put_line(report, file, level == GOW_NOTE_WARNING ? label : "", text);
+}
