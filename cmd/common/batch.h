@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* batch.h - the same work on many images: those of the command line and of --files-from. */
+#ifndef GOW_CMD_BATCH_H
+#define GOW_CMD_BATCH_H
+
+#include "common/cli.h"
+
+/* Does the work on one image, and returns its exit status. */
+typedef int (*batch_job)(struct cli *cli, const char *image);
+
+/*
+ * Does job on every image; one that fails does not stop the rest, a signal does. Returns the OR
+ * of all statuses.
+ */
+int batch_run(struct cli *cli, batch_job job);
+
+#endif
