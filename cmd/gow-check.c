@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gow-check - tells whether an image is safe to boot, and everything that is wrong with it. */
+#include "common/batch.h"
+#include "common/cli.h"
+#include "common/findings.h"
+#include "common/options.h"
+#include "common/size.h"
+
+enum { BOOT = 1, DATA, FORCE_SHARE };
+
+static const struct poptOption options[] = {
+	OPTION_FLAG("boot", '\0', BOOT, "exit 0 if there are advisory findings only"),
+	OPTION_FLAG("data", '\0', DATA, "read every allocated block, too"),
+	OPTION_FLAG("force-share", '\0', FORCE_SHARE, "read the image even while it is written to"),
+	OPTIONS_BATCH,
+	OPTIONS_LOCK,
+	OPTIONS_PROGRESS,
+	OPTIONS_COMMON,
+	POPT_TABLEEND
+};
+
+struct check_job {
+	bool boot, data, force_share;
+};
+
+static int take(struct cli *cli, int option, const char *value)
+{
+	struct check_job *job = cli->own;
+
+	(void)value;
+	job->boot |= option == BOOT;
+	job->data |= option == DATA;
+	job->force_share |= option == FORCE_SHARE;
+	return EXIT_CLEAN;
+}
+
+static int status_of(const struct check_job *job, const gow_check *check)
+{
+	if (gow_check_count(check, GOW_CORRUPT))
+		return EXIT_CORRUPT;
+	return gow_check_count(check, GOW_ADVISORY) && !job->boot ? EXIT_ADVISORY : EXIT_CLEAN;
+}
+
+static int print_json(struct cli *cli, const char *image, gow_check *check, const gow_info *info,
+                      struct doc *doc, gow_error *error)
+{
+	int code;
+
+	doc_begin(doc, &cli->out, cli->tool->name, image);
+	doc_uint(doc, "version", info->version);
+	doc_uint(doc, "logical_size", info->logical_size);
+	code = findings_json(doc, check, cli->report.verbose, error);
+	if (code)
+		return code;
+	if (info->in_use)
+		doc_bool(doc, "in_use", true);
+	doc_bool(doc, "changed", false);
+	doc_end(doc, status_of(cli->own, check));
+	return GOW_OK;
+}
+
+/* Whether gow-repair can do anything about what is corrupt. */
+static bool is_mendable(const gow_check *check)
+{
+	const gow_finding *findings;
+	size_t count = gow_check_findings(check, &findings);
+
+	for (size_t i = 0; i < count; i++)
+		if (findings[i].problem->severity == GOW_CORRUPT && findings[i].problem->fix)
+			return true;
+	return false;
+}
+
+static void print_summary(struct cli *cli, const char *image, const gow_check *check,
+                          const gow_info *info)
+{
+	const struct check_job *job = cli->own;
+	struct out *out = &cli->out;
+	char size[SIZE_TEXT], summary[SIZE_TEXT];
+
+	(void)findings_summary(check, summary, sizeof summary);
+	out_name(out, image);
+	if (gow_check_count(check, GOW_CORRUPT)) {
+		out_print(out, ": ");
+		findings_severity(out, GOW_CORRUPT);
+		out_print(out, ": %s; do not boot; %s", summary,
+		          is_mendable(check) ? "gow-repair -n tells what can be mended"
+		                             : "bring it back from a backup");
+	} else {
+		out_print(out, ": GOW %u, %s, ", info->version,
+		          size_short(size, sizeof size, info->logical_size));
+		if (gow_check_count(check, GOW_ADVISORY))
+			out_print(out, "safe to boot, %s", summary);
+		else
+			out_print(out, "sound%s", job->data ? ", all data readable" : "");
+	}
+	out_print(out, "%s\n", info->in_use ? " (in use: this may be changing)" : "");
+}
+
+static int print(struct cli *cli, const char *image, gow_check *check, const gow_info *info,
+                 struct doc *doc, gow_error *error)
+{
+	int code;
+
+	if (cli->json)
+		return print_json(cli, image, check, info, doc, error);
+	if (!cli_prints(cli))
+		return GOW_OK;
+	code = findings_text(&cli->out, image, check, cli->report.verbose, error);
+	if (!code)
+		print_summary(cli, image, check, info);
+	return code;
+}
+
+static int check_image(struct cli *cli, const char *image)
+{
+	const struct check_job *job = cli->own;
+	const gow_open_options open_options = cli_open_options(
+		cli, GOW_OPEN_STEADY | (job->force_share ? GOW_OPEN_FORCE_SHARE : 0u));
+	struct doc doc = { .out = NULL };
+	gow_check *check = NULL;
+	gow_error error;
+	gow_info info;
+	int status = EXIT_CLEAN;
+	int code = gow_check_open(image, &open_options, &check, &error);
+
+	if (!code && job->data)
+		code = gow_check_data(check, &error);
+	if (!code)
+		code = gow_check_info(check, &info, &error);
+	if (!code) {
+		status = status_of(job, check);
+		code = print(cli, image, check, &info, &doc, &error);
+	}
+	gow_check_close(check);
+	return code ? cli_fail(cli, &doc, image, &error) : status;
+}
+
+static int run(struct cli *cli)
+{
+	return batch_run(cli, check_image);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_tool tool = {
+		.name = "gow-check",
+		.arguments = "IMAGE...",
+		.min_args = 1,
+		.max_args = CLI_MANY,
+		.options = options,
+		.take = take,
+		.run = run,
+	};
+	struct check_job job = { .boot = false };
+
+	return cli_main(&tool, &job, argc, argv);
+}

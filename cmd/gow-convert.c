@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gow-convert - copies a guest's disk from one format to another. */
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/cli.h"
+#include "common/options.h"
+#include "common/size.h"
+
+enum { FROM = 1, TO, FORCE, SALVAGE, VERIFY };
+
+static const struct poptOption options[] = {
+	OPTION_VALUE("from", 'f', FROM, "SOURCE's format (told by its content)",
+	             "raw|gow|gow1|gow2|gow3"),
+	OPTION_VALUE("to", 'O', TO, "DEST's format (told by its name)", "raw|gow|gow1|gow2|gow3"),
+	OPTION_FLAG("force", '\0', FORCE, "replace DEST if it exists"),
+	OPTION_FLAG("salvage", '\0', SALVAGE, "get out of a damaged SOURCE what can be had"),
+	OPTION_FLAG("verify", '\0', VERIFY, "read DEST back and compare"),
+	OPTIONS_DRY_RUN,
+	OPTIONS_LOCK,
+	OPTIONS_PROGRESS,
+	OPTIONS_COMMON,
+	POPT_TABLEEND
+};
+
+struct convert_job {
+	gow_convert_options options;
+	struct cli *cli;
+	const char *source, *dest;
+	struct doc doc; /* begun by the first loss, if there is one */
+};
+
+static int take(struct cli *cli, int option, const char *value)
+{
+	static const unsigned flags[] = {
+		[FORCE] = GOW_CONVERT_FORCE,
+		[SALVAGE] = GOW_CONVERT_SALVAGE,
+		[VERIFY] = GOW_CONVERT_VERIFY,
+	};
+	struct convert_job *job = cli->own;
+	gow_format format;
+
+	if (!value) {
+		job->options.flags |= flags[option];
+		return EXIT_CLEAN;
+	}
+	format = gow_format_by_name(value);
+	if (format == GOW_FORMAT_PROBE)
+		return cli_usage(cli, "%s: '%s': raw, gow, gow1, gow2 and gow3 are known",
+		                 option == FROM ? "--from" : "--to", value);
+	*(option == FROM ? &job->options.source_format : &job->options.dest_format) = format;
+	return EXIT_CLEAN;
+}
+
+/* ---- losses, as they are met -------------------------------------------------------------- */
+
+/* With --salvage there is always a list, be it empty. */
+static void begin_document(struct convert_job *job)
+{
+	if (job->doc.out)
+		return;
+	doc_begin(&job->doc, &job->cli->out, job->cli->tool->name, job->source);
+	doc_text(&job->doc, "dest", job->dest);
+	if (job->options.flags & GOW_CONVERT_SALVAGE)
+		doc_array(&job->doc, "losses");
+}
+
+static void add_loss(struct convert_job *job, const gow_loss *loss)
+{
+	begin_document(job);
+	doc_object(&job->doc, NULL);
+	doc_text(&job->doc, "kind", gow_loss_name(loss->kind));
+	doc_uint(&job->doc, "start", loss->start);
+	doc_uint(&job->doc, "length", loss->length);
+	doc_close(&job->doc);
+}
+
+static void print_loss(struct convert_job *job, const gow_loss *loss)
+{
+	out_name(&job->cli->out, job->source);
+	out_print(&job->cli->out, ": %s: %" PRIu64 " bytes from %" PRIu64 " on\n",
+	          gow_loss_name(loss->kind), loss->length, loss->start);
+}
+
+static void hear_loss(void *context, const gow_loss *loss)
+{
+	struct convert_job *job = context;
+
+	if (job->cli->json)
+		add_loss(job, loss);
+	else if (cli_prints(job->cli))
+		print_loss(job, loss);
+}
+
+/* ---- the result -------------------------------------------------------------------------- */
+
+static void print_json(struct convert_job *job, const gow_convert_result *result, int status)
+{
+	struct doc *doc = &job->doc;
+
+	begin_document(job);
+	doc_close_to_top(doc);
+	doc_text(doc, "source_format", gow_format_name(result->source_format));
+	doc_text(doc, "dest_format", gow_format_name(result->dest_format));
+	doc_uint(doc, "source_size", result->source_size);
+	doc_uint(doc, "logical_size", result->logical_size);
+	doc_uint(doc, "data_bytes", result->data_bytes);
+	doc_uint(doc, "file_size", result->file_size);
+	if (job->options.flags & GOW_CONVERT_SALVAGE)
+		doc_bool(doc, "damaged", result->damaged);
+	if (result->verified)
+		doc_text(doc, "digest", result->digest.text);
+	if (job->cli->dry_run)
+		doc_bool(doc, "dry_run", true);
+	doc_end(doc, status);
+}
+
+static void print_text(struct convert_job *job, const gow_convert_result *result)
+{
+	struct out *out = &job->cli->out;
+	bool dry_run = job->cli->dry_run;
+	char logical[SIZE_TEXT], data[SIZE_TEXT], file[SIZE_TEXT];
+
+	if (result->damaged) {
+		out_name(out, job->source);
+		out_print(out, ": damaged: %" PRIu64 " part%s lost\n", result->losses,
+		          result->losses == 1 ? "" : "s");
+	}
+	out_name(out, job->source);
+	out_print(out, " -> ");
+	out_name(out, job->dest);
+	out_print(out, ": %s%s, %s, %s of data", dry_run ? "would be " : "",
+	          gow_format_name(result->dest_format),
+	          size_short(logical, sizeof logical, result->logical_size),
+	          size_short(data, sizeof data, result->data_bytes));
+	if (dry_run)
+		out_print(out, ", in a file of %s", size_long(file, sizeof file, result->file_size));
+	if (result->verified)
+		out_print(out, ", verified (%s)", result->digest.text);
+	out_print(out, "\n");
+}
+
+/* ---- the work ---------------------------------------------------------------------------- */
+
+/* What the other options ask of this one. */
+static void complete_options(struct cli *cli, struct convert_job *job)
+{
+	job->cli = cli;
+	job->source = cli->args[0];
+	job->dest = cli->args[1];
+	job->options.flags |= (cli->no_lock ? GOW_CONVERT_NO_LOCK : 0u) |
+	                      (cli->dry_run ? GOW_CONVERT_DRY_RUN : 0u);
+	job->options.wait_seconds = cli->wait_seconds;
+	job->options.monitor = &cli->monitor;
+	job->options.lost = hear_loss;
+	job->options.lost_context = job;
+}
+
+static int run(struct cli *cli)
+{
+	struct convert_job *job = cli->own;
+	gow_convert_result result;
+	gow_error error;
+	int status;
+
+	complete_options(cli, job);
+	if (strcmp(job->dest, "-") == 0) {
+		if (isatty(STDOUT_FILENO) && !cli->dry_run)
+			return cli_usage(cli, "standard output is a terminal, and no place for a disk");
+		/* Standard output is the disk's, and nobody else's. */
+		cli_redirect(cli, STDERR_FILENO);
+	}
+	if (gow_convert(job->source, job->dest, &job->options, &result, &error))
+		return cli_fail(cli, &job->doc, job->source, &error);
+	status = result.damaged ? EXIT_CORRUPT : EXIT_CLEAN;
+	if (cli->json)
+		print_json(job, &result, status);
+	else if (cli_prints(cli))
+		print_text(job, &result);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_tool tool = {
+		.name = "gow-convert",
+		.arguments = "SOURCE DEST",
+		.min_args = 2,
+		.max_args = 2,
+		.options = options,
+		.take = take,
+		.run = run,
+	};
+	struct convert_job job = { .cli = NULL };
+
+	return cli_main(&tool, &job, argc, argv);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gow-create - makes a new, empty image. */
+#include "common/cli.h"
+#include "common/options.h"
+#include "common/size.h"
+
+enum { IMAGE_VERSION = 1, FORCE };
+
+static const struct poptOption options[] = {
+	OPTION_VALUE("image-version", '\0', IMAGE_VERSION, "make an image of this version (3)",
+	             "1|2|3"),
+	OPTION_FLAG("force", '\0', FORCE, "replace IMAGE if it exists"),
+	OPTIONS_DRY_RUN,
+	OPTIONS_LOCK,
+	OPTIONS_PROGRESS,
+	OPTIONS_COMMON,
+	POPT_TABLEEND
+};
+
+static int take(struct cli *cli, int option, const char *value)
+{
+	gow_create_options *create = cli->own;
+	uint64_t version;
+
+	if (option == FORCE) {
+		create->force = true;
+		return EXIT_CLEAN;
+	}
+	if (number_parse(value, 1, 3, &version))
+		return cli_usage(cli, "--image-version: '%s': 1, 2 and 3 are known", value);
+	create->version = (unsigned)version;
+	return EXIT_CLEAN;
+}
+
+static void print_json(struct cli *cli, const char *image, uint64_t size)
+{
+	const gow_create_options *create = cli->own;
+	struct doc doc;
+
+	doc_begin(&doc, &cli->out, cli->tool->name, image);
+	doc_uint(&doc, "version", create->version);
+	doc_uint(&doc, "logical_size", size);
+	doc_bool(&doc, "changed", !create->dry_run);
+	if (create->dry_run)
+		doc_bool(&doc, "dry_run", true);
+	doc_end(&doc, EXIT_CLEAN);
+}
+
+static void print_text(struct cli *cli, const char *image, uint64_t size)
+{
+	const gow_create_options *create = cli->own;
+	char text[SIZE_TEXT];
+
+	out_name(&cli->out, image);
+	out_print(&cli->out, ": %s: GOW %u, %s, empty\n", create->dry_run ? "would be made" : "made",
+	          create->version, size_long(text, sizeof text, size));
+}
+
+static int run(struct cli *cli)
+{
+	gow_create_options *create = cli->own;
+	const char *image = cli->args[1];
+	const char *wrong;
+	uint64_t size;
+	struct doc doc = { .out = NULL };
+	gow_error error;
+
+	wrong = size_parse(cli->args[0], &size);
+	if (wrong)
+		return cli_usage(cli, "SIZE: '%s': %s", cli->args[0], wrong);
+	create->dry_run = cli->dry_run;
+	create->no_lock = cli->no_lock;
+	create->wait_seconds = cli->wait_seconds;
+	create->monitor = &cli->monitor;
+	if (gow_create(image, size, create, &error))
+		return cli_fail(cli, &doc, image, &error);
+	if (cli->json)
+		print_json(cli, image, size);
+	else if (cli_prints(cli))
+		print_text(cli, image, size);
+	return EXIT_CLEAN;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_tool tool = {
+		.name = "gow-create",
+		.arguments = "SIZE IMAGE",
+		.min_args = 2,
+		.max_args = 2,
+		.options = options,
+		.take = take,
+		.run = run,
+	};
+	gow_create_options create = { .version = 3 };
+
+	return cli_main(&tool, &create, argc, argv);
+}
