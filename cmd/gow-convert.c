@@ -78,9 +78,16 @@ static void add_loss(struct convert_job *job, const gow_loss *loss)
 
 static void print_loss(struct convert_job *job, const gow_loss *loss)
 {
+	static const char *const outcome[] = {
+		[GOW_LOSS_UNREADABLE] = "zeros stand there",
+		[GOW_LOSS_UNMAPPED] = "zeros stand there",
+		[GOW_LOSS_SHARED] = "copied, but another block claims the same data",
+		[GOW_LOSS_BEYOND_SIZE] = "past the end of the disk, left out",
+	};
+
 	out_name(&job->cli->out, job->source);
-	out_print(&job->cli->out, ": %s: %" PRIu64 " bytes from %" PRIu64 " on\n",
-	          gow_loss_name(loss->kind), loss->length, loss->start);
+	out_print(&job->cli->out, ": %s: %" PRIu64 " bytes from %" PRIu64 " on: %s\n",
+	          gow_loss_name(loss->kind), loss->length, loss->start, outcome[loss->kind]);
 }
 
 static void hear_loss(void *context, const gow_loss *loss)
@@ -124,7 +131,7 @@ static void print_text(struct convert_job *job, const gow_convert_result *result
 
 	if (result->damaged) {
 		out_name(out, job->source);
-		out_print(out, ": damaged: %" PRIu64 " part%s lost\n", result->losses,
+		out_print(out, ": damaged: %" PRIu64 " part%s lost or in doubt\n", result->losses,
 		          result->losses == 1 ? "" : "s");
 	}
 	out_name(out, job->source);

@@ -56,18 +56,33 @@ static void print_text(struct cli *cli, const char *image, uint64_t size)
 	          create->version, size_long(text, sizeof text, size));
 }
 
+/* Whether SIZE is one at all, and not too much for the version. */
+static int take_size(struct cli *cli, const char *text, uint64_t *size)
+{
+	const gow_create_options *create = cli->own;
+	uint64_t limit = gow_version_limit(create->version);
+	const char *wrong = size_parse(text, size);
+	char most[SIZE_TEXT];
+
+	if (wrong)
+		return cli_usage(cli, "SIZE: '%s': %s", text, wrong);
+	if (*size > limit)
+		return cli_usage(cli, "SIZE: '%s': version %u holds %s at most", text,
+		                 create->version, size_short(most, sizeof most, limit));
+	return EXIT_CLEAN;
+}
+
 static int run(struct cli *cli)
 {
 	gow_create_options *create = cli->own;
 	const char *image = cli->args[1];
-	const char *wrong;
 	uint64_t size;
 	struct doc doc = { .out = NULL };
 	gow_error error;
+	int status = take_size(cli, cli->args[0], &size);
 
-	wrong = size_parse(cli->args[0], &size);
-	if (wrong)
-		return cli_usage(cli, "SIZE: '%s': %s", cli->args[0], wrong);
+	if (status)
+		return status;
 	create->dry_run = cli->dry_run;
 	create->no_lock = cli->no_lock;
 	create->wait_seconds = cli->wait_seconds;

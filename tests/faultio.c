@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * faultio: a shared object to preload, that makes calls on files fail on demand.
  * It shows what no sound disk ever does: a read error in one place, the disk full at
@@ -207,13 +208,14 @@ static void parse_bad_range(char *text)
 static void parse_list(const char *variable, void (*parse)(char *))
 {
 	const char *value = getenv(variable);
-	char *list, *item;
+	char *copy, *rest, *item;
 
 	if (!value)
 		return;
-	list = strdup(value); /* lives as long as the process */
-	while (list && (item = strsep(&list, ",")) != NULL)
+	copy = rest = strdup(value);
+	while ((item = strsep(&rest, ",")) != NULL)
 		parse(item);
+	free(copy);
 }
 
 static int open_for(const char *variable, int flags)
@@ -230,7 +232,7 @@ static int open_for(const char *variable, int flags)
 	return fcntl((int)fd, F_DUPFD_CLOEXEC, 500);
 }
 
-__attribute__((constructor)) static void start(void)
+__attribute__((constructor)) static void set_up(void)
 {
 	setup.pattern = getenv("FAULTIO_FILE");
 	setup.cut = open_for("FAULTIO_CUT", O_RDWR);

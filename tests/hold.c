@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * hold: runs a command while it holds a file open, locked or leased.
  *
@@ -97,6 +98,7 @@ int main(int argc, char **argv)
 	double seconds = 0;
 	bool writing = false;
 	char number[32];
+	char *end;
 	pid_t child;
 	int option, status;
 
@@ -110,7 +112,11 @@ int main(int argc, char **argv)
 			kind = optarg;
 			break;
 		case 'b':
-			if (sscanf(optarg, "%jd:%jd", &start, &length) != 2)
+			start = strtoimax(optarg, &end, 10);
+			if (*end != ':')
+				usage();
+			length = strtoimax(end + 1, &end, 10);
+			if (*end != '\0')
 				usage();
 			break;
 		case 't':

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * maxrss: runs a command and says how much memory it took at most.
  *

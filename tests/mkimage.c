@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mkimage: writes the bytes of a GOW image which a recipe describes.
  *
@@ -728,17 +729,18 @@ static bool all_zero(const uint8_t *bytes, size_t length)
 /* Numbers in a row; a stretch of zeros stays a hole. */
 static void write_numbers(int fd, const uint32_t *numbers, uint32_t count, uint64_t offset)
 {
-	static uint8_t bytes[1 << 18];
-	const uint32_t most = sizeof bytes / 4;
+	enum { AT_ONCE = 1 << 16 };
+	static uint8_t bytes[4 * AT_ONCE];
+	size_t filled = 0;
 
-	for (uint32_t done = 0; done < count;) {
-		uint32_t now = count - done < most ? count - done : most;
-
-		for (uint32_t i = 0; i < now; i++)
-			put(bytes + 4 * (size_t)i, numbers[done + i], 4);
-		if (!all_zero(bytes, 4 * (size_t)now))
-			write_at(fd, bytes, 4 * (size_t)now, offset + 4 * (uint64_t)done);
-		done += now;
+	for (uint32_t i = 0; i < count; i++) {
+		put(bytes + filled, numbers[i], 4);
+		filled += 4;
+		if (filled < sizeof bytes && i + 1 < count)
+			continue;
+		if (!all_zero(bytes, filled))
+			write_at(fd, bytes, filled, offset + 4 * ((uint64_t)i + 1) - filled);
+		filled = 0;
 	}
 }
 

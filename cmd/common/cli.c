@@ -117,14 +117,14 @@ void cli_redirect(struct cli *cli, int fd)
 	out_init(&cli->out, fd, &cli->progress);
 }
 
-/* The message as in the document: there is room for a name, since it may be another file's. */
-static void tell_failure(struct doc *doc, const gow_error *error, int status)
+/* "file" is there only where the trouble is with another file than the image. */
+static void tell_failure(struct doc *doc, const char *image, const gow_error *error, int status)
 {
 	char text[sizeof error->what + 512];
 
 	doc_close_to_top(doc);
 	doc_text(doc, "error", gow_code_name(error->code));
-	if (error->file[0])
+	if (error->file[0] && strcmp(error->file, image) != 0)
 		doc_text(doc, "file", error->file);
 	doc_text(doc, "message", gow_error_text(error, text, sizeof text));
 	doc_end(doc, status);
@@ -142,7 +142,7 @@ int cli_fail(struct cli *cli, struct doc *doc, const char *image, const gow_erro
 	if (cli->json) {
 		if (!doc->out)
 			doc_begin(doc, &cli->out, cli->tool->name, image);
-		tell_failure(doc, error, status);
+		tell_failure(doc, image, error, status);
 	} else if (out_abandon(&cli->out)) {
 		out_print(&cli->out, "# incomplete\n");
 	}

@@ -84,6 +84,7 @@ static void list_options(struct out *out, const struct poptOption *table)
 /* popt writes to a stream; results go through out. */
 static void print_help(struct cli *cli, void (*print)(poptContext, FILE *, int))
 {
+	char arguments[128];
 	char *text = NULL;
 	size_t size;
 	FILE *stream = open_memstream(&text, &size);
@@ -92,7 +93,10 @@ static void print_help(struct cli *cli, void (*print)(poptContext, FILE *, int))
 		out_fail(&cli->out, errno);
 		return;
 	}
-	poptSetOtherOptionHelp(cli->popt, cli->tool->arguments);
+	/* The short form names every option itself. */
+	(void)snprintf(arguments, sizeof arguments, "%s%s",
+	               print == poptPrintHelp ? "[OPTION...] " : "", cli->tool->arguments);
+	poptSetOtherOptionHelp(cli->popt, arguments);
 	print(cli->popt, stream, 0);
 	if (fclose(stream) == 0)
 		out_write(&cli->out, text, size);

@@ -33,8 +33,6 @@ struct gow_image {
 	struct gow_map map;
 	struct session *session; /* NULL: opened for reading */
 	bool damaged;
-	/* The run of data in the file that was found last, so that neighbours need not ask. */
-	uint64_t data_start, data_end;
 };
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -226,15 +224,6 @@ int gow_image_read(gow_image *image, uint64_t offset, void *buf, size_t size, go
 	return code;
 }
 
-/* The data in the file at or after offset, kept from one call to the next. */
-static int find_data(gow_image *image, uint64_t offset, gow_error *error)
-{
-	if (offset >= image->data_start && offset < image->data_end)
-		return GOW_OK;
-	return gow_file_next_data(image->file, offset, &image->data_start, &image->data_end,
-	                          error);
-}
-
 int gow_image_next_data(gow_image *image, uint64_t offset, uint64_t *start, uint64_t *end,
                         gow_error *error)
 {
@@ -254,11 +243,10 @@ int gow_image_next_data(gow_image *image, uint64_t offset, uint64_t *start, uint
 			continue;
 		}
 		in_file = gow_layout_block_offset(map->layout, physical) + inside;
-		code = find_data(image, in_file, error);
+		code = gow_file_next_data(image->file, in_file, &data_start, &data_end, error);
 		if (code)
 			return code;
-		data_start = gow_max(image->data_start, in_file);
-		data_end = gow_min(image->data_end, in_file + (run_end - offset));
+		data_end = gow_min(data_end, in_file + (run_end - offset));
 		if (data_start < data_end) {
 			*start = offset + (data_start - in_file);
 			*end = gow_min(offset + (data_end - in_file), map->logical_size);
@@ -402,10 +390,7 @@ int gow_image_write(gow_image *image, uint64_t offset, const void *buf, size_t s
 		code = check_guest_range(image, offset, size, error);
 	if (!code)
 		code = gow_lock_poll(&image->lock, error);
-	if (code || !size)
-		return code;
-	image->data_start = image->data_end = 0; /* what was a hole may be one no longer */
-	return write_blocks(image, offset, buf, size, error);
+	return code || !size ? code : write_blocks(image, offset, buf, size, error);
 }
 
 typedef int (*run_writer)(gow_image *image, uint32_t first, uint32_t count, gow_error *error);

@@ -29,6 +29,12 @@ static int check_range(struct gow_file *file, uint64_t offset, uint64_t size, go
 		file->name);
 }
 
+/* What was a hole may be one no longer. */
+static void forget_run(struct gow_file *file)
+{
+	file->run.asked = file->run.start = file->run.end = 0;
+}
+
 int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
                   gow_error *error)
 {
@@ -65,6 +71,7 @@ int gow_file_write(struct gow_file *file, uint64_t offset, const void *buf, size
 {
 	int code = check_range(file, offset, size, error);
 
+	forget_run(file);
 	return code ? code : file->ops->write(file, offset, buf, size, error);
 }
 
@@ -77,6 +84,7 @@ int gow_file_truncate(struct gow_file *file, uint64_t size, gow_error *error)
 {
 	int code = check_range(file, size, 0, error);
 
+	forget_run(file);
 	return code ? code : file->ops->truncate(file, size, error);
 }
 
@@ -126,14 +134,29 @@ static int write_zeros(struct gow_file *file, uint64_t offset, uint64_t size, go
 int gow_file_next_data(struct gow_file *file, uint64_t offset, uint64_t *start, uint64_t *end,
                        gow_error *error)
 {
-	return file->ops->next_data ? file->ops->next_data(file, offset, start, end, error)
-	                            : rest_is_data(file, offset, start, end, error);
+	if (offset < file->run.asked || offset >= file->run.end) {
+		uint64_t found_start, found_end;
+		int code = file->ops->next_data
+		                   ? file->ops->next_data(file, offset, &found_start, &found_end,
+		                                          error)
+		                   : rest_is_data(file, offset, &found_start, &found_end, error);
+
+		if (code)
+			return code;
+		file->run.asked = offset;
+		file->run.start = found_start;
+		file->run.end = found_end;
+	}
+	*start = gow_max(offset, file->run.start);
+	*end = gow_max(*start, file->run.end);
+	return GOW_OK;
 }
 
 int gow_file_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
 	int code = check_range(file, offset, size, error);
 
+	forget_run(file);
 	if (code || !size)
 		return code;
 	return file->ops->zero ? file->ops->zero(file, offset, size, error)
@@ -144,6 +167,7 @@ int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow
 {
 	int code = check_range(file, offset, size, error);
 
+	forget_run(file);
 	if (code || !size)
 		return code;
 	if (!file->ops->allocate)

@@ -48,6 +48,11 @@ struct gow_file {
 	char *name;       /* for messages; owned */
 	int fd;           /* of the POSIX backend, for locks; -1 in others */
 	bool sync_failed; /* a failed sync is final: what it lost cannot be known */
+	/* What next_data found last: a hole from asked to start, data from there to end. Asking
+	 * costs a walk over the data, so that doing it for every block would be quadratic. */
+	struct {
+		uint64_t asked, start, end;
+	} run;
 };
 
 /* Fewer bytes than asked for mean the end of the file: *got says how many there were. */

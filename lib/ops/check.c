@@ -287,7 +287,6 @@ struct data_walk {
 	uint8_t *buffer;  /* READ_BLOCKS blocks */
 	uint64_t done;    /* bytes */
 	uint64_t total;
-	uint64_t data_start, data_end; /* the run of data in the file that was found last */
 };
 
 static void add_unreadable(gow_check *check, uint32_t logical)
@@ -330,24 +329,19 @@ static int read_blocks(struct data_walk *walk, uint32_t logical, uint32_t blocks
 }
 
 /* How many blocks of the run at offset lie wholly in a hole of the file. */
-static int hole_blocks(struct data_walk *walk, uint64_t offset, uint32_t run, uint32_t *blocks,
-                       gow_error *error)
+static int hole_blocks(const struct data_walk *walk, uint64_t offset, uint32_t run,
+                       uint32_t *blocks, gow_error *error)
 {
 	uint64_t end = offset + (uint64_t)run * GOW_BLOCK_SIZE;
+	uint64_t data, data_end;
+	int code = gow_file_next_data(walk->check->file, offset, &data, &data_end, error);
 
-	if (offset < walk->data_start || offset >= walk->data_end) {
-		int code = gow_file_next_data(walk->check->file, offset, &walk->data_start,
-		                              &walk->data_end, error);
-
-		if (code)
-			return code;
-	}
-	if (walk->data_start == walk->data_end || walk->data_start >= end)
+	if (code)
+		return code;
+	if (data == data_end || data >= end)
 		*blocks = run;
-	else if (walk->data_start > offset)
-		*blocks = (uint32_t)((walk->data_start - offset) / GOW_BLOCK_SIZE);
 	else
-		*blocks = 0;
+		*blocks = (uint32_t)((data - offset) / GOW_BLOCK_SIZE);
 	return GOW_OK;
 }
 

@@ -154,3 +154,48 @@ void hm_write(const struct hm_image *image, struct memfile *file)
 	}
 	memfile_resize(file, image->file_size);
 }
+
+static uint64_t get_number(const struct memfile *file, const struct gow_layout *layout,
+                           uint64_t offset, unsigned width)
+{
+	uint8_t bytes[8];
+	uint64_t value = 0;
+
+	memfile_get(file, offset, bytes, width);
+	for (unsigned i = 0; i < width; i++) {
+		unsigned shift = layout->order == GOW_BIG_ENDIAN ? 8 * (width - 1 - i) : 8 * i;
+
+		value |= (uint64_t)bytes[i] << shift;
+	}
+	return value;
+}
+
+void hm_read(struct hm_image *image, const struct memfile *file)
+{
+	const struct gow_layout *layout = &image->layout;
+	uint8_t magic[4];
+
+	memfile_get(file, layout->magic_offset, magic, 4);
+	CHECK(memcmp(magic, layout->magic, 4) == 0 || memcmp(magic, layout->magic_pending, 4) == 0);
+	image->pending = memcmp(magic, layout->magic, 4) != 0;
+	CHECK_EQ(layout->version, get_number(file, layout, layout->version_field.offset,
+	                                     layout->version_field.width));
+	image->logical_size = get_number(file, layout, layout->logical_size.offset,
+	                                 layout->logical_size.width);
+	image->block_count = get_number(file, layout, layout->block_count.offset,
+	                                layout->block_count.width);
+	image->file_size = memfile_size(file);
+	for (uint32_t i = 0; i < layout->map_entries; i++) {
+		uint32_t stored = (uint32_t)get_number(
+			file, layout, layout->map_offset + (uint64_t)i * layout->map_stride, 4);
+
+		image->map[i] = stored == layout->unallocated ? HM_NONE : stored - layout->first_block;
+		image->versions[i] =
+			layout->versions_stride
+				? (uint32_t)get_number(file, layout,
+			                               layout->versions_offset +
+			                                       (uint64_t)i * layout->versions_stride,
+			                               4)
+				: 0;
+	}
+}

@@ -48,6 +48,10 @@ void hm_release(struct hm_image *image);
 /* Writes the header; the file gets file_size, whatever that cuts off. */
 void hm_write(const struct hm_image *image, struct memfile *file);
 
+/* Reads what hm_write writes, of a file that has a whole header, by the image's layout. The map
+ * and the versions must have room (hm_make). */
+void hm_read(struct hm_image *image, const struct memfile *file);
+
 /* What an entry looks like in the file. */
 uint32_t hm_stored(const struct gow_layout *layout, uint32_t physical);
 

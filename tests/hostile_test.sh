@@ -1,0 +1,538 @@
+#!/bin/sh
+# Files that mean harm, or no longer are what they were: a clear message, the right
+# status; never a crash, a hang, or much memory.  Nothing in a file is too absurd.
+
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+
+# Nothing here takes a tool longer than a moment.
+GOW_TIMEOUT=30
+most_memory=65536 # KiB
+
+suiteSetUp() {
+	# AddressSanitizer needs memory of its own.
+	sanitized=''
+	grep -q __asan_init "$GOW_BIN/gow-check" && sanitized=1
+}
+
+# bounded TOOL ARG...: run, and fail where it took too much memory.
+bounded() {
+	bounded_tool=$(gow_path "$1")
+	shift
+	run maxrss "$tmp/rss" "$bounded_tool" "$@"
+	gow_command="$bounded_tool $*"
+	[ -z "$sanitized" ] || return 0
+	[ "$(cat "$tmp/rss")" -le "$most_memory" ]
+	gow_assert $? "$(cat "$tmp/rss") KiB of memory"
+}
+
+# judged STATUS IMAGE [OPTION...]: what gow-check has to say of an image; gow-info
+# agrees on what is corrupt and what no image at all.
+judged() {
+	judged_status=$1 judged_image=$2
+	shift 2
+	case $judged_status in
+	0 | 2) info_status=0 ;;
+	*) info_status=$judged_status ;;
+	esac
+	for info in "" --map; do
+		bounded gow-info $info "$judged_image"
+		assertStatus "$info_status"
+		if [ "$info_status" -eq 8 ]; then
+			assertOutEmpty
+			assertErr "^gow-info: $judged_image: "
+		elif [ "$info_status" -eq 4 ]; then
+			# It says that the image is corrupt, and does not only show numbers.
+			cat "$out" "$err" | grep -qi corrupt
+			gow_assert $? "gow-info does not say that the image is corrupt"
+		fi
+	done
+	bounded gow-info --json "$judged_image"
+	assertStatus "$info_status"
+	assertJson ".exit == $info_status and .tool == \"gow-info\""
+	bounded gow-check --json "$@" "$judged_image"
+	assertStatus "$judged_status"
+	assertJson ".exit == $judged_status"
+	# The message that people read.
+	[ "$judged_status" -eq 8 ] || return 0
+	assertJson '.message | type == "string" and . != ""'
+	run gow-check "$judged_image"
+	assertOutEmpty
+	assertErr "^gow-check: $judged_image: "
+}
+
+# ids ID...: exactly these findings were in the document.
+ids() {
+	assertEquals "findings" "$*" "$(json '[.findings[].id] | join(" ")')"
+}
+
+# image: made from the recipe on standard input.
+image() {
+	"$GOW_TESTBIN/mkimage" - "$tmp/image.gow" || fail "mkimage"
+}
+
+# ---- headers cut anywhere ----
+
+# cut_at LENGTH: the longest come first, since a file is only made shorter.
+cut_at() {
+	truncate -s "$1" "$tmp/image.gow"
+	if [ "$1" -lt 8 ]; then
+		judged 8 "$tmp/image.gow"
+	elif [ "$1" -lt "$header_end" ]; then
+		judged 4 "$tmp/image.gow"
+		assertJson ".findings | map({id, count, first}) ==
+			[{id: \"header.truncated\", count: 1, first: {offset: $1}}]"
+	else
+		judged "$2" "$tmp/image.gow"
+	fi
+}
+
+cut_everywhere() {
+	printf 'version %s\nsize 10M\nextend data_start+1\n' "$1" | image
+	map_end=$2 header_end=$3 data_start=$4
+	cut_at $((data_start + 1)) 2
+	ids space.leak
+	for length in $data_start $((data_start - 1)) $((header_end + 1)) $header_end; do
+		cut_at $((length > header_end ? length : header_end)) 0
+		ids
+	done
+	for length in $((header_end - 1)) $((map_end + 1)) "$map_end" $((map_end - 1)) \
+		65537 65536 65535 4097 4096 4095 511 24 23; do
+		[ "$length" -lt "$header_end" ] && cut_at "$length"
+	done
+	length=21
+	while [ $length -ge 0 ]; do
+		cut_at $length
+		length=$((length - 1))
+	done
+}
+
+testCutVersion1() {
+	cut_everywhere 1 4194324 4194324 4194324
+}
+
+testCutVersion2() {
+	cut_everywhere 2 16777236 16777236 16777728
+}
+
+testCutVersion3() {
+	cut_everywhere 3 16777236 33554452 33554944
+}
+
+# The same with two blocks in use: what was cut off is missed.
+testCutBlocks() {
+	for version in 1 2 3; do
+		printf 'version %s\nsize 10M\nmap 0 0\nmap 1 1\ntruncate end-1\n' $version | image
+		judged 2 "$tmp/image.gow" --data
+		data_start=$(json '.findings[0].first.offset - 65536')
+		cut_to 65537 2 space.tail
+		cut_to 65536 4 header.count-high map.range
+		cut_to 65535 4 header.count-high map.range space.tail
+		cut_to 1 4 header.count-high map.range space.tail
+		cut_to 0 4 header.count-high map.range
+		[ $version -eq 1 ] || cut_to -1 4 header.count-high map.range
+	done
+}
+
+# cut_to LENGTH STATUS ID...: so many bytes after data_start are left.
+cut_to() {
+	truncate -s $((data_start + $1)) "$tmp/image.gow"
+	judged "$2" "$tmp/image.gow" --data
+	shift 2
+	ids "$@"
+}
+
+# ---- fields ----
+
+# field VERSION "DIRECTIVE" STATUS [ID...]: an image with one block and one thing odd.
+field() {
+	printf 'version %s\nsize 10M\nmap 0 0\ndata 0 pattern 1\n%s\n' "$1" "$2" | image
+	what=$2 wanted=$3
+	shift 3
+	judged "$wanted" "$tmp/image.gow"
+	[ "$wanted" -eq 8 ] || assertEquals "$what" "$*" "$(json '[.findings[].id] | join(" ")')"
+}
+
+testSizes() {
+	for version in 1 2 3; do
+		for size in 0 1 511 513 limit-1 limit+1 limit+512 0x8000000000000000 max64-511 max64; do
+			field $version "size $size" 4 header.size
+		done
+		for size in 512 limit-512 limit; do
+			field $version "size $size" 0
+		done
+	done
+}
+
+testCounts() {
+	for version in 1 2 3; do
+		field $version "count 0" 4 header.count-low
+		field $version "count 1" 0
+		field $version "count 2" 2 header.count-high
+		field $version "count entries" 2 header.count-high
+		field $version "count entries+1" 2 header.count-high
+		field $version "count entries+2" 4 header.count-wild
+		field $version "count 0x80000000" 4 header.count-wild
+		field $version "count max32-1" 4 header.count-wild
+		field $version "count max32" 4 header.count-wild
+	done
+}
+
+testVersions() {
+	for version in 1 2 3; do
+		for number in 0 4 5 255 256 0x01000000 0x80000001 max32; do
+			field $version "version-field $number" 8
+		done
+	done
+	field 1 "version-field 2" 4 header.truncated
+	field 1 "version-field 3" 4 header.truncated
+	field 2 "version-field 3" 4 header.truncated
+}
+
+# Longer headers read as shorter ones: nothing that can be told from the file, and no
+# harm done.
+testVersionsTooLow() {
+	for odd in "2 1" "3 1" "3 2"; do
+		printf 'version %s\nsize 10M\nmap 0 0\nversion-field %s\n' "${odd% *}" "${odd#* }" | image
+		bounded gow-check --json --data "$tmp/image.gow"
+		assertJson '.exit == 2 or .exit == 4'
+		assertTrue "status $status" "[ $status -eq 2 ] || [ $status -eq 4 ]"
+		bounded gow-info "$tmp/image.gow"
+		assertTrue "status $status" "[ $status -eq 0 ] || [ $status -eq 4 ]"
+	done
+}
+
+testMagics() {
+	for magic in 00000000 ffffffff 474f5701 474f5720 474f5722 00574f47 21574f47 676f7700 \
+		464f5700 474e5700 474f5600 514649fb; do
+		field 1 "magic $magic" 8
+	done
+	field 1 "magic 474f5721" 4 journal.missing
+}
+
+# ---- maps of one value ----
+
+# full VERSION VALUE SIZE: every entry the same, four blocks in the file.
+full() {
+	printf 'version %s\nsize %s\nfill map %s\nblocks 4\n' "$1" "$3" "$2" | image
+	entries=$((1 << ($1 == 1 ? 20 : 22)))
+}
+
+testMapsOfOneBlock() {
+	for version in 1 3; do
+		for value in 0 1 3; do
+			full $version $value limit
+			judged 4 "$tmp/image.gow"
+			assertJson '.findings | map({id, count}) ==
+				[{id: "map.crosslink", count: 1}, {id: "space.leak", count: 3}]'
+			assertJson ".findings[0].first | .logical == 0 and .other == 1 and .physical == $value"
+		done
+	done
+}
+
+testMapsOfOneMissingBlock() {
+	for version in 1 3; do
+		for value in 4 5 0x7fffffff 0x80000000 0xfffffffe; do
+			full $version $value limit
+			judged 4 "$tmp/image.gow"
+			assertJson ".findings | map({id, count}) ==
+				[{id: \"map.range\", count: $entries}, {id: \"space.leak\", count: 4}]"
+			assertJson ".findings[0].first == {logical: 0, physical: $((value)), offset: 20}"
+		done
+	done
+}
+
+testMapsPastTheSize() {
+	full 2 0 512
+	judged 4 "$tmp/image.gow"
+	assertJson ".findings | map({id, count}) == [{id: \"map.crosslink\", count: 1},
+		{id: \"map.beyond-size\", count: $((entries - 1))}, {id: \"space.leak\", count: 3}]"
+	full 2 0xfffffffe 512
+	judged 4 "$tmp/image.gow"
+	assertJson ".findings | map({id, count}) == [{id: \"map.range\", count: $entries},
+		{id: \"map.beyond-size\", count: $((entries - 1))}, {id: \"space.leak\", count: 4}]"
+}
+
+testVersionNumbersOfOneValue() {
+	printf 'version 3\nsize limit\nfill map 0\nfill ver 0\n' | image
+	judged 4 "$tmp/image.gow"
+	ids map.crosslink version.zero
+	assertJson '.findings[1].count == 4194304'
+	printf 'version 3\nsize limit\nfill ver max32\n' | image
+	judged 2 "$tmp/image.gow"
+	assertJson '.findings | map({id, count, first}) == [{id: "version.exhausted", count: 4194304,
+		first: {logical: 0, offset: 16777236}}]'
+}
+
+# Every place, four million times: listed, but never kept.
+testListsOfMillions() {
+	full 1 0 limit
+	bounded gow-check --json -v "$tmp/image.gow"
+	assertStatus 4
+	# jq would take a gigabyte for it.
+	assertEquals "owners but the first" $((entries - 1)) \
+		"$(grep -oE '"other": ?[0-9]+' "$out" | sort -u | wc -l)"
+	full 1 9 limit
+	bounded gow-check -v "$tmp/image.gow"
+	assertStatus 4
+	assertTrue "less than a line for each" "[ $(wc -c <"$out") -gt $((entries * 4)) ]"
+}
+
+testEveryBlockTwice() {
+	printf 'version 3\nsize limit\nmap 0-2097151 0\nmap 2097152-4194303 0 shuffle 5\n' | image
+	judged 4 "$tmp/image.gow"
+	assertJson '.findings | map({id, count}) == [{id: "map.crosslink", count: 2097152}]'
+}
+
+# ---- what is no regular file, or no image ----
+
+testFifo() {
+	mkfifo "$tmp/fifo"
+	judged 8 "$tmp/fifo"
+}
+
+testSocket() {
+	need_tool perl || return 0
+	perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0) && bind(S, sockaddr_un($ARGV[0])) or die' \
+		"$tmp/socket"
+	judged 8 "$tmp/socket"
+}
+
+testDirectory() {
+	mkdir "$tmp/folder"
+	judged 8 "$tmp/folder"
+	judged 8 "$tmp/folder/"
+}
+
+testDevices() {
+	judged 8 /dev/null
+	judged 8 /dev/zero
+	judged 8 /dev/full
+}
+
+# Block devices hold raw disks.
+testBlockDevice() {
+	need_root || return 0
+	make_image sound-v1 "$tmp/image.gow"
+	attach_loop "$tmp/image.gow" || return 0
+	judged 8 "$loop"
+}
+
+testEmptyFile() {
+	: >"$tmp/empty"
+	judged 8 "$tmp/empty"
+}
+
+testMissing() {
+	judged 8 "$tmp/none"
+	judged 8 "$tmp/none/none"
+	: >"$tmp/file"
+	judged 8 "$tmp/file/none"
+	ln -s none "$tmp/dangling"
+	judged 8 "$tmp/dangling"
+	run gow-check ""
+	assertStatus 8
+	run gow-info "$(printf '%0300d' 0)"
+	assertStatus 8
+}
+
+testLinkLoop() {
+	ln -s loop "$tmp/loop"
+	judged 8 "$tmp/loop"
+}
+
+# Root may read everything, unless it gives that up.
+testNoPermission() {
+	make_image sound-v1 "$tmp/image.gow"
+	chmod 0 "$tmp/image.gow"
+	for tool in gow-check gow-info; do
+		if [ "$(id -u)" -eq 0 ]; then
+			need_tool setpriv || return 0
+			run setpriv --bounding-set -dac_override,-dac_read_search "$GOW_BIN/$tool" \
+				"$tmp/image.gow"
+		else
+			run $tool "$tmp/image.gow"
+		fi
+		assertStatus 8
+		assertOutEmpty
+		assertErr "^$tool: .*/image\.gow: .*Permission denied"
+	done
+}
+
+# A file that is said to be regular and is nothing of the kind.
+testProcFiles() {
+	judged 8 /proc/self/mem
+	judged 8 /proc/self/maps
+	judged 8 /proc/version
+}
+
+testOtherFormats() {
+	head -c 100000 /dev/urandom >"$tmp/image.gow"
+	printf 'QFI\373' | dd of="$tmp/image.gow" conv=notrunc status=none
+	judged 8 "$tmp/image.gow"
+	truncate -s 1G "$tmp/zeros"
+	judged 8 "$tmp/zeros"
+}
+
+# ---- a file of 8 EiB ----
+
+# huge: the recipe on standard input, made as long as a file can be.
+huge() {
+	folder=/dev/shm
+	if [ "$(stat -f -c %T $folder 2>/dev/null)" = tmpfs ] && [ -w $folder ]; then
+		folder=$(mktemp -d $folder/gow-hostile.XXXXXX) || return 1
+		at_end "rm -rf $folder"
+	elif [ "$(id -u)" -eq 0 ]; then
+		mount_tmpfs 100M || return 1
+		folder=$mnt
+	else
+		skip "needs a tmpfs: /dev/shm, or root to mount one"
+		return 1
+	fi
+	sed '$a extend 8E-1' | "$GOW_TESTBIN/mkimage" - "$folder/huge.gow" || {
+		skip "no file of 8 EiB on the tmpfs"
+		return 1
+	}
+	huge=$folder/huge.gow
+}
+
+testHugeAndEmpty() {
+	printf 'version 1\nsize 10M\n' | huge || return 0
+	judged 2 "$huge" --data
+	assertJson '.findings | map({id, count, first}) == [{id: "space.leak", count: 4294967295,
+		first: {physical: 0, offset: 4194324}}]'
+	bounded gow-info --json "$huge"
+	assertJson '.present_blocks == 4294967295 and .leaked_blocks == 4294967295
+		and .file_size == 9223372036854775807 and .allocated_blocks == 0'
+}
+
+# No block can be out of range here; the last has the highest number.
+testHugeWithBlocksFarApart() {
+	printf 'version 3\nsize 10M\nblocks 1\nmap 0 0xfffffffe\nmap 1 0xfffffffe\nmap 2 0\n%s\n' \
+		'map 3 0x80000000' | huge || return 0
+	judged 4 "$huge" --data
+	assertJson '.findings | map({id, count, first}) == [
+		{id: "header.count-low", count: 1, first: {logical: 0, physical: 4294967294, offset: 16}},
+		{id: "map.crosslink", count: 1, first: {logical: 0, other: 1, physical: 4294967294,
+			offset: (33554944 + 4294967294 * 65536)}},
+		{id: "space.leak", count: 4294967292, first: {physical: 1, offset: 33620480}}]'
+	bounded gow-info --json --map "$huge"
+	assertStatus 4
+}
+
+testHugeAndFullyMapped() {
+	printf 'version 3\nsize limit\nblocks 1\nmap 0-entries-1 0 step 1023\ncount max32\n' | huge ||
+		return 0
+	judged 2 "$huge"
+	assertJson '.findings | map({id, count}) == [{id: "space.leak", count: 4290772991}]'
+	# In no order that the file has.
+	printf 'version 3\nsize limit\nblocks 1\nmap 0-4194302 0 step 1023\nmap 0-99999 9 step 1020\n%s\n' \
+		'count max32' | huge || return 0
+	bounded gow-check --json "$huge"
+	assertTrue "status $status" "[ $status -eq 2 ] || [ $status -eq 4 ]"
+}
+
+# ---- a file that changes ----
+
+# shrunk TOOL N LENGTH [OPTION...]: the file is cut when TOOL reads for the Nth time.
+# Who cuts it has it open for writing, and the tool is told not to mind.
+shrunk() {
+	tool=$1 number=$2 length=$3
+	shift 3
+	make_image "$recipe" "$tmp/image.gow"
+	run_faulty FAULTIO_FILE="*/image.gow" FAULTIO_CUT="$tmp/image.gow" \
+		FAULTIO_FAIL="read:$number:cut=$length" "$tool" "$@" "$tmp/image.gow"
+	assertEquals "the file was not cut" "$length" "$(stat -c %s "$tmp/image.gow")"
+	assertStatus 8
+	assertOutEmpty
+	assertErr "^$tool: $tmp/image.gow: "
+}
+
+testShrinkingHeader() {
+	for recipe in sound-v1 sound-v3; do
+		for length in 0 7 8 19 20 100000 4194323; do
+			shrunk gow-check 1 "$length" --force-share
+			shrunk gow-check 2 "$length" --force-share
+			shrunk gow-info 1 "$length"
+			shrunk gow-info 2 "$length"
+		done
+	done
+}
+
+# The blocks that are read last are not there any more when their turn comes.
+testShrinkingData() {
+	recipe=sound-v1
+	make_image $recipe "$tmp/image.gow"
+	run_faulty FAULTIO_FILE="*/image.gow" FAULTIO_TRACE="$tmp/trace" gow-check --data "$tmp/image.gow"
+	assertStatus 0
+	first=$(awk '$1 == "read" && $4 >= 4194324 { print $2; exit }' "$tmp/trace")
+	assertNotNull "no read of data" "$first"
+	shrunk gow-check "$first" 4194324 --data --force-share
+	shrunk gow-check "$first" 4194325 --data --force-share
+	shrunk gow-check "$first" 8 --data --force-share
+}
+
+testShrinkingOverAndOver() {
+	make_image sound-v1 "$tmp/image.gow"
+	(
+		trap 'exit 0' TERM
+		while :; do
+			truncate -s 5000 "$tmp/image.gow"
+			truncate -s 4300000 "$tmp/image.gow"
+		done
+	) &
+	breaker=$!
+	at_end "kill $breaker 2>/dev/null; wait $breaker"
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		run gow-check --force-share --no-lock --data "$tmp/image.gow"
+		assertTrue "status $status" "[ $status -lt 64 ]"
+		run gow-info --no-lock "$tmp/image.gow"
+		assertTrue "status $status" "[ $status -lt 64 ]"
+	done
+}
+
+# ---- nonsense by the dozen ----
+
+# Numbers that repeat from run to run, so that a failure can be had again.
+testRandomHeaders() {
+	number=1
+	while [ $number -le 40 ]; do
+		awk -v seed=$number 'BEGIN {
+			srand(seed)
+			print "version 1\nsize 10M\nmap 0-9 0 shuffle", seed, "\ndata 0-9 pattern 1"
+			n = int(rand() * 12) + 1
+			for (i = 0; i < n; i++) {
+				# Mostly the preamble behind magic and version, and the first entries.
+				at = rand() < 0.8 ? 8 + int(rand() * 60) : int(rand() * 4194324)
+				printf "poke %d %02x%02x\n", at, int(rand() * 256), int(rand() * 256)
+			}
+			if (rand() < 0.3) printf "truncate end-%d\n", int(rand() * 600000)
+		}' >"$tmp/recipe"
+		"$GOW_TESTBIN/mkimage" "$tmp/recipe" "$tmp/image.gow" || fail "mkimage"
+		bounded gow-check --json --data "$tmp/image.gow"
+		case $status in
+		0 | 2 | 4) assertJson ".exit == $status" ;;
+		*) fail "status $status for seed $number" ;;
+		esac
+		checked=$status
+		bounded gow-info --map "$tmp/image.gow"
+		assertEquals "gow-info for seed $number" $((checked & 4)) "$status"
+		number=$((number + 1))
+	done
+}
+
+# A size that no machine has the memory for must not be asked of it.
+testLittleAddressSpace() {
+	[ -z "$sanitized" ] || { skip "AddressSanitizer needs all addresses"; return; }
+	for directive in "size max64" "size max64-511" "count max32" "version-field 2" "map 1 0xfffffffe"; do
+		printf 'version 1\nsize 10M\nblocks 1\n%s\n' "$directive" | image
+		for tool in gow-check gow-info; do
+			# shellcheck disable=SC2016 # for the inner shell
+			run sh -c 'ulimit -v 131072 && exec "$@"' sh "$GOW_BIN/$tool" "$tmp/image.gow"
+			assertStatus 4
+		done
+	done
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"
