@@ -316,7 +316,9 @@ static int allocate(gow_image *image, uint32_t logical, uint32_t inside, const u
 	uint32_t physical = map->block_count;
 	int code;
 
-	if (physical == GOW_UNALLOCATED)
+	/* The count must still fit its field, or the flush would fail with all that waits for it. */
+	if (physical == GOW_UNALLOCATED ||
+	    !gow_fits((uint64_t)physical + 1, map->layout->block_count.width))
 		return gow_fail_at_block(error,
 		                         gow_fail(error, GOW_ERR_NO_SPACE,
 		                                  "every physical block number is handed out"),
