@@ -473,3 +473,16 @@ const char *history_judge(const struct history *history, struct memfile *file, s
 	gow_image_close(image);
 	return result;
 }
+
+const char *history_judge_crash(const struct history *history, const struct memfile_crash *crash)
+{
+	struct memfile *file = memdisk_file(crash->disk, "image");
+	const char *result = history_judge(history, file, crash->calls);
+
+	/* A flush that was over before the crash, though nothing on the disk shows it. */
+	for (size_t i = 1; i < history->moment_count && !result; i++)
+		if (history->moments[i].calls_after > crash->calls &&
+		    history->moments[i].calls_after <= crash->calls_latest)
+			result = history_judge(history, file, history->moments[i].calls_after);
+	return result;
+}

@@ -78,4 +78,7 @@ void history_check_reads(struct history *history);
  * what is wrong with it. The text is good until the next call. */
 const char *history_judge(const struct history *history, struct memfile *file, size_t calls);
 
+/* The same for a crash, whenever it can have been, of the file named "image". */
+const char *history_judge_crash(const struct history *history, const struct memfile_crash *crash);
+
 #endif

@@ -615,6 +615,7 @@ struct walk {
 	struct fate *fates;      /* of the pending calls */
 	size_t count;
 	size_t moment;           /* calls made when the last sync was over */
+	size_t next_moment;      /* calls made before the next one */
 	struct rng rng;
 };
 
@@ -705,7 +706,8 @@ static void tell_story(const struct walk *walk, size_t calls, char *story, size_
 static int show(struct walk *walk)
 {
 	char story[512];
-	struct memfile_crash crash = { memdisk_clone(walk->durable), walk->moment, story };
+	struct memfile_crash crash = { memdisk_clone(walk->durable), walk->moment,
+		                       walk->next_moment, story };
 	int result;
 
 	for (size_t i = 0; i < walk->count; i++) {
@@ -873,11 +875,13 @@ int memdisk_each_crash(const struct memdisk *disk, const struct memfile_crash_pl
 			walk.pending[walk.count++] = i;
 		if (call->kind != MEMFILE_SYNC || call->failed)
 			continue;
+		walk.next_moment = i;
 		result = show_states(&walk);
 		walk.moment = i + 1;
 		if (++syncs != plan->ignore_sync)
 			settle(&walk, call->file);
 	}
+	walk.next_moment = disk->log_count;
 	if (!result)
 		result = show_states(&walk);
 	memdisk_free(walk.durable);

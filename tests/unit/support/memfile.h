@@ -111,7 +111,9 @@ bool memdisk_has_failed(const struct memdisk *disk);
  */
 struct memfile_crash {
 	struct memdisk *disk; /* the visitor may change it */
-	size_t calls;         /* so many calls of the log had been made, at the earliest */
+	/* So many calls of the log had been made, at the earliest and at the latest: whoever
+	 * promised something in between must have kept it, too. */
+	size_t calls, calls_latest;
 	const char *story;    /* which calls landed, for a message */
 };
 

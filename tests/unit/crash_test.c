@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Sessions cut off anywhere: of every state that a crash can leave, the image is valid, what was
+ * flushed is there, and no change goes without its number. */
+#include "image/image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/check.h"
+#include "support/history.h"
+#include "support/memfile.h"
+
+enum { BLOCK = 65536 };
+
+static gow_error error;
+
+struct inspection {
+	const struct history *history;
+	size_t states;
+	size_t continue_each; /* go on with every n-th state; 0: with none */
+	char wrong[1024];     /* "" while nothing is */
+};
+
+/* A later session on what the crash left: it may build on all of it. */
+static const char *go_on(const struct history *history, struct memfile *file)
+{
+	static const struct gow_image_policy policy = { .write = true };
+	uint8_t *bytes = check_alloc((size_t)history->size);
+	uint8_t *back = check_alloc((size_t)history->size);
+	struct rng rng = { 3 };
+	struct gow_file *handle;
+	struct gow_verdict verdict;
+	struct gow_raw raw;
+	gow_image *image;
+	const char *wrong = NULL;
+
+	rng_fill(&rng, bytes, (size_t)history->size);
+	if (gow_image_from_file(memfile_open(file), &history->start.layout, 1, &policy, &image,
+	                        &error)) {
+		wrong = "cannot be opened for writing";
+	} else {
+		if (gow_image_write(image, 0, bytes, (size_t)history->size, &error) ||
+		    gow_image_flush(image, &error))
+			wrong = "cannot be written";
+		gow_image_close(image);
+	}
+	handle = memfile_open(file);
+	if (!wrong && gow_raw_load(handle, &history->start.layout, 1, &raw, &error) == GOW_OK) {
+		if (gow_judge(&raw, &verdict, &error) || gow_verdict_first(&verdict, GOW_CORRUPT))
+			wrong = "is corrupt after the next session";
+		gow_raw_release(&raw);
+	}
+	(void)gow_file_close(handle, NULL);
+	if (!wrong && gow_image_from_file(memfile_open(file), &history->start.layout, 1,
+	                                  &(struct gow_image_policy){ .write = false }, &image,
+	                                  &error) == GOW_OK) {
+		if (gow_image_read(image, 0, back, (size_t)history->size, &error) ||
+		    memcmp(bytes, back, (size_t)history->size) != 0)
+			wrong = "does not read as the next session wrote it";
+		gow_image_close(image);
+	}
+	free(bytes);
+	free(back);
+	return wrong;
+}
+
+static int inspect(void *context, struct memfile_crash *crash)
+{
+	struct inspection *inspection = context;
+	struct memfile *file = memdisk_file(crash->disk, "image");
+	const char *wrong = history_judge_crash(inspection->history, crash);
+
+	inspection->states++;
+	if (!wrong && inspection->continue_each &&
+	    inspection->states % inspection->continue_each == 0)
+		wrong = go_on(inspection->history, file);
+	if (wrong)
+		(void)snprintf(inspection->wrong, sizeof inspection->wrong, "%s: %s", crash->story,
+		               wrong);
+	return wrong != NULL;
+}
+
+/* Walks through the crash states of a recorded session; what is wrong, or "". */
+static void walk_crashes(const struct history *history, size_t ignore_sync, uint64_t seed,
+                         struct inspection *inspection)
+{
+	const struct memfile_crash_plan plan = {
+		.all_subsets = 8,
+		.random = 60,
+		.torn = 2,
+		.seed = seed,
+		.ignore_sync = ignore_sync,
+	};
+
+	inspection->history = history;
+	inspection->wrong[0] = '\0';
+	(void)memdisk_each_crash(history->disk, &plan, inspect, inspection);
+}
+
+static void random_session(struct history *history, struct rng *rng)
+{
+	history_open(history);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 2; i++)
+			history_write_random(history, rng, 3);
+		if (round < 2 || rng_chance(rng, 50))
+			history_flush(history);
+	}
+}
+
+static void every_crash_leaves_a_valid_image(void)
+{
+	size_t states = 0;
+
+	for (uint64_t seed = 0; seed < 36; seed++) {
+		struct rng rng = { 4000 + seed };
+		struct inspection inspection = { .continue_each = 97 };
+		struct history history;
+
+		check_about("seed %llu", (unsigned long long)seed);
+		history_begin(&history, (enum hm_row)(seed % HM_ROWS), 3 + rng_below(&rng, 7), &rng);
+		random_session(&history, &rng);
+		walk_crashes(&history, 0, seed, &inspection);
+		if (inspection.wrong[0])
+			CHECK_FAIL("%s", inspection.wrong);
+		states += inspection.states;
+		history_free(&history);
+	}
+	/* So many that none of the kinds is missed. */
+	CHECK(states > 10000);
+}
+
+/* ---- can this test fail? ----------------------------------------------------------------- */
+
+/* Three blocks that hold data, three that hold none. */
+static void begin_plain(struct history *history, enum hm_row row)
+{
+	struct rng rng = { 1 };
+	struct hm_image *image = &history->start;
+
+	history_begin(history, row, 6, &rng);
+	for (uint32_t i = 0; i < 6; i++) {
+		image->map[i] = i < 3 ? i : HM_NONE;
+		image->versions[i] = i < 3 ? 5 : 0;
+		history->versions[i] = image->layout.versions_stride ? image->versions[i] : 0;
+		history->allocated[i] = i < 3;
+	}
+	image->block_count = 3;
+	image->file_size = hm_data_start(&image->layout) + 3 * BLOCK;
+	memset(history->bytes, 0, (size_t)history->size);
+	memfile_resize(history->file, 0);
+	hm_write(image, history->file);
+	history->expected_findings = 1u << GOW_SPACE_LEAK | 1u << GOW_HEADER_COUNT_HIGH;
+}
+
+/* Every sync of a session is needed: without it some crash loses what it must not. */
+static void every_sync_is_missed(void)
+{
+	for (int row = 0; row < HM_ROWS; row++) {
+		struct inspection inspection = { .states = 0 };
+		struct history history;
+		uint8_t bytes[700];
+		size_t syncs;
+
+		begin_plain(&history, (enum hm_row)row);
+		history_open(&history);
+		memset(bytes, 'x', sizeof bytes);
+		history_write(&history, 100, bytes, sizeof bytes); /* over data: raises a number */
+		history_write(&history, 4 * BLOCK, bytes, sizeof bytes);
+		history_flush(&history); /* data, count; entries */
+		history_write(&history, BLOCK, bytes, sizeof bytes);
+		history_flush(&history); /* data */
+		history_write(&history, 3 * BLOCK, bytes, sizeof bytes);
+		history_flush(&history);
+		history_flush(&history); /* nothing */
+		check_about("%s", hm_name((enum hm_row)row));
+		walk_crashes(&history, 0, 1, &inspection);
+		CHECK_STR("", inspection.wrong);
+		syncs = memdisk_syncs(history.disk);
+		CHECK_EQ(history.start.layout.versions_stride ? 7 : 5, syncs);
+		for (size_t k = 1; k <= syncs; k++) {
+			check_about("%s, without sync %zu", hm_name((enum hm_row)row), k);
+			walk_crashes(&history, k, 1, &inspection);
+			CHECK(inspection.wrong[0]);
+		}
+		history_free(&history);
+	}
+}
+
+/* The same for the promises themselves: a history that promises more is not kept. */
+static void lies_are_found_out(void)
+{
+	struct inspection inspection = { .states = 0 };
+	struct history history;
+	uint8_t byte = 'x';
+
+	begin_plain(&history, HM_SMALL3);
+	history_open(&history);
+	history_write(&history, 5, &byte, 1);
+	history_flush(&history);
+	walk_crashes(&history, 0, 1, &inspection);
+	CHECK_STR("", inspection.wrong);
+	/* A flush that claims to have been over before its sync. */
+	history.moments[1].calls_after = history.moments[1].calls_before;
+	walk_crashes(&history, 0, 1, &inspection);
+	CHECK(inspection.wrong[0]);
+	history.moments[1].calls_after++;
+	CHECK_EQ(history.moments[1].calls_after, history.moments[1].calls_before + 1);
+	walk_crashes(&history, 0, 1, &inspection);
+	CHECK_STR("", inspection.wrong);
+	/* A byte that nobody wrote. */
+	history.deeds[0].bytes[0] = 'y';
+	walk_crashes(&history, 0, 1, &inspection);
+	CHECK(inspection.wrong[0]);
+	history.deeds[0].bytes[0] = 'x';
+	/* A number that went up before. */
+	history.moments[0].versions[0]--;
+	walk_crashes(&history, 0, 1, &inspection);
+	CHECK(strstr(inspection.wrong, "more than once"));
+	history_free(&history);
+}
+
+CHECK_MAIN(CHECK_TEST(every_crash_leaves_a_valid_image), CHECK_TEST(every_sync_is_missed),
+           CHECK_TEST(lies_are_found_out))
