@@ -112,6 +112,10 @@ testBash() {
 
 testZsh() {
 	need_tool zsh || return 0
+	if ! zsh -f -c 'zmodload zsh/zpty && zpty probe true' 2>/dev/null; then
+		skip "no terminals to be had for zsh"
+		return
+	fi
 	for tool in $tools; do
 		assertEquals "$tool" "$(options_of "$tool")" "$(ask_zsh "$tool -")"
 	done
