@@ -67,10 +67,12 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 	folder = folder_of(path);
 	if (!folder)
 		return gow_fail_memory(error, strlen(path));
-	if (stat(folder, &st) < 0 || access(folder, W_OK | X_OK) < 0)
+	if (stat(folder, &st) < 0)
 		code = gow_fail_errno(error, errno, "cannot make a file in its folder");
 	else if (!S_ISDIR(st.st_mode))
 		code = gow_fail_errno(error, ENOTDIR, "cannot make a file in its folder");
+	else if (access(folder, W_OK | X_OK) < 0)
+		code = gow_fail_errno(error, errno, "cannot make a file in its folder");
 	free(folder);
 	return code ? failed(code, path, error) : GOW_OK;
 }
@@ -271,6 +273,9 @@ int gow_draft_publish(struct gow_draft *draft, gow_error *error)
 		draft->file = NULL;
 		code = gow_file_close(file, error);
 	}
+	/* Whoever opened the old file meanwhile would go on with one that has no name. */
+	if (!code)
+		code = gow_lock_poll(&draft->replaced_lock, error);
 	if (!code)
 		code = take_name(draft, error);
 	if (code) {
