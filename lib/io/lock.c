@@ -59,16 +59,12 @@ static bool has_open(long pid, const struct stat *st)
 	return found;
 }
 
-/* Looks for another process that has fd's file open; leaves holder alone if there is none. */
-static void find_opener(int fd, char *holder)
+/* Looks for another process that has the file of st open; leaves holder alone if there is none. */
+static void find_opener(const struct stat *st, char *holder)
 {
 	struct dirent *entry;
-	struct stat st;
-	DIR *proc;
+	DIR *proc = opendir("/proc");
 
-	if (fstat(fd, &st) < 0)
-		return;
-	proc = opendir("/proc");
 	if (!proc)
 		return;
 	while ((entry = readdir(proc))) {
@@ -76,7 +72,7 @@ static void find_opener(int fd, char *holder)
 		                   ? strtol(entry->d_name, NULL, 10)
 		                   : 0;
 
-		if (pid > 0 && pid != getpid() && has_open(pid, &st)) {
+		if (pid > 0 && pid != getpid() && has_open(pid, st)) {
 			name_process(pid, holder);
 			break;
 		}
@@ -88,20 +84,20 @@ static void find_holder(int fd, short type, char *holder)
 {
 	/* Tells the pid of a POSIX lock's holder; an OFD lock has none (-1), so look around. */
 	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	struct stat st;
 
 	(void)snprintf(holder, HOLDER_SIZE, "another process");
 	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
 		name_process(lock.l_pid, holder);
-	else
-		find_opener(fd, holder);
+	else if (fstat(fd, &st) == 0)
+		find_opener(&st, holder);
 }
 
-static int busy(const struct gow_file *file, const char *what, const char *holder,
-                gow_error *error)
+static int busy(const char *name, const char *what, const char *holder, gow_error *error)
 {
 	int code = gow_fail(error, GOW_ERR_BUSY, "%s by %s; try again later", what, holder);
 
-	return gow_fail_in_file(error, code, file->name);
+	return gow_fail_in_file(error, code, name);
 }
 
 /* ---- taking ------------------------------------------------------------------------------ */
@@ -131,7 +127,7 @@ static int take_lock(struct gow_lock *lock, const struct policy *policy, gow_err
 	}
 	find_holder(fd, type, holder);
 	if (!policy->force_share)
-		return busy(lock->file, "is locked", holder, error);
+		return busy(lock->file->name, "is locked", holder, error);
 	lock->in_use = true;
 	gow_note(policy->monitor, GOW_NOTE_WARNING, lock->file->name,
 	         "is locked by %s; what is read may be changing", holder);
@@ -161,12 +157,23 @@ static int take_lease(struct gow_lock *lock, const struct policy *policy, gow_er
 	}
 	find_holder(fd, type, holder);
 	if (policy->exclusive || (policy->steady && !policy->force_share))
-		return busy(lock->file, policy->exclusive ? "is open" : "is open for writing",
+		return busy(lock->file->name, policy->exclusive ? "is open" : "is open for writing",
 		            holder, error);
 	lock->in_use = true;
 	gow_note(policy->monitor, GOW_NOTE_WARNING, lock->file->name,
 	         "is open for writing by %s; what is read may be changing", holder);
 	return GOW_OK;
+}
+
+/* Opening was refused: somebody's lease, or an exclusive device. There is no descriptor to ask. */
+static int busy_to_open(const char *path, gow_error *error)
+{
+	char holder[HOLDER_SIZE] = "another process";
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		find_opener(&st, holder);
+	return busy(path, "is in use", holder, error);
 }
 
 static int open_once(const char *path, unsigned file_flags, const struct policy *policy,
@@ -177,7 +184,7 @@ static int open_once(const char *path, unsigned file_flags, const struct policy 
 	int code = gow_file_open(path, file_flags, &taken.file, error);
 
 	if (code)
-		return code;
+		return code == GOW_ERR_BUSY ? busy_to_open(path, error) : code;
 	taken.must_yield = policy->exclusive || (policy->steady && !policy->force_share);
 	if (!no_lock) {
 		code = take_lock(&taken, policy, error);
