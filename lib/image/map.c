@@ -158,16 +158,32 @@ static void drop_entries(const struct salvage *salvage, uint32_t first, uint32_t
 	}
 }
 
-static int tell_shared(void *context, gow_problem_id id, const gow_place *place, uint64_t run)
+static int mark_shared(void *context, gow_problem_id id, const gow_place *place, uint64_t run)
 {
-	const struct salvage *salvage = context;
+	uint8_t *shared = context;
 
-	if (id != GOW_MAP_CROSSLINK)
-		return 0;
-	if (run)
-		tell_loss(salvage, GOW_LOSS_SHARED, place->logical, 1);
-	tell_loss(salvage, GOW_LOSS_SHARED, place->other, 1);
+	(void)run;
+	if (id == GOW_MAP_CROSSLINK)
+		shared[place->logical] = shared[place->other] = 1;
 	return 0;
+}
+
+/* The validator goes by physical blocks; the losses are the guest's. */
+static int tell_shared(const struct salvage *salvage, const struct gow_raw *raw, gow_error *error)
+{
+	const uint32_t count = raw->header.layout->map_entries;
+	uint8_t *shared = calloc(count, 1);
+	int code = shared ? gow_validate(raw, mark_shared, shared, NULL, error)
+	                  : gow_fail_memory(error, count);
+
+	for (uint32_t i = 0, start = 0; !code && i < count; start = ++i) {
+		while (i < count && shared[i])
+			i++;
+		if (i > start)
+			tell_loss(salvage, GOW_LOSS_SHARED, start, i - start);
+	}
+	free(shared);
+	return code;
 }
 
 /* The map of a header that is cut short: what there is of it. */
@@ -231,7 +247,7 @@ int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
 	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
 	/* Told while raw still has its entries: the walk needs them. */
 	if (verdict->by_id[GOW_MAP_CROSSLINK].problem)
-		code = gow_validate(raw, tell_shared, &salvage, NULL, error);
+		code = tell_shared(&salvage, raw, error);
 	if (code)
 		return code;
 	made = map_of(raw);
