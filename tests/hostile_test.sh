@@ -452,6 +452,20 @@ testHugeAndShuffled() {
 			offset: (33554944 + 2147483647 * 65536)}'
 }
 
+# More blocks than a validator would keep a bit for at once: what belongs together may
+# lie far apart, and a run of leaked blocks may be of any length.
+testLargerThanAnyDisk() {
+	image 'version 3\nsize limit\nmap 0 0x1ffffff\nmap 1 0x2000000\nmap 5 0x2000000
+map 6 0x6000001\nmap 7 0x6000001\nmap 9 0x6000003\ntruncate end-1'
+	judged 4 "$tmp/image.gow" --data
+	assertJson '.findings | map({id, count, first}) == [
+		{id: "map.crosslink", count: 2, first: {logical: 1, other: 5, physical: 33554432,
+			offset: (33554944 + 33554432 * 65536)}},
+		{id: "space.leak", count: 100663296, first: {physical: 0, offset: 33554944}},
+		{id: "space.tail", count: 1, first: {logical: 9, physical: 100663299,
+			offset: (33554944 + 100663299 * 65536)}}]'
+}
+
 # ---- a file that changes ----
 
 # shrunk TOOL N LENGTH [OPTION...]: the file is cut when TOOL reads for the Nth time.
