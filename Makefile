@@ -126,8 +126,8 @@ else
 SAN       := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-STD  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
-ARCH := $(CFLAGS) $(HARDEN) $(SAN)
+STD  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread
+ARCH := $(CFLAGS) -pthread $(HARDEN) $(SAN)
 
 # pkg-config is asked when a recipe first needs the answer, not when this file
 # is read: `make check` on a fresh machine installs it on the way.
