@@ -122,12 +122,14 @@ static bool open_to_write(const char *path)
 
 static bool try_to_read(const char *path)
 {
-	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) < 0 && errno == EWOULDBLOCK;
+	plain = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return plain < 0 && errno == EWOULDBLOCK;
 }
 
 static bool try_to_write(const char *path)
 {
-	return open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK) < 0 && errno == EWOULDBLOCK;
+	plain = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	return plain < 0 && errno == EWOULDBLOCK;
 }
 
 static bool close_again(const char *path)

@@ -77,10 +77,8 @@ static void random_session(struct history *history, struct rng *rng)
 		}
 	}
 	history_check_reads(history);
-	if (rng_chance(rng, 70) && !flushed) {
+	if (rng_chance(rng, 70) && !flushed)
 		history_flush(history);
-		flushed = true;
-	}
 	CHECK(!history_judge(history, history->file, SIZE_MAX - 1));
 	history_close(history);
 	check_file(history);

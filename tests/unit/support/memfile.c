@@ -54,16 +54,16 @@ static void release(void *item, unsigned level)
 static void *own(void **slot, unsigned level)
 {
 	const size_t size = level ? sizeof(struct node) : sizeof(struct page);
-	void *made;
+	void *there = *slot, *made;
 
-	if (*slot && *(unsigned *)*slot == 1)
-		return *slot;
+	if (there && *(unsigned *)there == 1)
+		return there;
 	made = check_alloc(size);
-	if (*slot) {
-		memcpy(made, *slot, size);
+	if (there) {
+		memcpy(made, there, size);
 		for (unsigned i = 0; level && i < FAN; i++)
 			(void)retain(((struct node *)made)->slot[i]);
-		release(*slot, level);
+		release(there, level);
 	}
 	*(unsigned *)made = 1;
 	*slot = made;
