@@ -40,6 +40,7 @@ static void print_json(struct cli *cli, const char *image, uint64_t size)
 	doc_begin(&doc, &cli->out, cli->tool->name, image);
 	doc_uint(&doc, "version", create->version);
 	doc_uint(&doc, "logical_size", size);
+	doc_uint(&doc, "file_size", gow_version_empty_size(create->version));
 	doc_bool(&doc, "changed", !create->dry_run);
 	if (create->dry_run)
 		doc_bool(&doc, "dry_run", true);
@@ -49,11 +50,14 @@ static void print_json(struct cli *cli, const char *image, uint64_t size)
 static void print_text(struct cli *cli, const char *image, uint64_t size)
 {
 	const gow_create_options *create = cli->own;
-	char text[SIZE_TEXT];
+	char text[SIZE_TEXT], file_text[SIZE_TEXT];
 
 	out_name(&cli->out, image);
-	out_print(&cli->out, ": %s: GOW %u, %s, empty\n", create->dry_run ? "would be made" : "made",
-	          create->version, size_long(text, sizeof text, size));
+	out_print(&cli->out, ": %s: GOW %u, %s, empty, in a file of %s\n",
+	          create->dry_run ? "would be made" : "made", create->version,
+	          size_long(text, sizeof text, size),
+	          size_short(file_text, sizeof file_text,
+	                     gow_version_empty_size(create->version)));
 }
 
 /* Whether SIZE is one at all, and not too much for the version. */

@@ -288,6 +288,9 @@ int gow_create(const char *path, uint64_t logical_size, const gow_create_options
 /* The largest guest disk that a version holds, in bytes; 0 for an unknown version. */
 uint64_t gow_version_limit(unsigned version);
 
+/* How long the file of an empty image of that version is, in bytes; 0 for an unknown version. */
+uint64_t gow_version_empty_size(unsigned version);
+
 typedef enum gow_format {
 	GOW_FORMAT_PROBE, /* the source: by content; the destination: by name */
 	GOW_FORMAT_RAW,

@@ -19,26 +19,27 @@ const char *gow_code_name(gow_code code)
 	return i < sizeof code_names / sizeof *code_names ? code_names[i] : "unknown";
 }
 
-static void reset(gow_error *error, gow_code code, int sys_errno)
+GOW_PRINTF(4, 0)
+static void fill(gow_error *error, gow_code code, int sys_errno, const char *fmt, va_list args)
 {
+	if (!error)
+		return;
 	error->code = code;
 	error->sys_errno = sys_errno;
 	error->offset = GOW_NOWHERE;
 	error->block = GOW_NOWHERE;
 	error->file[0] = '\0';
+	(void)vsnprintf(error->what, sizeof error->what, fmt, args);
 }
 
 int gow_fail(gow_error *error, gow_code code, const char *fmt, ...)
 {
 	va_list args;
 
-	if (!error)
-		return code;
-	reset(error, code, 0);
 	va_start(args, fmt);
-	(void)vsnprintf(error->what, sizeof error->what, fmt, args);
+	fill(error, code, 0, fmt, args);
 	va_end(args);
-	return code;
+	return (int)code;
 }
 
 static gow_code code_of_errno(int sys_errno)
@@ -60,13 +61,10 @@ int gow_fail_errno(gow_error *error, int sys_errno, const char *fmt, ...)
 	gow_code code = code_of_errno(sys_errno);
 	va_list args;
 
-	if (!error)
-		return code;
-	reset(error, code, sys_errno);
 	va_start(args, fmt);
-	(void)vsnprintf(error->what, sizeof error->what, fmt, args);
+	fill(error, code, sys_errno, fmt, args);
 	va_end(args);
-	return code;
+	return (int)code;
 }
 
 int gow_fail_at_offset(gow_error *error, int code, uint64_t offset)

@@ -60,6 +60,13 @@ uint64_t gow_version_limit(unsigned version)
 	return layout ? layout->logical_limit : 0;
 }
 
+uint64_t gow_version_empty_size(unsigned version)
+{
+	const struct gow_layout *layout = gow_layout_of(version);
+
+	return layout ? gow_layout_data_start(layout) : 0;
+}
+
 /* ---- places ------------------------------------------------------------------------------ */
 
 static uint64_t field_end(struct gow_field field)

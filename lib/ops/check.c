@@ -231,21 +231,48 @@ static uint32_t present_run(const gow_check *check, uint32_t logical, uint32_t e
 	                         present - entries[logical]);
 }
 
-/* Cuts a run where the version number changes. */
-static int cut_at_version(gow_check *check, gow_extent *extent, gow_error *error)
-{
-	uint32_t versions[VERSION_CHUNK];
-	uint32_t count = (uint32_t)gow_min(extent->blocks, VERSION_CHUNK);
-	int code = gow_header_read_versions(check->file, check->raw.header.layout,
-	                                    (uint32_t)extent->logical, count, versions, error);
+/* Version numbers as they are come by in a walk upwards. */
+struct version_window {
+	uint32_t first, count; /* which are in it */
+	uint32_t numbers[VERSION_CHUNK];
+};
 
-	if (code)
-		return code;
+/* Makes sure that the number of a logical block is in the window. */
+static int move_window(gow_check *check, struct version_window *window, uint32_t logical,
+                       gow_error *error)
+{
+	const struct gow_layout *layout = check->raw.header.layout;
+
+	if (logical - window->first < window->count)
+		return GOW_OK;
+	window->first = logical;
+	window->count = (uint32_t)gow_min(layout->map_entries - logical, VERSION_CHUNK);
+	return gow_header_read_versions(check->file, layout, logical, window->count,
+	                                window->numbers, error);
+}
+
+/* Cuts a run where the version number changes. */
+static int cut_at_version(gow_check *check, struct version_window *window, gow_extent *extent,
+                          gow_error *error)
+{
+	uint32_t first = (uint32_t)extent->logical;
+	uint32_t run = (uint32_t)extent->blocks;
+
+	for (uint32_t i = 0; i < run; i++) {
+		int code = move_window(check, window, first + i, error);
+		uint32_t number;
+
+		if (code)
+			return code;
+		number = window->numbers[first + i - window->first];
+		if (i == 0)
+			extent->version = number;
+		if (number != extent->version) {
+			extent->blocks = i;
+			break;
+		}
+	}
 	extent->has_version = true;
-	extent->version = versions[0];
-	extent->blocks = 1;
-	while (extent->blocks < count && versions[extent->blocks] == versions[0])
-		extent->blocks++;
 	return GOW_OK;
 }
 
@@ -254,6 +281,7 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 {
 	const struct gow_layout *layout = check->raw.header.layout;
 	const uint32_t end = check->raw.entries ? layout->map_entries : 0;
+	struct version_window window = { .count = 0 };
 	uint32_t at = 0;
 
 	while (at < end) {
@@ -268,7 +296,7 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 		extent.physical = check->raw.entries[at];
 		extent.offset = gow_layout_block_offset(layout, extent.physical);
 		if (gow_layout_has_versions(layout))
-			code = cut_at_version(check, &extent, error);
+			code = cut_at_version(check, &window, &extent, error);
 		if (code)
 			return code;
 		if (visit(context, &extent))

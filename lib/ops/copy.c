@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* copy.c - the one loop that carries a guest's disk from a source to a sink. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/error.h"
 #include "base/monitor.h"
 #include "ops/disk.h"
-
-/* What is read at once: large enough to make calls cheap, small enough that what was read is
- * still in the cache when it is written. */
-enum { CHUNK = 4 * GOW_BLOCK_SIZE };
-
-/* The smallest piece of a disk that can be unreadable by itself. */
-enum { SECTOR = 512 };
+#include "ops/reader.h"
 
 struct work {
 	struct gow_copy *copy;
-	uint8_t *buffer; /* CHUNK bytes */
-	uint64_t given;  /* up to where the sink has got everything */
-	gow_loss loss;   /* a run of unreadable sectors that may go on; length 0: none */
+	uint64_t given; /* up to where the sink has got everything */
+	gow_loss loss;  /* a run of unreadable sectors that may go on; length 0: none */
 };
 
 /* ---- salvage ----------------------------------------------------------------------------- */
@@ -35,41 +25,19 @@ static void tell_loss(struct work *work)
 	work->loss.length = 0;
 }
 
-/* Neighbours are told as one. */
-static void add_loss(struct work *work, uint64_t offset, size_t size)
+/* Neighbours, also those of two chunks, are told as one. */
+static void take_losses(struct work *work, const struct gow_chunk *chunk)
 {
-	if (work->loss.length && work->loss.start + work->loss.length == offset) {
-		work->loss.length += size;
-		return;
-	}
-	tell_loss(work);
-	work->loss = (gow_loss){ GOW_LOSS_UNREADABLE, offset, size };
-}
+	for (size_t i = 0; i < chunk->loss_count; i++) {
+		const gow_loss *loss = &chunk->losses[i];
 
-/* Halves what cannot be read until only the sectors are left that really cannot. */
-static int read_salvaging(struct work *work, uint64_t offset, uint8_t *buf, size_t size,
-                          size_t *got, gow_error *error)
-{
-	struct gow_source *source = work->copy->source;
-	int code = source->ops->read(source, offset, buf, size, got, error);
-	size_t half, got_half;
-
-	if (code != GOW_ERR_IO || !work->copy->salvage || source->size == GOW_NOWHERE)
-		return code;
-	*got = size;
-	if (size <= SECTOR) {
-		memset(buf, 0, size);
-		add_loss(work, offset, size);
-		return GOW_OK;
+		if (work->loss.length && work->loss.start + work->loss.length == loss->start) {
+			work->loss.length += loss->length;
+			continue;
+		}
+		tell_loss(work);
+		work->loss = *loss;
 	}
-	half = (size_t)gow_round_up(size / 2, SECTOR);
-	code = gow_tick(work->copy->monitor, work->copy->phase, offset, source->size, error);
-	if (!code)
-		code = read_salvaging(work, offset, buf, half, &got_half, error);
-	if (!code)
-		code = read_salvaging(work, offset + half, buf + half, size - half, &got_half,
-		                      error);
-	return code;
 }
 
 /* ---- giving ------------------------------------------------------------------------------ */
@@ -104,27 +72,26 @@ static void digest_blocks(const struct gow_copy *copy, uint64_t offset, const ui
 		gow_digester_block(copy->digester, (offset + at) / GOW_BLOCK_SIZE, bytes + at);
 }
 
-/* Takes the chunk apart into runs of blocks that are all zeros, and runs that are not. The
- * buffer is padded with zeros to a whole block. */
-static int give_chunk(struct work *work, uint64_t offset, size_t size, gow_error *error)
+/* Takes the chunk apart into runs of blocks that are all zeros, and runs that are not. */
+static int give_chunk(struct work *work, const struct gow_chunk *chunk, gow_error *error)
 {
-	const uint8_t *bytes = work->buffer;
+	const uint8_t *bytes = chunk->bytes;
 	size_t at = 0;
 	int code = GOW_OK;
 
-	while (!code && at < size) {
+	while (!code && at < chunk->size) {
 		size_t start = at;
 
-		while (at < size && !gow_is_zero(bytes + at, GOW_BLOCK_SIZE))
+		while (at < chunk->size && !gow_is_zero(bytes + at, GOW_BLOCK_SIZE))
 			at += GOW_BLOCK_SIZE;
 		if (at == start) {
 			at += GOW_BLOCK_SIZE; /* zeros: made up for by whatever follows */
 			continue;
 		}
 		work->copy->data_blocks += (at - start) / GOW_BLOCK_SIZE;
-		digest_blocks(work->copy, offset + start, bytes + start, at - start);
-		code = give_data(work, offset + start, bytes + start, gow_min(at, size) - start,
-		                 error);
+		digest_blocks(work->copy, chunk->offset + start, bytes + start, at - start);
+		code = give_data(work, chunk->offset + start, bytes + start,
+		                 (size_t)gow_min(at, chunk->size) - start, error);
 	}
 	return code;
 }
@@ -140,62 +107,45 @@ static int safe_point(const struct work *work, uint64_t done, gow_error *error)
 	return code || !source->ops->poll ? code : source->ops->poll(source, error);
 }
 
-/* One chunk at offset, a block's start, that the source says may hold data up to end. */
-static int copy_chunk(struct work *work, uint64_t offset, uint64_t end, size_t *got,
-                      gow_error *error)
+static int copy_all(struct work *work, struct gow_reader *reader, gow_error *error)
 {
-	size_t size = (size_t)gow_min(CHUNK, gow_round_up(end, GOW_BLOCK_SIZE) - offset);
-	int code;
+	const struct gow_chunk *chunk = NULL;
+	uint64_t done = 0;
 
-	size = (size_t)gow_min(size, work->copy->source->size - offset);
-	code = read_salvaging(work, offset, work->buffer, size, got, error);
-	if (code)
-		return code;
-	memset(work->buffer + *got, 0,
-	       (size_t)(gow_round_up(*got, GOW_BLOCK_SIZE) - *got));
-	return give_chunk(work, offset, *got, error);
-}
-
-static int copy_all(struct work *work, gow_error *error)
-{
-	struct gow_source *source = work->copy->source;
-	uint64_t at = 0;
-
-	for (;;) {
-		uint64_t start, end;
-		size_t got = 0;
-		int code = safe_point(work, at, error);
+	do {
+		int code = safe_point(work, done, error);
 
 		if (!code)
-			code = source->ops->next_data(source, at, &start, &end, error);
+			code = gow_reader_take(reader, &chunk, error);
 		if (code)
 			return code;
-		if (start == end)
-			break;
-		/* Whole blocks: their other bytes are zeros, hole or not. */
-		start = gow_max(at, start - start % GOW_BLOCK_SIZE);
-		code = copy_chunk(work, start, end, &got, error);
+		if (!chunk)
+			continue;
+		take_losses(work, chunk);
+		code = give_chunk(work, chunk, error);
 		if (code)
 			return code;
-		at = start + got;
-	}
-	work->copy->source_size = source->size == GOW_NOWHERE ? at : source->size;
-	work->copy->size = gow_round_up(work->copy->source_size, work->copy->size_unit);
+		done = chunk->offset + chunk->size;
+	} while (!chunk || chunk->size);
+	work->copy->source_size = done;
+	work->copy->size = gow_round_up(done, work->copy->size_unit);
 	return GOW_OK;
 }
 
 int gow_copy_disk(struct gow_copy *copy, gow_error *error)
 {
-	struct work work = { .copy = copy, .buffer = malloc(CHUNK) };
-	int code = work.buffer ? copy_all(&work, error) : gow_fail_memory(error, CHUNK);
+	struct work work = { .copy = copy };
+	struct gow_reader *reader;
+	int code = gow_reader_new(copy->source, copy->salvage, &reader, error);
 
+	if (code)
+		return code;
+	code = copy_all(&work, reader, error);
+	gow_reader_free(reader);
 	tell_loss(&work);
 	if (!code)
 		code = give_zeros(&work, copy->size, error);
 	if (!code && copy->sink)
 		code = copy->sink->ops->finish(copy->sink, copy->size, error);
-	if (!code)
-		code = safe_point(&work, copy->size, error);
-	free(work.buffer);
-	return code;
+	return code ? code : safe_point(&work, copy->size, error);
 }
