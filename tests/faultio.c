@@ -22,9 +22,10 @@
  *	                       number, or
  *	                       short (a read or write of half the bytes), kill (SIGKILL
  *	                       before the call), signal=NUMBER (that signal to itself
- *	                       before the call, which then goes on), or cut=LENGTH (the
+ *	                       before the call, which then goes on), cut=LENGTH (the
  *	                       file is cut to LENGTH before the call, which then goes on;
- *	                       needs FAULTIO_CUT)
+ *	                       needs FAULTIO_CUT), or flip (a write() or pwrite() whose
+ *	                       last byte becomes another one on its way)
  *	FAULTIO_CUT=FILE       the file which cut=LENGTH cuts.  It is opened for writing
  *	                       before the command starts, since nobody could open it past
  *	                       the command's lease
@@ -82,7 +83,14 @@ static const char *const call_names[CALLS] = {
 	"seek", "rename", "unlink", "lock", "lease", "any",
 };
 
-enum action { ACTION_ERROR, ACTION_SHORT, ACTION_KILL, ACTION_SIGNAL, ACTION_CUT };
+enum action {
+	ACTION_ERROR,
+	ACTION_SHORT,
+	ACTION_KILL,
+	ACTION_SIGNAL,
+	ACTION_CUT,
+	ACTION_FLIP,
+};
 
 struct rule {
 	enum call call;
@@ -175,6 +183,8 @@ static void parse_rule(char *text)
 		rule.action = ACTION_SHORT;
 	} else if (strcmp(text, "kill") == 0) {
 		rule.action = ACTION_KILL;
+	} else if (strcmp(text, "flip") == 0) {
+		rule.action = ACTION_FLIP;
 	} else if (strncmp(text, "signal=", 7) == 0) {
 		rule.action = ACTION_SIGNAL;
 		rule.value = parse_operand(text + 7);
@@ -246,6 +256,7 @@ __attribute__((constructor)) static void set_up(void)
 
 struct verdict {
 	bool fails; /* errno is set */
+	bool flips; /* what is written is to be another byte */
 	size_t length; /* what is left of the bytes asked for */
 };
 
@@ -268,15 +279,18 @@ static bool watched(const char *path)
 }
 
 /* True where the call must fail; errno is set then. */
-static bool apply(const struct rule *rule, size_t *length)
+static bool apply(const struct rule *rule, struct verdict *verdict)
 {
 	switch (rule->action) {
 	case ACTION_ERROR:
 		errno = (int)rule->value;
 		return true;
 	case ACTION_SHORT:
-		if (*length > 1)
-			*length /= 2;
+		if (verdict->length > 1)
+			verdict->length /= 2;
+		return false;
+	case ACTION_FLIP:
+		verdict->flips = true;
 		return false;
 	case ACTION_KILL:
 		syscall(SYS_kill, getpid(), SIGKILL);
@@ -322,7 +336,7 @@ static struct verdict judge_path(enum call call, const char *path, int64_t offse
 
 		if ((rule->call == call || rule->call == CALL_ANY) && count >= rule->from &&
 		    count <= rule->to)
-			verdict.fails = apply(rule, &verdict.length);
+			verdict.fails = apply(rule, &verdict);
 	}
 	return verdict;
 }
@@ -498,12 +512,28 @@ ssize_t readv(int fd, const struct iovec *vector, int count)
 	return faulty_preadv(fd, vector, count, -1, 0);
 }
 
+/* The bytes with another last one, to be freed; the caller's own stay as they are. */
+static void *flipped(const void *bytes, size_t length)
+{
+	uint8_t *copy = malloc(length + 1);
+
+	if (!copy)
+		abort();
+	memcpy(copy, bytes, length);
+	if (length > 0)
+		copy[length - 1] ^= 1;
+	return copy;
+}
+
 static ssize_t faulty_pwrite(int fd, const void *bytes, size_t length, off64_t offset)
 {
 	REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
 	struct verdict verdict = judge(CALL_WRITE, fd, offset, length);
+	void *copy = verdict.flips ? flipped(bytes, verdict.length) : NULL;
+	ssize_t result = verdict.fails ? -1 : real(fd, copy ? copy : bytes, verdict.length, offset);
 
-	return verdict.fails ? -1 : real(fd, bytes, verdict.length, offset);
+	free(copy);
+	return result;
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
@@ -520,8 +550,11 @@ ssize_t write(int fd, const void *bytes, size_t length)
 {
 	REAL(ssize_t, "write", int, const void *, size_t);
 	struct verdict verdict = judge(CALL_WRITE, fd, position(fd), length);
+	void *copy = verdict.flips ? flipped(bytes, verdict.length) : NULL;
+	ssize_t result = verdict.fails ? -1 : real(fd, copy ? copy : bytes, verdict.length);
 
-	return verdict.fails ? -1 : real(fd, bytes, verdict.length);
+	free(copy);
+	return result;
 }
 
 static ssize_t faulty_pwritev(int fd, const struct iovec *vector, int count, off64_t offset,
