@@ -18,8 +18,8 @@
  *	                       later one).  CALL is read, write, sync, close, truncate,
  *	                       allocate, seek, rename, unlink, lock, lease or any (each of
  *	                       them); ERROR is EIO, ENOSPC, EINTR, EDQUOT, EACCES, EINVAL,
- *	                       EAGAIN, EFBIG, EROFS, ENOSYS, EOPNOTSUPP, EPERM, ENXIO, a
- *	                       number, or
+ *	                       EAGAIN, EFBIG, EROFS, ENOSYS, EOPNOTSUPP, EPERM, ENXIO,
+ *	                       EEXIST, a number, or
  *	                       short (a read or write of half the bytes), kill (SIGKILL
  *	                       before the call), signal=NUMBER (that signal to itself
  *	                       before the call, which then goes on), cut=LENGTH (the
@@ -134,7 +134,7 @@ static int parse_error(const char *name)
 		{ "EDQUOT", EDQUOT }, { "EACCES", EACCES }, { "EINVAL", EINVAL },
 		{ "EAGAIN", EAGAIN }, { "EFBIG", EFBIG },   { "EROFS", EROFS },
 		{ "ENOSYS", ENOSYS }, { "EPERM", EPERM },   { "EOPNOTSUPP", EOPNOTSUPP },
-		{ "ENXIO", ENXIO },
+		{ "ENXIO", ENXIO },   { "EEXIST", EEXIST },
 	};
 	char *end;
 	long number;
