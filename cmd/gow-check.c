@@ -48,7 +48,10 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 
 	doc_begin(doc, &cli->out, cli->tool->name, image);
 	doc_uint(doc, "version", info->version);
-	doc_uint(doc, "logical_size", info->logical_size);
+	if (info->preamble_readable)
+		doc_uint(doc, "logical_size", info->logical_size);
+	else
+		doc_null(doc, "logical_size");
 	code = findings_json(doc, check, cli->report.verbose, error);
 	if (code)
 		return code;

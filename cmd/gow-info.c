@@ -36,10 +36,10 @@ static int take(struct cli *cli, int option, const char *value)
 
 /* ---- JSON -------------------------------------------------------------------------------- */
 
-/* A number that only a whole map tells. */
-static void add_counted(struct doc *doc, const gow_info *info, const char *key, uint64_t number)
+/* A number, where what tells it could be read. */
+static void add_known(struct doc *doc, bool readable, const char *key, uint64_t number)
 {
-	if (info->map_readable)
+	if (readable)
 		doc_uint(doc, key, number);
 	else
 		doc_null(doc, key);
@@ -52,12 +52,12 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 
 	doc_begin(doc, &cli->out, cli->tool->name, image);
 	doc_uint(doc, "version", info->version);
-	doc_uint(doc, "logical_size", info->logical_size);
+	add_known(doc, info->preamble_readable, "logical_size", info->logical_size);
 	doc_uint(doc, "block_size", GOW_BLOCK_SIZE);
-	doc_uint(doc, "block_count", info->block_count);
+	add_known(doc, info->preamble_readable, "block_count", info->block_count);
 	doc_uint(doc, "present_blocks", info->present_blocks);
-	add_counted(doc, info, "allocated_blocks", info->allocated_blocks);
-	add_counted(doc, info, "leaked_blocks", info->leaked_blocks);
+	add_known(doc, info->map_readable, "allocated_blocks", info->allocated_blocks);
+	add_known(doc, info->map_readable, "leaked_blocks", info->leaked_blocks);
 	doc_uint(doc, "file_size", info->file_size);
 	doc_uint(doc, "data_start", info->data_start);
 	if (info->map_readable)
@@ -65,7 +65,7 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 	else
 		doc_null(doc, "fragmentation");
 	if (info->has_versions)
-		add_counted(doc, info, "highest_version", info->highest_version);
+		add_known(doc, info->map_readable, "highest_version", info->highest_version);
 	if (info->pending)
 		doc_text(doc, "pending", info->pending);
 	if (info->in_use)
@@ -135,10 +135,12 @@ static void print_text(struct out *out, const char *image, const gow_check *chec
 	out_print(out, "%-18s ", "image:");
 	out_name(out, image);
 	out_print(out, "\n%-18s %u\n", "version:", info->version);
-	print_size(out, "logical size:", info->logical_size);
+	if (info->preamble_readable)
+		print_size(out, "logical size:", info->logical_size);
 	print_size(out, "file size:", info->file_size);
 	print_size(out, "data start:", info->data_start);
-	out_print(out, "%-18s %" PRIu32 "\n", "block count:", info->block_count);
+	if (info->preamble_readable)
+		out_print(out, "%-18s %" PRIu32 "\n", "block count:", info->block_count);
 	print_blocks(out, "present blocks:", info->present_blocks);
 	if (info->map_readable) {
 		print_blocks(out, "allocated blocks:", info->allocated_blocks);

@@ -181,6 +181,7 @@ typedef struct gow_info {
 	double fragmentation;      /* 0 to 1, see gow-info(1) */
 	bool has_versions;
 	uint32_t highest_version;
+	bool preamble_readable;    /* false: neither do logical_size and block_count */
 	bool map_readable;         /* false: the counts above say nothing (header cut short) */
 	bool in_use;               /* somebody had it open for writing when we opened it */
 	const char *pending;       /* the interrupted change and how far it is, or NULL; owned by
@@ -215,8 +216,8 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
                          void *context, gow_error *error);
 
 /*
- * Reads the data of every allocated logical block inside the disk; a block that cannot be read
- * adds to the finding data.unreadable, and reading goes on.
+ * Reads the data of every allocated block that is in the file; a block that cannot be read adds
+ * to the finding data.unreadable, and reading goes on.
  */
 int gow_check_data(gow_check *check, gow_error *error);
 
@@ -262,8 +263,8 @@ int gow_image_read(gow_image *image, uint64_t offset, void *buf, size_t size, go
  * Writes guest bytes, anywhere inside the disk. Zeros written over a block that is not allocated
  * allocate nothing. What was written is read back at once, and durable after gow_image_flush.
  * A write that fails (for want of space, say) may have been done in part; what was written before
- * can still be flushed. A flush that fails ends the session: every later call fails, too, and
- * the image on disk is valid with what was flushed, and, of blocks that were allocated before,
+ * can still be flushed. A flush that fails ends the session: later writes and flushes fail,
+ * too, and the image on disk is valid with what was flushed, and, of blocks that were allocated before,
  * old or new bytes.
  */
 int gow_image_write(gow_image *image, uint64_t offset, const void *buf, size_t size,

@@ -22,4 +22,21 @@ int gow_fail_in_file(gow_error *error, int code, const char *file);
 /* GOW_ERR_MEMORY, with how many bytes were wanted. */
 int gow_fail_memory(gow_error *error, size_t bytes);
 
+/*
+ * The static analyser looks into one source file at a time, and would have every one of these
+ * return GOW_OK and its caller go on with what was never made. This tells it what error.c does.
+ */
+#ifdef __clang_analyzer__
+#define gow_fail(error, code, ...) ((void)(gow_fail)((error), (code), __VA_ARGS__), (int)(code))
+#define gow_fail_errno(error, number, ...) \
+	((void)(gow_fail_errno)((error), (number), __VA_ARGS__), (int)GOW_ERR_IO)
+#define gow_fail_memory(error, bytes) \
+	((void)(gow_fail_memory)((error), (bytes)), (int)GOW_ERR_MEMORY)
+#define gow_fail_at_offset(error, code, offset) \
+	((gow_fail_at_offset)((error), GOW_OK, (offset)), (code))
+#define gow_fail_at_block(error, code, block) \
+	((gow_fail_at_block)((error), GOW_OK, (block)), (code))
+#define gow_fail_in_file(error, code, file) ((gow_fail_in_file)((error), GOW_OK, (file)), (code))
+#endif
+
 #endif

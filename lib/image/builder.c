@@ -20,9 +20,11 @@ int gow_builder_new(struct gow_file *file, const struct gow_layout *layout,
                     struct gow_builder **builder, gow_error *error)
 {
 	struct gow_builder *made = calloc(1, sizeof *made);
-	int code = made ? gow_alloc_table(layout->map_entries, &made->entries, error)
-	                : gow_fail_memory(error, sizeof *made);
+	int code;
 
+	if (!made)
+		return gow_fail_memory(error, sizeof *made);
+	code = gow_alloc_table(layout->map_entries, &made->entries, error);
 	if (code) {
 		free(made);
 		return code;

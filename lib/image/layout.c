@@ -134,6 +134,24 @@ static bool fields_overlap(uint64_t start, uint64_t end, uint64_t other_start, u
 	return start < other_end && other_start < end;
 }
 
+/* Whether no entry shares a byte with a version number: one array behind the other, or both in
+ * turn in strides that hold one of each. */
+static bool versions_are_apart(const struct gow_layout *layout)
+{
+	uint64_t last = layout->map_entries - 1;
+	uint64_t map_end = gow_layout_entry_offset(layout, last) + 4;
+	uint64_t versions_end = gow_layout_version_offset(layout, last) + 4;
+	uint64_t apart = gow_max(layout->map_offset, layout->versions_offset) -
+	                 gow_min(layout->map_offset, layout->versions_offset);
+
+	if (layout->versions_stride < 4)
+		return false;
+	if (!fields_overlap(layout->map_offset, map_end, layout->versions_offset, versions_end))
+		return true;
+	return layout->versions_stride == layout->map_stride && apart >= 4 &&
+	       apart + 4 <= layout->map_stride;
+}
+
 bool gow_layout_is_usable(const struct gow_layout *layout)
 {
 	const struct gow_field fields[] = {
@@ -143,8 +161,9 @@ bool gow_layout_is_usable(const struct gow_layout *layout)
 		layout->block_count,
 	};
 	const size_t count = sizeof fields / sizeof *fields;
-	bool interleaved = gow_layout_has_versions(layout) &&
-	                   layout->versions_offset < gow_layout_entry_offset(layout, 1);
+	uint64_t arrays_start = gow_layout_has_versions(layout)
+	                                ? gow_min(layout->map_offset, layout->versions_offset)
+	                                : layout->map_offset;
 
 	if (!layout->map_entries || layout->map_stride < 4 || layout->first_block > 1 ||
 	    !layout->data_align || layout->map_stride > 64 || layout->versions_stride > 64)
@@ -161,21 +180,14 @@ bool gow_layout_is_usable(const struct gow_layout *layout)
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		if (fields[i].width < 1 || fields[i].width > 8 ||
-		    field_end(fields[i]) > layout->map_offset)
+		    field_end(fields[i]) > arrays_start)
 			return false;
 		for (size_t j = 0; j < i; j++)
 			if (fields_overlap(fields[i].offset, field_end(fields[i]),
 			                   fields[j].offset, field_end(fields[j])))
 				return false;
 	}
-	if (!gow_layout_has_versions(layout))
-		return true;
-	if (interleaved) /* each entry with its number behind it, in one stride */
-		return layout->versions_stride == layout->map_stride &&
-		       layout->versions_offset >= layout->map_offset + 4 &&
-		       layout->versions_offset + 4 <= layout->map_offset + layout->map_stride;
-	return layout->versions_stride >= 4 &&
-	       layout->versions_offset >= gow_layout_entry_offset(layout, layout->map_entries);
+	return !gow_layout_has_versions(layout) || versions_are_apart(layout);
 }
 
 /* ---- codecs ------------------------------------------------------------------------------ */

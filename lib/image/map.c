@@ -173,9 +173,11 @@ static int tell_shared(const struct salvage *salvage, const struct gow_raw *raw,
 {
 	const uint32_t count = raw->header.layout->map_entries;
 	uint8_t *shared = calloc(count, 1);
-	int code = shared ? gow_validate(raw, mark_shared, shared, NULL, error)
-	                  : gow_fail_memory(error, count);
+	int code;
 
+	if (!shared)
+		return gow_fail_memory(error, count);
+	code = gow_validate(raw, mark_shared, shared, NULL, error);
 	for (uint32_t i = 0, start = 0; !code && i < count; start = ++i) {
 		while (i < count && shared[i])
 			i++;
@@ -198,20 +200,6 @@ static int load_rest(struct gow_raw *raw, uint32_t *known, gow_error *error)
 	memset(raw->entries, 0xff, layout->map_entries * sizeof *raw->entries); /* unallocated */
 	return *known ? gow_header_read_entries(raw->file, layout, 0, *known, raw->entries, error)
 	              : GOW_OK;
-}
-
-/* The version numbers, or zeros where the header is cut short. */
-static int salvage_versions(const struct gow_raw *raw, struct gow_map *map, gow_error *error)
-{
-	const struct gow_layout *layout = raw->header.layout;
-
-	if (!raw->header.truncated)
-		return load_versions(raw, map, error);
-	if (!gow_layout_has_versions(layout))
-		return GOW_OK;
-	map->versions = calloc(layout->map_entries, sizeof *map->versions);
-	return map->versions ? GOW_OK
-	                     : gow_fail_memory(error, layout->map_entries * sizeof(uint32_t));
 }
 
 static int no_size(const struct gow_raw *raw, gow_error *error)
@@ -258,7 +246,9 @@ int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
 	drop_entries(&salvage, made.logical_blocks, layout->map_entries, 0, GOW_LOSS_BEYOND_SIZE);
 	if (known < made.logical_blocks)
 		tell_loss(&salvage, GOW_LOSS_UNMAPPED, known, made.logical_blocks - known);
-	code = salvage_versions(raw, &made, error);
+	/* Numbers that are cut short are none: whoever copies the image starts anew at 1. */
+	if (!raw->header.truncated)
+		code = load_versions(raw, &made, error);
 	if (code) {
 		gow_map_release(&made);
 		return code;

@@ -409,8 +409,11 @@ static int walk_blocks(struct walk *walk)
 
 	walk->named = malloc((words + 1) * sizeof *walk->named);
 	walk->shared = malloc((words + 1) * sizeof *walk->shared);
-	if (!walk->named || !walk->shared)
-		result = gow_fail_memory(walk->error, words * sizeof *walk->named);
+	if (!walk->named || !walk->shared) {
+		free(walk->named);
+		free(walk->shared);
+		return gow_fail_memory(walk->error, words * sizeof *walk->named);
+	}
 	for (uint64_t at = 0; at < present && !result; at += WINDOW_BLOCKS) {
 		walk->window = (uint32_t)at;
 		walk->width = (uint32_t)gow_min(present - at, WINDOW_BLOCKS);

@@ -219,7 +219,7 @@ int gow_open_locked(const char *path, unsigned file_flags, const gow_open_option
 		.force_share = use->flags & GOW_OPEN_FORCE_SHARE,
 		.monitor = use->monitor,
 	};
-	const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 100000000L };
 	double until = now() + use->wait_seconds;
 
 	for (;;) {

@@ -2,7 +2,11 @@
 #include "io/stream.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -62,17 +66,37 @@ int gow_stream_read(struct gow_stream *stream, void *buf, size_t size, size_t *g
 	return GOW_OK;
 }
 
+/* As much as the other end has room for, without waiting for it to make more: a stop that is
+ * asked for meanwhile would not be heard. */
+static ssize_t write_some(const struct gow_stream *stream, const void *buf, size_t size)
+{
+	struct iovec part = { .iov_len = (size_t)gow_min(size, PART) };
+	ssize_t n;
+
+	if (!stream->may_wait)
+		return write(stream->fd, buf, part.iov_len);
+	memcpy(&part.iov_base, &buf, sizeof buf); /* which is not const; it is only read */
+	n = pwritev2(stream->fd, &part, 1, -1, RWF_NOWAIT);
+	if (n >= 0 || (errno != EAGAIN && errno != EOPNOTSUPP && errno != ENOSYS))
+		return n;
+	/* The kernel cannot; so much never waits in a pipe that is ready. */
+	return write(stream->fd, buf, (size_t)gow_min(size, PIPE_BUF));
+}
+
 int gow_stream_write(struct gow_stream *stream, const void *buf, size_t size, gow_error *error)
 {
 	size_t done = 0;
+	struct stat st;
 
+	if (stream->position == 0)
+		stream->may_wait = fstat(stream->fd, &st) < 0 || !S_ISREG(st.st_mode);
 	while (done < size) {
 		int code = wait_for(stream, POLLOUT, error);
 		ssize_t n;
 
 		if (code)
 			return code;
-		n = write(stream->fd, (const uint8_t *)buf + done, gow_min(size - done, PART));
+		n = write_some(stream, (const uint8_t *)buf + done, size - done);
 		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n < 0)

@@ -14,6 +14,8 @@ struct gow_stream {
 	const char *name;
 	const gow_monitor *monitor;
 	uint64_t position; /* bytes taken or given so far */
+	bool may_wait;     /* the other end is somebody who may keep us waiting; set by the first
+	                    * write */
 };
 
 /* Reads size bytes; *got falls short of it only at the end. */

@@ -198,6 +198,7 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 		.file_size = header->file_size,
 		.data_start = gow_layout_data_start(header->layout),
 		.has_versions = gow_layout_has_versions(header->layout),
+		.preamble_readable = header->file_size >= gow_layout_preamble_end(header->layout),
 		.map_readable = check->raw.entries != NULL,
 		.pending = check->raw.pending.kind == GOW_PENDING_NONE ? NULL
 		                                                       : check->raw.pending.what,
@@ -418,12 +419,8 @@ static int check_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
 int gow_check_data(gow_check *check, gow_error *error)
 {
 	const struct gow_header *header = &check->raw.header;
-	const uint32_t map_entries = header->layout->map_entries;
-	/* Blocks past the end of the disk are no guest blocks. Where the end is not to be
-	 * believed, all are read. */
-	uint32_t end = gow_size_is_lawful(header->layout, header->logical_size)
-	                       ? (uint32_t)header->logical_blocks
-	                       : map_entries;
+	/* Also those past the end of the disk: somebody may want them back. */
+	const uint32_t end = header->layout->map_entries;
 	struct data_walk walk = { .check = check };
 	int code;
 
@@ -432,7 +429,7 @@ int gow_check_data(gow_check *check, gow_error *error)
 	for (uint32_t i = 0; i < end; i++)
 		walk.total += check->raw.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE : 0;
 	free(check->unreadable);
-	check->unreadable = calloc(map_entries / WORD_BITS + 1, sizeof *check->unreadable);
+	check->unreadable = calloc(end / WORD_BITS + 1, sizeof *check->unreadable);
 	walk.buffer = malloc((size_t)READ_BLOCKS * GOW_BLOCK_SIZE);
 	memset(&check->verdict.by_id[GOW_DATA_UNREADABLE], 0, sizeof(gow_finding));
 	if (!check->unreadable || !walk.buffer)

@@ -216,7 +216,7 @@ static int check_size(const struct job *job, gow_error *error)
 	if (!job->layout || size == GOW_NOWHERE)
 		return GOW_OK;
 	if (!size)
-		return gow_fail(error, GOW_ERR_ARGUMENT,
+		return gow_fail(error, GOW_ERR_LIMIT,
 		                "is empty; a guest's disk has at least 512 bytes");
 	if (size <= job->layout->logical_limit)
 		return GOW_OK;
@@ -348,7 +348,7 @@ static int check_rounding(struct job *job, gow_error *error)
 	const struct gow_copy *copy = &job->copy;
 
 	if (job->layout && !copy->source_size)
-		return gow_fail(error, GOW_ERR_ARGUMENT,
+		return gow_fail(error, GOW_ERR_LIMIT,
 		                "is empty; a guest's disk has at least 512 bytes");
 	if (copy->size > copy->source_size)
 		gow_note(job->options->monitor, GOW_NOTE_WARNING, job->dest,

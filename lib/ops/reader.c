@@ -9,7 +9,11 @@
 
 #include "base/error.h"
 
-enum { SLOTS = 4, WAIT_MS = 200 };
+enum { SLOTS = 4 };
+
+/* How long the caller waits before it looks whether to stop: 0.2 s. */
+#define WAIT_NS 200000000L
+#define SECOND_NS 1000000000L
 
 /* A chunk, or why there is none. */
 struct slot {
@@ -49,8 +53,19 @@ static void add_loss(struct gow_chunk *chunk, uint64_t offset, size_t size)
 			(gow_loss){ GOW_LOSS_UNREADABLE, offset, size };
 }
 
-/* Halves what cannot be read until only the sectors are left that really cannot. */
-static int read_salvaging(const struct gow_reader *reader, struct gow_chunk *chunk,
+static bool must_stop(struct gow_reader *reader)
+{
+	bool stop;
+
+	(void)pthread_mutex_lock(&reader->mutex);
+	stop = reader->stop;
+	(void)pthread_mutex_unlock(&reader->mutex);
+	return stop;
+}
+
+/* Halves what cannot be read until only the sectors are left that really cannot. Failing reads
+ * may take seconds each, so that whoever wants to stop is not kept waiting for all of them. */
+static int read_salvaging(struct gow_reader *reader, struct gow_chunk *chunk,
                           uint64_t offset, size_t size, gow_error *error)
 {
 	uint8_t *bytes = chunk->bytes + (offset - chunk->offset);
@@ -58,7 +73,7 @@ static int read_salvaging(const struct gow_reader *reader, struct gow_chunk *chu
 	int code = reader->source->ops->read(reader->source, offset, bytes, size, &got, error);
 	size_t half;
 
-	if (code != GOW_ERR_IO)
+	if (code != GOW_ERR_IO || must_stop(reader))
 		return code;
 	if (size <= GOW_SECTOR) {
 		memset(bytes, 0, size);
@@ -205,9 +220,9 @@ static const struct slot *next_slot(struct gow_reader *reader)
 	struct timespec until;
 
 	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAIT_MS * 1000 * 1000;
-	until.tv_sec += until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
+	until.tv_nsec += WAIT_NS;
+	until.tv_sec += until.tv_nsec / SECOND_NS;
+	until.tv_nsec %= SECOND_NS;
 	(void)pthread_mutex_lock(&reader->mutex);
 	while (reader->taken == reader->filled)
 		if (pthread_cond_timedwait(&reader->changed, &reader->mutex, &until) != 0)

@@ -207,7 +207,7 @@ int gow_sink_raw_stream(int fd, const char *name, const gow_monitor *monitor,
 		return out_of_memory(error);
 	made->base.ops = &stream_ops;
 	made->base.monitor = monitor;
-	made->stream = (struct gow_stream){ fd, name, monitor, 0 };
+	made->stream = (struct gow_stream){ .fd = fd, .name = name, .monitor = monitor };
 	*sink = &made->base;
 	return GOW_OK;
 }

@@ -151,7 +151,9 @@ static int open_stream(const struct gow_source_options *options, struct gow_sour
 	made->base.ops = &stream_ops;
 	made->base.format = GOW_FORMAT_RAW;
 	made->base.size = GOW_NOWHERE;
-	made->stream = (struct gow_stream){ STDIN_FILENO, "standard input", options->monitor, 0 };
+	made->stream = (struct gow_stream){ .fd = STDIN_FILENO,
+	                                    .name = "standard input",
+	                                    .monitor = options->monitor };
 	code = gow_stream_read(&made->stream, made->head, sizeof made->head, &made->head_size,
 	                       error);
 	if (!code && options->format == GOW_FORMAT_PROBE &&
