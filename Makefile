@@ -126,8 +126,8 @@ else
 SAN       := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-STD  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -pthread
-ARCH := $(CFLAGS) -pthread $(HARDEN) $(SAN)
+STD  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+ARCH  = $(CFLAGS) -pthread $(HARDEN) $(SAN)
 
 # pkg-config is asked when a recipe first needs the answer, not when this file
 # is read: `make check` on a fresh machine installs it on the way.
@@ -144,14 +144,17 @@ DEFS      := -DGOW_VERSION='"$(VERSION)"'
 COMPILE    = $(STD) $(INC) $(DEFS) $(PKG_CFLAGS) $(CPPFLAGS) $(WARN) $(ARCH)
 LINK       = $(CC) $(ARCH) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
 
+# What one kind of target has of its own is private: make would hand it on to
+# what the target is made from, the stamp of flags among it.
+#
 # The library's objects serve the archive and the shared library alike.  The
 # linker turns the detour of -fPIC back into direct calls in the tools.
-$(LIB_OBJ): PIC := -fPIC -fno-semantic-interposition
+$(LIB_OBJ): private PIC := -fPIC -fno-semantic-interposition
 PIC     := -fPIE
-$(UNIT_OBJ) $(SUPPORT_OBJ): INC += -Itests/unit
+$(UNIT_OBJ) $(SUPPORT_OBJ): private INC := $(INC) -Itests/unit
 # The helpers are not what is tested, and run under and around sanitized tools.
-$(HELPER_OBJ) $(HELPERS) $(FAULTIO): SAN :=
-$(HELPER_OBJ): INC :=
+$(HELPER_OBJ) $(HELPERS) $(FAULTIO): private SAN :=
+$(HELPER_OBJ): private INC :=
 
 # --- goals -------------------------------------------------------------------
 
