@@ -169,7 +169,8 @@ facts() {
 		close_run("unmapped")
 		close_run("shared")
 		close_run("beyond")
-		printf "{\"version\":%s,\"logical_size\":\"%s\",\"block_count\":%s,", version, size, count
+		printf "{\"version\":%s,\"logical_size\":\"%s\",\"block_count\":%s,", version, \
+			file_size < 20 ? "null" : size, file_size < 20 ? "null" : count
 		printf "\"present_blocks\":%s,", number(present)
 		printf "\"allocated_blocks\":%s,", or_null(number(allocated))
 		printf "\"leaked_blocks\":%s,", or_null(number(present - named))

@@ -54,7 +54,7 @@ judged() {
 	assertStatus "$was"
 	assertErrEmpty
 	# jq rounds large numbers, so this one is compared as text.
-	said_size=$(sed -n '1s/.*"logical_size": *\([0-9]*\).*/\1/p' "$out")
+	said_size=$(sed -n '1s/.*"logical_size": *\([0-9]*\|null\),.*/\1/p' "$out")
 	jq -nr --slurpfile out "$out" --slurpfile facts "$tmp/facts" --arg status "$status" \
 		--slurpfile expected "$expected" --rawfile text "$tmp/text" \
 		--arg said_size "$said_size" --arg image "$tmp/image.gow" \
