@@ -10,15 +10,13 @@
 /* ---- loading ----------------------------------------------------------------------------- */
 
 /* What is needed beyond the preamble. */
-static int load_rest(struct gow_raw *raw, gow_error *error)
+static int load_map(struct gow_raw *raw, gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
-	int code = GOW_OK;
+	int code;
 
-	if (raw->header.pending)
-		code = gow_pending_find(raw->file, &raw->header, &raw->pending, error);
-	if (code || raw->header.truncated)
-		return code;
+	if (raw->header.truncated)
+		return GOW_OK;
 	/* The number of entries is the layout's, not the file's. */
 	code = gow_alloc_table(layout->map_entries, &raw->entries, error);
 	if (code)
@@ -28,6 +26,15 @@ static int load_rest(struct gow_raw *raw, gow_error *error)
 	if (code)
 		gow_raw_release(raw);
 	return code;
+}
+
+static int load_rest(struct gow_raw *raw, gow_error *error)
+{
+	int code = GOW_OK;
+
+	if (raw->header.pending)
+		code = gow_pending_find(raw->file, &raw->header, &raw->pending, error);
+	return code ? code : load_map(raw, error);
 }
 
 int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
@@ -48,6 +55,16 @@ int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, stru
 	*raw = (struct gow_raw){ .file = file };
 	code = gow_header_read_as(file, layout, &raw->header, error);
 	return code ? code : load_rest(raw, error);
+}
+
+int gow_raw_load_plain(struct gow_file *file, const struct gow_layout *layout,
+                       struct gow_raw *raw, gow_error *error)
+{
+	int code;
+
+	*raw = (struct gow_raw){ .file = file };
+	code = gow_header_read_as(file, layout, &raw->header, error);
+	return code ? code : load_map(raw, error);
 }
 
 void gow_raw_release(struct gow_raw *raw)

@@ -30,6 +30,11 @@ void gow_raw_release(struct gow_raw *raw);
 int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
                     gow_error *error);
 
+/* The same for whoever knows of the record, or makes one: none is looked for, so that a pending
+ * image is judged like any other, with journal.missing. */
+int gow_raw_load_plain(struct gow_file *file, const struct gow_layout *layout,
+                       struct gow_raw *raw, gow_error *error);
+
 /*
  * Called for what is wrong, at place; for space.leak run may be more than 1: so many physical
  * blocks from there on. Another result than 0 ends the walk, which returns it.

@@ -129,12 +129,13 @@ static void copy_attributes(int from, int to)
 	}
 }
 
-/* Gives file the owner and the mode of like, and never more rights to anybody than like does. */
-static int dress_like(struct gow_file *file, const struct gow_file *like, gow_error *error)
+int gow_dress_like(struct gow_file *file, const struct gow_file *like, gow_error *error)
 {
 	struct stat st, own;
 	mode_t mode;
 
+	if (file->fd < 0 || like->fd < 0)
+		return GOW_OK; /* no file of the system's */
 	if (fstat(like->fd, &st) < 0 || fstat(file->fd, &own) < 0)
 		return failed(gow_fail_errno(error, errno, "cannot examine"), like->name, error);
 	if (!S_ISREG(st.st_mode))
@@ -189,7 +190,7 @@ int gow_draft_begin(const char *path, const struct gow_draft_options *options,
 	if (!code)
 		code = open_temporary(made, options->like ? 0600 : 0666, error);
 	if (!code && options->like)
-		code = dress_like(made->file, options->like, error);
+		code = gow_dress_like(made->file, options->like, error);
 	if (code) {
 		gow_draft_discard(made);
 		return code;

@@ -43,6 +43,10 @@ int gow_draft_publish(struct gow_draft *draft, gow_error *error);
 /* Removes the temporary and frees the draft; accepts NULL. */
 void gow_draft_discard(struct gow_draft *draft);
 
+/* Gives a new file the mode of like, and where allowed its owner and extended attributes; never
+ * more rights to anybody than like gives. */
+int gow_dress_like(struct gow_file *file, const struct gow_file *like, gow_error *error);
+
 /* GOW_ERR_NO_SPACE, with both numbers, if the file system that file lies on has fewer than
  * need bytes free for us. */
 int gow_check_room(const struct gow_file *file, uint64_t need, gow_error *error);

@@ -163,19 +163,32 @@ int gow_file_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow_err
 	                       : write_zeros(file, offset, size, error);
 }
 
-int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+typedef int (*reserver)(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+
+static int call_reserver(reserver reserve, struct gow_file *file, uint64_t offset, uint64_t size,
+                         gow_error *error)
 {
 	int code = check_range(file, offset, size, error);
 
 	forget_run(file);
 	if (code || !size)
 		return code;
-	if (!file->ops->allocate)
+	if (!reserve)
 		return gow_fail_in_file(error,
 		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
 		                                 "space cannot be reserved here"),
 		                        file->name);
-	return file->ops->allocate(file, offset, size, error);
+	return reserve(file, offset, size, error);
+}
+
+int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return call_reserver(file->ops->allocate, file, offset, size, error);
+}
+
+int gow_file_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return call_reserver(file->ops->reserve, file, offset, size, error);
 }
 
 int gow_file_close(struct gow_file *file, gow_error *error)
@@ -322,12 +335,13 @@ static int posix_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow
 	return write_zeros(file, offset, size, error);
 }
 
-static int posix_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+static int posix_fallocate_as(struct gow_file *file, int mode, uint64_t offset, uint64_t size,
+                              gow_error *error)
 {
 	int result;
 
 	do
-		result = fallocate(file->fd, 0, (off_t)offset, (off_t)size);
+		result = fallocate(file->fd, mode, (off_t)offset, (off_t)size);
 	while (result < 0 && errno == EINTR);
 	if (result == 0)
 		return GOW_OK;
@@ -337,6 +351,16 @@ static int posix_allocate(struct gow_file *file, uint64_t offset, uint64_t size,
 		                                 "space cannot be reserved on this file system"),
 		                        file->name);
 	return call_failed(file, errno, "cannot reserve space", offset, error);
+}
+
+static int posix_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return posix_fallocate_as(file, 0, offset, size, error);
+}
+
+static int posix_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return posix_fallocate_as(file, FALLOC_FL_KEEP_SIZE, offset, size, error);
 }
 
 static int posix_close(struct gow_file *file, gow_error *error)
@@ -360,6 +384,7 @@ static const struct gow_file_ops posix_ops = {
 	.next_data = posix_next_data,
 	.zero = posix_zero,
 	.allocate = posix_allocate,
+	.reserve = posix_reserve,
 	.close = posix_close,
 };
 

@@ -38,6 +38,9 @@ struct gow_file_ops {
 	/* Optional: reserves space for the range without changing what it reads as; the file may
 	 * grow. GOW_ERR_UNSUPPORTED where the file system cannot. */
 	int (*allocate)(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+	/* Optional: the same, and the file never grows: what is reserved past its end serves later
+	 * writes, and is given back when the file is cut. */
+	int (*reserve)(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 	/* Frees everything, also when it fails. */
 	int (*close)(struct gow_file *file, gow_error *error);
 };
@@ -46,7 +49,8 @@ struct gow_file_ops {
 struct gow_file {
 	const struct gow_file_ops *ops;
 	char *name;       /* for messages; owned */
-	int fd;           /* of the POSIX backend, for locks; -1 in others */
+	int fd;           /* of the POSIX backend, for locks and attributes; -1 in others (an
+	                   * overlay has its base's) */
 	bool sync_failed; /* a failed sync is final: what it lost cannot be known */
 	/* What next_data found last: a hole from asked to start, data from there to end. Asking
 	 * costs a walk over the data, so that doing it for every block would be quadratic. */
@@ -76,6 +80,7 @@ int gow_file_next_data(struct gow_file *file, uint64_t offset, uint64_t *start, 
                        gow_error *error);
 int gow_file_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+int gow_file_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 
 /* Accepts NULL. Check the result after writing; in a clean-up path pass NULL for error. */
 int gow_file_close(struct gow_file *file, gow_error *error);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * overlay.h - a file as it would be: what is written to an overlay is laid over its base, which
+ * is never touched. Whatever judges a file judges an overlay by the same code.
+ *
+ * Bytes that are only moved are not kept: a copy refers to its place in the base.
+ */
+#ifndef GOW_IO_OVERLAY_H
+#define GOW_IO_OVERLAY_H
+
+#include "io/file.h"
+
+/*
+ * Lays an empty overlay over base, which must not change meanwhile; with owns it is closed with
+ * the overlay (after a failure it is still the caller's). Sync succeeds and does nothing.
+ */
+int gow_overlay_new(struct gow_file *base, bool owns, struct gow_file **overlay,
+                    gow_error *error);
+
+/* Lays size bytes of the base, from source on, over offset; what is past the base's end counts as
+ * zeros. The overlay grows to hold them. What is laid over source is not seen. */
+int gow_overlay_copy(struct gow_file *overlay, uint64_t offset, uint64_t source, uint64_t size,
+                     gow_error *error);
+
+enum gow_piece_kind {
+	GOW_PIECE_BYTES, /* bytes of its own */
+	GOW_PIECE_ZEROS,
+	GOW_PIECE_COPY   /* the base's bytes from source on */
+};
+
+/* What lies over the base, without overlaps. */
+struct gow_piece {
+	uint64_t offset;
+	uint64_t length;
+	enum gow_piece_kind kind;
+	const uint8_t *bytes; /* for GOW_PIECE_BYTES; the overlay's */
+	uint64_t source;      /* for GOW_PIECE_COPY */
+};
+
+/* Another result than GOW_OK ends the walk, which returns it. */
+typedef int (*gow_piece_visitor)(void *context, const struct gow_piece *piece, gow_error *error);
+
+/* Visits all pieces, ascending. The visitor must not change the overlay. */
+int gow_overlay_each(struct gow_file *overlay, gow_piece_visitor visit, void *context,
+                     gow_error *error);
+
+#endif
