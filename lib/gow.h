@@ -366,6 +366,129 @@ typedef struct gow_convert_result {
 int gow_convert(const char *source, const char *dest, const gow_convert_options *options,
                 gow_convert_result *result, gow_error *error);
 
+/* ---- repairing --------------------------------------------------------------------------- */
+
+/* What may be done without asking further. */
+typedef enum gow_repair_level {
+	GOW_REPAIR_PREEN, /* what needs no judgement and can lose nothing */
+	GOW_REPAIR_ALL,   /* everything that has a mend */
+	GOW_REPAIR_ASK    /* what the caller's ask agrees to */
+} gow_repair_level;
+
+typedef enum gow_answer {
+	GOW_ANSWER_NO,
+	GOW_ANSWER_YES,
+	GOW_ANSWER_ALL, /* yes, and to all others of this kind */
+	GOW_ANSWER_QUIT /* change nothing at all */
+} gow_answer;
+
+typedef enum gow_step_kind {
+	GOW_STEP_WRITE,    /* bytes of the file are overwritten */
+	GOW_STEP_COPY,     /* a block is copied to the end of the file */
+	GOW_STEP_EXTEND,   /* the file grows by zeros */
+	GOW_STEP_ROLL_BACK /* what an interrupted repair overwrote is put back */
+} gow_step_kind;
+
+/* "write", "copy", ... */
+const char *gow_step_name(gow_step_kind kind);
+
+/* What a guest sees of a step. */
+typedef enum gow_effect {
+	GOW_EFFECT_NONE,    /* nothing */
+	GOW_EFFECT_SUSPECT, /* nothing new: but these bytes, or those of the other owner, are foreign */
+	GOW_EFFECT_LOST,    /* these bytes read as zeros: what they were is not in the file */
+	GOW_EFFECT_RESIZED  /* the disk has guest_length bytes from now on */
+} gow_effect;
+
+/* "none", "suspect", ... */
+const char *gow_effect_name(gow_effect effect);
+
+/* A write of a repair plan. Numbers that do not apply are GOW_NOWHERE. */
+typedef struct gow_repair_step {
+	const gow_problem *problem; /* that it mends; NULL: the preamble is rebuilt */
+	const char *text;           /* what is done, in words; static */
+	uint64_t offset;            /* bytes in the file */
+	uint64_t length;
+	uint64_t source;            /* of a copy: where in the file from */
+	uint64_t value;             /* of a write: the number that is written */
+	uint64_t guest_start;       /* bytes of the guest's disk that it is about */
+	uint64_t guest_length;
+	uint64_t other_start;       /* as many bytes, of the other owner */
+	gow_step_kind kind;
+	gow_effect effect;
+	bool preen;                 /* can be done without judgement */
+} gow_repair_step;
+
+typedef struct gow_repair_options {
+	gow_repair_level level;
+	bool dry_run;            /* make the plan, and change nothing */
+	bool no_lock;
+	bool reset_versions;     /* mend version.exhausted: all version numbers anew from 1 */
+	unsigned assume_version; /* rebuild a ruined preamble as this version; 0: do not */
+	uint64_t size;           /* mend header.size and map.beyond-size with this; 0: not told */
+	double wait_seconds;
+	const char *salvage;     /* save blocks that nobody names in this new file; may be NULL */
+	const char *undo_file;   /* where the undo file is to be; NULL: beside the image */
+	const gow_monitor *monitor;
+	/* For GOW_REPAIR_ASK: whether to mend what is wrong at place. */
+	gow_answer (*ask)(void *context, const gow_problem *problem, const gow_place *place);
+	/* Told every step of the plan, in order, before the first is done. May be NULL. */
+	void (*step)(void *context, const gow_repair_step *step);
+	void *context;
+} gow_repair_options;
+
+typedef struct gow_repair_left {
+	gow_finding finding;
+	const char *why; /* why it was not mended; static */
+} gow_repair_left;
+
+typedef struct gow_repair_result {
+	gow_finding found[GOW_PROBLEM_COUNT]; /* what was wrong, in the catalogue's order */
+	size_t found_count;
+	gow_repair_left left[GOW_PROBLEM_COUNT]; /* and what is, or of a dry run would be, left */
+	size_t left_count;
+	uint64_t steps;
+	uint64_t undo_bytes;      /* that the undo file takes */
+	uint64_t growth;          /* bytes by which the image grows */
+	uint64_t salvaged_blocks; /* saved, or of a dry run to be saved */
+	uint64_t damaged_entries; /* header.truncated: guest blocks that lost their mapping */
+	bool changed;             /* the file was changed */
+	bool quit;                /* an answer was GOW_ANSWER_QUIT */
+	char evidence[512];       /* what spoke for assume_version; "" where it was not needed */
+	char undo_file[4096];     /* what takes the repair back; "" where nothing was changed */
+} gow_repair_result;
+
+/*
+ * Finds what is wrong with the image at path, plans what mends it, and does that, or nothing: what
+ * comes out is what the plan foresaw, or everything is rolled back and the call fails. Whatever is
+ * overwritten is in an undo file before.
+ */
+int gow_repair(const char *path, const gow_repair_options *options, gow_repair_result *result,
+               gow_error *error);
+
+typedef struct gow_undo_options {
+	bool dry_run;
+	bool no_lock;
+	double wait_seconds;
+	const gow_monitor *monitor;
+} gow_undo_options;
+
+typedef struct gow_undo_result {
+	char undo_file[4096];
+	char what[256];        /* what the repair mended */
+	unsigned layers_left;  /* repairs that could be taken back next */
+	uint64_t bytes;        /* that are put back */
+	uint64_t old_size;     /* length of the file before the repair, */
+	uint64_t new_size;     /* and after it */
+	bool interrupted;      /* the repair, or an earlier undo, was not over */
+	bool changed;
+} gow_undo_result;
+
+/* Takes the last repair of the image at path back, byte for byte. May be interrupted and called
+ * again. GOW_ERR_CHANGED if that would take back what was done since. */
+int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_result *result,
+                    gow_error *error);
+
 /* The library's version, "MAJOR.MINOR.PATCH". */
 const char *gow_version(void);
 

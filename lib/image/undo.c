@@ -604,7 +604,7 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
 	struct filling filling = { made, image, overlay };
 	uint32_t *layers = NULL;
 	char *name = NULL;
-	size_t count;
+	size_t count = 0;
 	int code = made ? gow_undo_layers(place, &layers, &count, error)
 	                : gow_fail_memory(error, sizeof *made);
 
@@ -692,7 +692,7 @@ static const char *record_fault(const struct gow_undo *undo, const struct record
 static int read_record(struct reader *reader, uint64_t at, uint64_t room, struct record *record,
                        gow_error *error)
 {
-	const uint8_t *bytes;
+	const uint8_t *bytes = NULL;
 	XXH3_state_t *state;
 	uint64_t sum;
 	int code = room < RECORD ? bad(reader->undo, "its records do not fit", at, error)
@@ -1126,7 +1126,7 @@ static int changed(const char *what, uint64_t offset, gow_error *error)
 
 int gow_undo_check_records(const struct gow_undo *undo, struct gow_file *image, gow_error *error)
 {
-	uint64_t place;
+	uint64_t place = GOW_NOWHERE;
 	int code = compare(undo, image, false, &place, error);
 
 	if (!code && place != GOW_NOWHERE)
@@ -1157,7 +1157,7 @@ int gow_undo_check_done(const struct gow_undo *undo, struct gow_file *image, gow
 int gow_undo_is_unbegun(const struct gow_undo *undo, struct gow_file *image, bool *unbegun,
                         gow_error *error)
 {
-	uint64_t size, place;
+	uint64_t size = 0, place = GOW_NOWHERE;
 	int code = gow_file_size(image, &size, error);
 
 	if (!code)

@@ -43,7 +43,7 @@ static int write_pending_marks(const struct gow_change *change, gow_error *error
 {
 	const struct gow_layout *layout = change->layout;
 	uint8_t bytes[SPAN_MAX];
-	struct span span;
+	struct span span = { 0 };
 	int code = span_of(layout, &span, error);
 
 	if (!code)
@@ -63,7 +63,7 @@ static int copy_marks(const struct gow_layout *layout, struct gow_file *from,
                       struct gow_file *image, gow_error *error)
 {
 	uint8_t bytes[SPAN_MAX];
-	struct span span;
+	struct span span = { 0 };
 	int code = span_of(layout, &span, error);
 
 	if (!code)
