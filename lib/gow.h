@@ -432,6 +432,8 @@ typedef struct gow_repair_options {
 	const gow_monitor *monitor;
 	/* For GOW_REPAIR_ASK: whether to mend what is wrong at place. */
 	gow_answer (*ask)(void *context, const gow_problem *problem, const gow_place *place);
+	/* Told every finding, in the catalogue's order, before the steps. May be NULL. */
+	void (*found)(void *context, const gow_finding *finding);
 	/* Told every step of the plan, in order, before the first is done. May be NULL. */
 	void (*step)(void *context, const gow_repair_step *step);
 	void *context;

@@ -33,13 +33,10 @@ static int visit_json(void *context, const gow_place *place)
 	return doc->out->failed || signals_stop();
 }
 
-static int add_finding(struct doc *doc, gow_check *check, const gow_finding *finding, bool places,
-                       gow_error *error)
+void finding_json(struct doc *doc, const gow_finding *finding)
 {
 	const gow_problem *problem = finding->problem;
-	int code = GOW_OK;
 
-	doc_object(doc, NULL);
 	doc_text(doc, "id", problem->name);
 	doc_text(doc, "severity", gow_severity_name(problem->severity));
 	doc_uint(doc, "count", finding->count);
@@ -49,9 +46,18 @@ static int add_finding(struct doc *doc, gow_check *check, const gow_finding *fin
 		doc_text(doc, "fix", problem->fix);
 	else
 		doc_null(doc, "fix");
+}
+
+static int add_finding(struct doc *doc, gow_check *check, const gow_finding *finding, bool places,
+                       gow_error *error)
+{
+	int code = GOW_OK;
+
+	doc_object(doc, NULL);
+	finding_json(doc, finding);
 	if (places) {
 		doc_array(doc, "blocks");
-		code = gow_check_each_place(check, problem->id, visit_json, doc, error);
+		code = gow_check_each_place(check, finding->problem->id, visit_json, doc, error);
 		if (code)
 			return code;
 		doc_close(doc);
@@ -137,7 +143,7 @@ static void print_count(struct out *out, const gow_finding *finding)
 		out_print(out, "%" PRIu64 " %ss: ", finding->count, unit);
 }
 
-static void print_finding(struct out *out, const char *image, const gow_finding *finding)
+void finding_text(struct out *out, const char *image, const gow_finding *finding)
 {
 	out_name(out, image);
 	out_print(out, ": %s (", finding->problem->name);
@@ -158,7 +164,7 @@ int findings_text(struct out *out, const char *image, gow_check *check, bool pla
 	for (size_t i = 0; i < count; i++) {
 		int code = GOW_OK;
 
-		print_finding(out, image, &findings[i]);
+		finding_text(out, image, &findings[i]);
 		if (places)
 			code = gow_check_each_place(check, findings[i].problem->id, visit_text, out,
 			                            error);

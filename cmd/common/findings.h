@@ -19,6 +19,10 @@ int findings_text(struct out *out, const char *image, gow_check *check, bool pla
 /* "1 corrupt finding, 2 advisory"; returns buf. */
 const char *findings_summary(const gow_check *check, char *buf, size_t size);
 
+/* One finding: the members of a JSON object, and a line. */
+void finding_json(struct doc *doc, const gow_finding *finding);
+void finding_text(struct out *out, const char *image, const gow_finding *finding);
+
 /* The severity's name, in its colour where there are colours. */
 void findings_severity(struct out *out, gow_severity severity);
 

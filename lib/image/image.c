@@ -6,6 +6,7 @@
 
 #include "base/block.h"
 #include "base/error.h"
+#include "image/pending.h"
 
 enum { WORD_BITS = 64 };
 
@@ -63,18 +64,40 @@ static int session_begin(gow_image *image, gow_error *error)
 	return GOW_OK;
 }
 
+/* Has a pending image read as it was before the change that was interrupted, where its record
+ * tells that. */
+static int look_back(gow_image *image, const struct gow_layout *rows, size_t row_count,
+                     gow_error *error)
+{
+	struct gow_file *view = NULL;
+	struct gow_header header;
+	int code = gow_header_read(image->file, rows, row_count, &header, error);
+
+	if (code) /* judged by whoever reads it next */
+		return code == GOW_ERR_NOT_GOW ? GOW_OK : code;
+	if (header.pending)
+		code = gow_pending_view(image->file, &header, &view, error);
+	if (view) {
+		image->file = view;
+		image->damaged = true;
+	}
+	return code;
+}
+
 static int load(gow_image *image, const struct gow_layout *rows, size_t row_count,
                 const struct gow_image_policy *policy, gow_error *error)
 {
 	struct gow_raw raw = { 0 };
 	struct gow_verdict verdict;
-	int code = policy->assume ? gow_raw_load_as(image->file, policy->assume, &raw, error)
-	                          : gow_raw_load(image->file, rows, row_count, &raw, error);
+	int code = policy->salvage ? look_back(image, rows, row_count, error) : GOW_OK;
 
+	if (!code)
+		code = policy->assume ? gow_raw_load_as(image->file, policy->assume, &raw, error)
+		                      : gow_raw_load(image->file, rows, row_count, &raw, error);
 	if (!code)
 		code = gow_judge(&raw, &verdict, error);
 	if (!code && policy->salvage) {
-		image->damaged = policy->assume || gow_verdict_first(&verdict, GOW_CORRUPT);
+		image->damaged |= policy->assume || gow_verdict_first(&verdict, GOW_CORRUPT);
 		code = gow_map_salvage(&raw, &verdict, policy->lost, policy->lost_context,
 		                       &image->map, error);
 	} else if (!code) {

@@ -27,4 +27,11 @@ struct gow_pending {
 int gow_pending_find(struct gow_file *file, const struct gow_header *header,
                      struct gow_pending *pending, gow_error *error);
 
+/*
+ * For reading a pending image: *view, which owns file then, shows it as it was before the change.
+ * NULL where there is no record, or it is of a kind that does not tell.
+ */
+int gow_pending_view(struct gow_file *file, const struct gow_header *header,
+                     struct gow_file **view, gow_error *error);
+
 #endif

@@ -1064,7 +1064,7 @@ int gow_undo_restores(const struct gow_undo *undo, struct gow_file *image, bool 
 {
 	uint8_t digest[GOW_UNDO_DIGEST];
 	struct gow_file *overlay;
-	int code = gow_overlay_new(image, false, &overlay, error);
+	int code = gow_overlay_new(image, &overlay, error);
 
 	if (code)
 		return code;

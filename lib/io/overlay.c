@@ -438,7 +438,7 @@ static const struct gow_file_ops overlay_ops = {
 	.close = overlay_close,
 };
 
-int gow_overlay_new(struct gow_file *base, bool owns, struct gow_file **overlay, gow_error *error)
+int gow_overlay_new(struct gow_file *base, struct gow_file **overlay, gow_error *error)
 {
 	struct overlay *made = calloc(1, sizeof *made);
 	char *name = strdup(base->name);
@@ -455,11 +455,15 @@ int gow_overlay_new(struct gow_file *base, bool owns, struct gow_file **overlay,
 	}
 	made->file = (struct gow_file){ .ops = &overlay_ops, .name = name, .fd = base->fd };
 	made->base = base;
-	made->owns = owns;
 	made->size = made->base_end;
 	made->random = 2463534242u;
 	*overlay = &made->file;
 	return GOW_OK;
+}
+
+void gow_overlay_own_base(struct gow_file *overlay)
+{
+	overlay_of(overlay)->owns = true;
 }
 
 int gow_overlay_each(struct gow_file *overlay, gow_piece_visitor visit, void *context,

@@ -10,12 +10,12 @@
 
 #include "io/file.h"
 
-/*
- * Lays an empty overlay over base, which must not change meanwhile; with owns it is closed with
- * the overlay (after a failure it is still the caller's). Sync succeeds and does nothing.
- */
-int gow_overlay_new(struct gow_file *base, bool owns, struct gow_file **overlay,
-                    gow_error *error);
+/* Lays an empty overlay over base, which must not change meanwhile, and outlive it. Sync succeeds
+ * and does nothing. */
+int gow_overlay_new(struct gow_file *base, struct gow_file **overlay, gow_error *error);
+
+/* From now on the overlay owns its base, and closes it with itself. */
+void gow_overlay_own_base(struct gow_file *overlay);
 
 /* Lays size bytes of the base, from source on, over offset; what is past the base's end counts as
  * zeros. The overlay grows to hold them. What is laid over source is not seen. */

@@ -219,7 +219,7 @@ static int check_restored(const struct gow_change *change, struct gow_file *befo
 {
 	struct gow_file *view;
 	bool unbegun = false;
-	int code = gow_overlay_new(change->image, false, &view, error);
+	int code = gow_overlay_new(change->image, &view, error);
 
 	if (code)
 		return code;
@@ -252,7 +252,7 @@ int gow_change_roll_back(struct gow_change *change, gow_error *error)
 {
 	struct gow_file *before;
 	struct work *work = NULL;
-	int code = gow_overlay_new(change->image, false, &before, error);
+	int code = gow_overlay_new(change->image, &before, error);
 
 	if (code)
 		return code;
@@ -276,7 +276,7 @@ static int check_result(const struct gow_change *change, struct gow_file *overla
                         gow_change_checker check, void *context, gow_error *error)
 {
 	struct gow_file *view;
-	int code = gow_overlay_new(change->image, false, &view, error);
+	int code = gow_overlay_new(change->image, &view, error);
 
 	if (code)
 		return code;

@@ -163,7 +163,7 @@ int gow_plan_begin(struct gow_plan *plan, struct gow_file *base, const struct go
                    const gow_repair_options *options, gow_error *error)
 {
 	*plan = (struct gow_plan){ .options = options, .layout = layout };
-	return gow_overlay_new(base, false, &plan->overlay, error);
+	return gow_overlay_new(base, &plan->overlay, error);
 }
 
 int gow_plan_work_out(struct gow_plan *plan, gow_error *error)

@@ -81,15 +81,22 @@ static gow_place place_of_magic(const struct gow_layout *layout)
 	return (gow_place){ GOW_NOWHERE, GOW_NOWHERE, layout->magic_offset, GOW_NOWHERE };
 }
 
+static void tell_found(const struct job *job, const gow_finding *finding)
+{
+	job->result->found[job->result->found_count++] = *finding;
+	if (job->options->found)
+		job->options->found(job->options->context, finding);
+}
+
 static void tell_roll_back(const struct job *job, const struct gow_undo *undo)
 {
 	const gow_place place = place_of_magic(undo->layout);
-	gow_finding *found = &job->result->found[job->result->found_count++];
+	const gow_finding found = { gow_problem_get(GOW_JOURNAL_PENDING), 1, place };
 	gow_repair_step step = gow_plan_step(GOW_JOURNAL_PENDING, GOW_STEP_ROLL_BACK,
 	                                     "what was overwritten is put back", 0,
 	                                     undo->old_size);
 
-	*found = (gow_finding){ gow_problem_get(GOW_JOURNAL_PENDING), 1, place };
+	tell_found(job, &found);
 	job->result->steps++;
 	if (job->options->step)
 		job->options->step(job->options->context, &step);
@@ -116,7 +123,7 @@ static int roll_back(struct job *job, struct gow_undo *undo, gow_error *error)
 
 	tell_roll_back(job, undo);
 	if (job->options->dry_run) {
-		code = gow_overlay_new(job->file, false, &job->rolled_back, error);
+		code = gow_overlay_new(job->file, &job->rolled_back, error);
 		return code ? code : gow_undo_lay(undo, job->rolled_back, error);
 	}
 	change.undo = undo;
@@ -312,7 +319,7 @@ static void tell_plan(struct job *job)
 
 	for (size_t i = 0; i < GOW_PROBLEM_COUNT; i++)
 		if (plan->found.by_id[i].problem)
-			result->found[result->found_count++] = plan->found.by_id[i];
+			tell_found(job, &plan->found.by_id[i]);
 	tell_left(job);
 	result->damaged_entries = plan->quit ? 0 : plan->damaged_entries;
 	result->quit = plan->quit;
