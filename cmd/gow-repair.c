@@ -373,8 +373,8 @@ static void print_text(struct repair_job *job, const gow_repair_result *result, 
 	if (result->evidence[0])
 		out_print(out, "; %s", result->evidence);
 	if (result->damaged_entries)
-		out_print(out, "; %" PRIu64 " blocks of the guest lost their mapping",
-		          result->damaged_entries);
+		out_print(out, "; %" PRIu64 " block%s of the guest lost their mapping",
+		          result->damaged_entries, result->damaged_entries == 1 ? "" : "s");
 	if (job->options.salvage)
 		out_print(out, "; %" PRIu64 " blocks %s", result->salvaged_blocks,
 		          job->options.dry_run ? "would be saved" : "saved");

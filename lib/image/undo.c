@@ -500,6 +500,7 @@ static int publish(struct gow_folder *folder, const char *name, const struct gow
 	if (!code)
 		code = gow_folder_rename(folder, meanwhile, name, error);
 	if (!code) {
+		made->name[strlen(made->name) - (sizeof unfinished - 1)] = '\0';
 		code = gow_folder_sync(folder, error);
 		if (code) /* nothing has been changed by it: it must not be found later */
 			(void)gow_folder_remove(folder, name, NULL);

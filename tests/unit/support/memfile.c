@@ -31,6 +31,7 @@ struct node {
 struct content {
 	struct node *root;
 	uint64_t size; /* past it all bytes are zeros in the tree, too */
+	bool gone;     /* the folder has no such name */
 };
 
 /* Both kinds begin with the count. */
@@ -152,7 +153,7 @@ static void content_copy(struct content *to, const struct content *from)
 	struct node *root = retain(from->root);
 
 	release(to->root, LEVELS);
-	*to = (struct content){ root, from->size };
+	*to = (struct content){ root, from->size, from->gone };
 }
 
 static void content_put(struct content *content, uint64_t offset, const uint8_t *bytes,
@@ -235,6 +236,8 @@ struct memfile {
 	struct content base; /* durable when recording began */
 };
 
+struct handle;
+
 struct memdisk {
 	struct memfile *files[FILES_MAX];
 	size_t file_count;
@@ -244,6 +247,7 @@ struct memdisk {
 	size_t seen; /* calls that count for the fault */
 	bool has_failed;
 	size_t open_files;
+	struct handle *handles;
 };
 
 struct memdisk *memdisk_new(void)
@@ -396,7 +400,8 @@ static struct memfile_call *record(struct memfile *file, enum memfile_kind kind,
 		disk->log_room = room;
 	}
 	call = &disk->log[disk->log_count++];
-	*call = (struct memfile_call){ file, kind, must_fail(disk, kind), offset, size, NULL };
+	*call = (struct memfile_call){ .file = file, .kind = kind, .offset = offset, .size = size };
+	call->failed = must_fail(disk, kind);
 	return call;
 }
 
@@ -405,6 +410,7 @@ static struct memfile_call *record(struct memfile *file, enum memfile_kind kind,
 struct handle {
 	struct gow_file base;
 	struct memfile *file;
+	struct handle *next; /* of the same disk */
 };
 
 static struct memfile *file_of(struct gow_file *file)
@@ -543,6 +549,11 @@ static int mem_close(struct gow_file *handle, gow_error *error)
 	                                                     : GOW_OK;
 
 	file->disk->open_files--;
+	for (struct handle **at = &file->disk->handles; *at; at = &(*at)->next)
+		if (&(*at)->base == handle) {
+			*at = (*at)->next;
+			break;
+		}
 	free(handle->name);
 	free(handle);
 	return code;
@@ -578,6 +589,8 @@ static struct gow_file *open_with(struct memfile *file, const struct gow_file_op
 	made->base.name = check_alloc(sizeof file->name);
 	memcpy(made->base.name, file->name, sizeof file->name);
 	made->file = file;
+	made->next = file->disk->handles;
+	file->disk->handles = made;
 	file->disk->open_files++;
 	return &made->base;
 }
@@ -590,6 +603,147 @@ struct gow_file *memfile_open(struct memfile *file)
 struct gow_file *memfile_open_plain(struct memfile *file)
 {
 	return open_with(file, &plain_ops);
+}
+
+/* ---- struct gow_folder_ops --------------------------------------------------------------- */
+
+struct memfolder {
+	struct gow_folder base;
+	struct memdisk *disk;
+};
+
+static struct memdisk *disk_of(struct gow_folder *folder)
+{
+	return ((struct memfolder *)folder)->disk;
+}
+
+static struct memfile *file_in(struct memdisk *disk, const char *name)
+{
+	size_t before = disk->file_count;
+	struct memfile *file = memdisk_file(disk, name);
+
+	if (disk->file_count > before) /* it is there only when the call is over */
+		file->content.gone = file->base.gone = true;
+	return file;
+}
+
+/* What a call to the folder does to the content of its files. */
+static void perform_name(struct content *subject, struct content *target,
+                         const struct memfile_call *call)
+{
+	if (call->kind == MEMFILE_CREATE) {
+		subject->gone = false;
+	} else if (call->kind == MEMFILE_RENAME) {
+		content_copy(target, subject);
+		target->gone = false;
+	}
+	if (call->kind == MEMFILE_RENAME || call->kind == MEMFILE_REMOVE) {
+		content_resize(subject, 0);
+		subject->gone = true;
+	}
+}
+
+static int call_folder(struct gow_folder *folder, enum memfile_kind kind, struct memfile *subject,
+                       struct memfile *target, gow_error *error)
+{
+	struct memdisk *disk = disk_of(folder);
+	struct memfile_call *call = record(memdisk_file(disk, "."), kind, 0, 0);
+
+	call->subject = subject;
+	call->target = target;
+	if (call->failed)
+		return gow_fail_errno(error, disk->fault.sys_errno ? disk->fault.sys_errno : EIO,
+		                      "made to fail");
+	if (subject)
+		perform_name(&subject->content, target ? &target->content : NULL, call);
+	return GOW_OK;
+}
+
+static int folder_open(struct gow_folder *folder, const char *name, unsigned flags,
+                       struct gow_file **file, gow_error *error)
+{
+	struct memfile *subject = file_in(disk_of(folder), name);
+	int code = GOW_OK;
+
+	if (flags & GOW_FOLDER_CREATE && !subject->content.gone)
+		return gow_fail_errno(error, EEXIST, "cannot make it");
+	if (flags & GOW_FOLDER_CREATE)
+		code = call_folder(folder, MEMFILE_CREATE, subject, NULL, error);
+	if (!code)
+		*file = subject->content.gone ? NULL : memfile_open(subject);
+	return code;
+}
+
+static int folder_rename(struct gow_folder *folder, const char *from, const char *to,
+                         gow_error *error)
+{
+	struct memfile *subject = file_in(disk_of(folder), from);
+	struct memfile *target = file_in(disk_of(folder), to);
+	int code = call_folder(folder, MEMFILE_RENAME, subject, target, error);
+
+	/* Who has it open writes to it under its new name. */
+	for (struct handle *at = disk_of(folder)->handles; at && !code; at = at->next)
+		if (at->file == subject)
+			at->file = target;
+	return code;
+}
+
+static int folder_remove(struct gow_folder *folder, const char *name, gow_error *error)
+{
+	struct memfile *subject = file_in(disk_of(folder), name);
+
+	return subject->content.gone
+	               ? GOW_OK
+	               : call_folder(folder, MEMFILE_REMOVE, subject, NULL, error);
+}
+
+static int folder_sync(struct gow_folder *folder, gow_error *error)
+{
+	return call_folder(folder, MEMFILE_SYNC, NULL, NULL, error);
+}
+
+static int folder_each(struct gow_folder *folder, gow_name_visitor visit, void *context,
+                       gow_error *error)
+{
+	struct memdisk *disk = disk_of(folder);
+	int code = GOW_OK;
+
+	for (size_t i = 0; i < disk->file_count && !code; i++)
+		if (!disk->files[i]->content.gone)
+			code = visit(context, disk->files[i]->name, error);
+	return code;
+}
+
+static void folder_close(struct gow_folder *folder)
+{
+	free(folder->path);
+	free(folder);
+}
+
+static const struct gow_folder_ops folder_ops = {
+	.open = folder_open,
+	.rename = folder_rename,
+	.remove = folder_remove,
+	.sync = folder_sync,
+	.each = folder_each,
+	.close = folder_close,
+};
+
+struct gow_folder *memfolder_open(struct memdisk *disk)
+{
+	struct memfolder *made = check_alloc(sizeof *made);
+
+	made->base.ops = &folder_ops;
+	made->base.path = check_alloc(2);
+	made->base.path[0] = '.';
+	made->disk = disk;
+	(void)memdisk_file(disk, ".");
+	return &made->base;
+}
+
+bool memfolder_has(struct memdisk *disk, const char *name)
+{
+	return !file_in(disk, name)->content.gone;
 }
 
 /* ---- crashes ----------------------------------------------------------------------------- */
@@ -682,12 +836,23 @@ static void land(struct content *content, const struct memfile_call *call,
 }
 
 static struct content *content_in(struct memdisk *state, const struct walk *walk,
-                                  const struct memfile_call *call)
+                                  const struct memfile *file)
 {
 	for (size_t i = 0; i < walk->disk->file_count; i++)
-		if (walk->disk->files[i] == call->file)
+		if (walk->disk->files[i] == file)
 			return &state->files[i]->content;
 	CHECK_FAIL("a call to a file of another disk");
+}
+
+/* One call becomes part of a state. */
+static void land_in(struct memdisk *state, const struct walk *walk,
+                    const struct memfile_call *call, const struct fate *fate)
+{
+	if (call->subject)
+		perform_name(content_in(state, walk, call->subject),
+		             call->target ? content_in(state, walk, call->target) : NULL, call);
+	else
+		land(content_in(state, walk, call->file), call, fate);
 }
 
 static void tell_story(const struct walk *walk, size_t calls, char *story, size_t size)
@@ -715,7 +880,7 @@ static int show(struct walk *walk)
 
 		if (!walk->fates[i].landed)
 			continue;
-		land(content_in(crash.disk, walk, call), call, &walk->fates[i]);
+		land_in(crash.disk, walk, call, &walk->fates[i]);
 		crash.calls = gow_max(crash.calls, walk->pending[i] + 1);
 	}
 	tell_story(walk, crash.calls, story, sizeof story);
@@ -832,7 +997,7 @@ static void settle(struct walk *walk, const struct memfile *file)
 		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
 
 		if (call->file == file)
-			land(content_in(walk->durable, walk, call), call, &landed);
+			land_in(walk->durable, walk, call, &landed);
 		else
 			walk->pending[kept++] = walk->pending[i];
 	}
@@ -847,6 +1012,9 @@ static bool changes_content(const struct memfile_call *call)
 	case MEMFILE_TRUNCATE:
 	case MEMFILE_ZERO:
 	case MEMFILE_ALLOCATE:
+	case MEMFILE_CREATE:
+	case MEMFILE_RENAME:
+	case MEMFILE_REMOVE:
 		return !call->failed;
 	default:
 		return false;

@@ -20,6 +20,7 @@
 #define GOW_TESTS_MEMFILE_H
 
 #include "io/file.h"
+#include "io/folder.h"
 
 struct memdisk;
 struct memfile; /* owned by its disk */
@@ -50,6 +51,18 @@ struct gow_file *memfile_open(struct memfile *file);
 /* The same without the optional calls (next_data, zero, allocate). */
 struct gow_file *memfile_open_plain(struct memfile *file);
 
+/* ---- as a struct gow_folder ----------------------------------------------------------------- */
+
+/*
+ * The disk's files as a folder: they can be made, renamed and removed, and that is durable when
+ * the folder was synced, whatever else was. A disk with a folder has one file more, ".", which
+ * stands for it in the log.
+ */
+struct gow_folder *memfolder_open(struct memdisk *disk);
+
+/* Whether there is a file of that name; the ones that memdisk_file made are there. */
+bool memfolder_has(struct memdisk *disk, const char *name);
+
 /* How many files are open now: none leaked, none closed twice. */
 size_t memdisk_open_files(const struct memdisk *disk);
 
@@ -64,7 +77,10 @@ enum memfile_kind {
 	MEMFILE_NEXT_DATA,
 	MEMFILE_ZERO,
 	MEMFILE_ALLOCATE,
-	MEMFILE_CLOSE
+	MEMFILE_CLOSE,
+	MEMFILE_CREATE, /* these three are calls to the folder */
+	MEMFILE_RENAME,
+	MEMFILE_REMOVE
 };
 
 /* One call, as asked for; of a write that failed, offset, size and bytes are what was done. */
@@ -75,6 +91,8 @@ struct memfile_call {
 	uint64_t offset; /* of truncate: the new size */
 	uint64_t size;
 	uint8_t *bytes;  /* of a write; owned by the log */
+	const struct memfile *subject; /* of a call to the folder: the file; of a rename, */
+	const struct memfile *target;  /* this is the file that it becomes */
 };
 
 /* Forgets the log; what the files hold now is durable. Calls are always recorded. */
@@ -95,7 +113,9 @@ struct memfile_fault {
 /* Kinds that matter to data; closing is left out, which can hardly be retried. */
 #define MEMFILE_ALL_KINDS                                                                     \
 	(1u << MEMFILE_READ | 1u << MEMFILE_WRITE | 1u << MEMFILE_SIZE | 1u << MEMFILE_TRUNCATE | \
-	 1u << MEMFILE_SYNC | 1u << MEMFILE_NEXT_DATA | 1u << MEMFILE_ZERO | 1u << MEMFILE_ALLOCATE)
+	 1u << MEMFILE_SYNC | 1u << MEMFILE_NEXT_DATA | 1u << MEMFILE_ZERO |                     \
+	 1u << MEMFILE_ALLOCATE | 1u << MEMFILE_CREATE | 1u << MEMFILE_RENAME |                  \
+	 1u << MEMFILE_REMOVE)
 
 void memdisk_fail(struct memdisk *disk, const struct memfile_fault *fault);
 
