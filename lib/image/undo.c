@@ -829,18 +829,17 @@ static bool is_blank(const uint8_t sector[SECTOR])
 	return true;
 }
 
-/* What was written after the rest. A sector has been written whole or not at all. */
-static const char *take_marks(struct gow_undo *undo, const uint8_t done[SECTOR],
-                              const uint8_t back[SECTOR])
+/* What was written after the rest. While the image is pending, writing it may have failed half
+ * way, and that must not keep anybody from taking the change back. */
+static void take_marks(struct gow_undo *undo, const uint8_t done[SECTOR],
+                       const uint8_t back[SECTOR])
 {
 	undo->done = is_sealed(done, done_magic) &&
 	             memcmp(done + 8, undo->end_digest, GOW_UNDO_DIGEST) == 0;
 	undo->undone = is_sealed(back, back_magic) &&
 	               memcmp(back + 8, undo->end_digest, GOW_UNDO_DIGEST) == 0;
 	memcpy(undo->tail_digest, done + 8 + GOW_UNDO_DIGEST, GOW_UNDO_DIGEST);
-	if ((!undo->done && !is_blank(done)) || (!undo->undone && !is_blank(back)))
-		return "what it says of the end of the change is damaged";
-	return NULL;
+	undo->spoilt = (!undo->done && !is_blank(done)) || (!undo->undone && !is_blank(back));
 }
 
 static int check_end(struct gow_undo *undo, gow_error *error)
@@ -857,8 +856,7 @@ static int check_end(struct gow_undo *undo, gow_error *error)
 		fault = "it was not written to its end";
 	else if (memcmp(sectors + 8, undo->end_digest, GOW_UNDO_DIGEST) != 0)
 		fault = "it is damaged";
-	if (!fault)
-		fault = take_marks(undo, sectors + SECTOR, sectors + 2 * (size_t)SECTOR);
+	take_marks(undo, sectors + SECTOR, sectors + 2 * (size_t)SECTOR);
 	return fault ? bad(undo, fault, end_at(undo), error) : GOW_OK;
 }
 
@@ -1140,8 +1138,12 @@ int gow_undo_check_done(const struct gow_undo *undo, struct gow_file *image, gow
 {
 	uint8_t digest[GOW_UNDO_DIGEST];
 	uint64_t size;
-	int code = gow_file_size(image, &size, error);
+	int code;
 
+	if (!undo->done || undo->spoilt)
+		return bad(undo, "what it says of the end of the change is damaged", done_at(undo),
+		           error);
+	code = gow_file_size(image, &size, error);
 	if (!code && size != undo->new_size)
 		return changed("is not as long as the repair left it", gow_min(size, undo->new_size),
 		               error);
@@ -1186,8 +1188,8 @@ static int try_layer(const struct gow_undo_place *place, struct gow_file *image,
 
 	if (code)
 		return code;
-	if (!found->undone)
-		code = gow_undo_restores(found, image, &restores, error);
+	/* Even if it says that all is undone: the magic may not have got its turn. */
+	code = gow_undo_restores(found, image, &restores, error);
 	if (!code && !restores)
 		code = gow_fail_in_file(error,
 		                        gow_fail(error, GOW_ERR_CHANGED,

@@ -37,6 +37,7 @@ struct gow_undo {
 	uint8_t tail_digest[GOW_UNDO_DIGEST]; /* if done: of what the change added at the end */
 	bool done;   /* the change was made in full */
 	bool undone; /* it was taken back in full */
+	bool spoilt; /* what it should say of that is damaged */
 	char what[GOW_UNDO_WHAT];
 	char *pointed; /* where the file is, if not beside the image; NULL otherwise */
 };
@@ -127,7 +128,7 @@ int gow_undo_restores(const struct gow_undo *undo, struct gow_file *image, bool 
 int gow_undo_check_records(const struct gow_undo *undo, struct gow_file *image,
                            gow_error *error);
 
-/* The same, and everything that it would cut off. Only if done. */
+/* The same, and everything that it would cut off. GOW_ERR_MISMATCH unless the change was done. */
 int gow_undo_check_done(const struct gow_undo *undo, struct gow_file *image, gow_error *error);
 
 /* Whether all the old bytes still are in image: the change was never begun, or is undone. */

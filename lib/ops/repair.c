@@ -534,7 +534,7 @@ static int judge_layer(struct job *job, uint32_t layer, bool write, struct gow_u
 	*undo = NULL;
 	if (code)
 		return code;
-	if (found->done && !found->undone) {
+	if (found->spoilt || (found->done && !found->undone)) {
 		code = gow_undo_check_done(found, job->file, error);
 	} else if (!found->undone) {
 		code = gow_undo_is_unbegun(found, job->file, &unbegun, error);
