@@ -49,6 +49,9 @@
  *	poke OFFSET HEX               overwrite bytes inside the file
  *	poke32 OFFSET VALUE           the same with a little-endian number
  *	poke64 OFFSET VALUE
+ *	repeat OFFSET LENGTH HH       overwrite bytes with one byte, so many times
+ *	copy OFFSET LENGTH FROM       overwrite bytes with others of the file; those past
+ *	                              its end are zeros
  *
  * Exit status: 0 done, 1 a call failed, 2 a bad recipe or bad usage.
  */
@@ -554,6 +557,7 @@ static bool is_late(const char *name, int *words)
 	} late[] = {
 		{ "count", 2 },	 { "truncate", 2 }, { "extend", 2 },
 		{ "poke", 3 },	 { "poke32", 3 },   { "poke64", 3 },
+		{ "repeat", 4 }, { "copy", 4 },
 	};
 
 	for (size_t i = 0; i < sizeof late / sizeof *late; i++)
@@ -791,6 +795,37 @@ static void set_length(int fd, uint64_t length)
 		failed("ftruncate");
 }
 
+/* repeat and copy: any number of bytes inside the file. */
+static void do_many(int fd, const struct recipe *recipe, const struct late *late,
+		    const struct late_values *values, uint64_t offset)
+{
+	uint64_t length = parse_value(recipe, values, late->word[2]);
+	uint8_t bytes[BLOCK];
+	uint64_t from = 0;
+
+	if (length > values->end || offset > values->end - length)
+		bad("%s past the end of the file", late->word[0]);
+	if (late->word[0][0] == 'c')
+		from = parse_value(recipe, values, late->word[3]);
+	else if (parse_hex(late->word[3], bytes, 1) == 1)
+		memset(bytes, bytes[0], sizeof bytes);
+	while (length) {
+		size_t part = length < BLOCK ? (size_t)length : BLOCK;
+
+		if (late->word[0][0] == 'c') {
+			ssize_t got = pread(fd, bytes, part, (off_t)from);
+
+			if (got < 0)
+				bad("copy: %s", strerror(errno));
+			memset(bytes + got, 0, part - (size_t)got);
+		}
+		write_at(fd, bytes, part, offset);
+		offset += part;
+		from += part;
+		length -= part;
+	}
+}
+
 static void do_late(int fd, const struct recipe *recipe, const struct late *late,
 		    struct late_values *values)
 {
@@ -806,6 +841,10 @@ static void do_late(int fd, const struct recipe *recipe, const struct late *late
 			bad("%s from %" PRIu64 " to %" PRIu64, name, values->end, value);
 		set_length(fd, value);
 		values->end = value;
+		return;
+	}
+	if (strcmp(name, "repeat") == 0 || strcmp(name, "copy") == 0) {
+		do_many(fd, recipe, late, values, value);
 		return;
 	}
 	if (strcmp(name, "count") == 0) {
