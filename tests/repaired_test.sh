@@ -9,13 +9,19 @@
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 
+cases=''
+for case in "$fixtures"/*/; do
+	case=$(basename "$case")
+	grep -q '"exit": *0' "$fixtures/$case/check.json" && continue
+	name=test_$(echo "$case" | tr -c 'a-z0-9\n' _)
+	cases="$cases $name"
+	eval "$name() { check_case $case; }"
+done
+
+# shunit2 would find only what is written out.
 suite() {
-	for case in "$fixtures"/*/; do
-		case=$(basename "$case")
-		[ "$(jq .exit "$fixtures/$case/check.json")" -ne 0 ] || continue
-		gow_name=test_$(echo "$case" | tr -c 'a-z0-9\n' _)
-		eval "$gow_name() { check_case $case; }"
-		suite_addTest "$gow_name"
+	for name in $cases; do
+		suite_addTest "$name"
 	done
 }
 

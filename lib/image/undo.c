@@ -1179,17 +1179,34 @@ static bool is_doubt(int code)
 	       code == GOW_ERR_CHANGED;
 }
 
+/* Some repairs leave GOW! where they found it. Such an image is as its repair left it, and not in
+ * the middle of anything that we know of. */
+static int is_over(const struct gow_undo *undo, struct gow_file *image, bool *over,
+                   gow_error *error)
+{
+	int code;
+
+	*over = false;
+	if (!undo->done || undo->undone || undo->spoilt)
+		return GOW_OK;
+	code = gow_undo_check_done(undo, image, error);
+	*over = !code;
+	return code == GOW_ERR_CHANGED ? GOW_OK : code;
+}
+
 static int try_layer(const struct gow_undo_place *place, struct gow_file *image, uint32_t layer,
                      bool write, struct gow_undo **undo, gow_error *error)
 {
 	struct gow_undo *found;
-	bool restores = false;
+	bool restores = false, over = false;
 	int code = gow_undo_open(place, layer, write, &found, error);
 
 	if (code)
 		return code;
+	code = is_over(found, image, &over, error);
 	/* Even if it says that all is undone: the magic may not have got its turn. */
-	code = gow_undo_restores(found, image, &restores, error);
+	if (!code && !over)
+		code = gow_undo_restores(found, image, &restores, error);
 	if (!code && !restores)
 		code = gow_fail_in_file(error,
 		                        gow_fail(error, GOW_ERR_CHANGED,

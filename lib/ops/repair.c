@@ -505,10 +505,9 @@ int gow_repair(const char *path, const gow_repair_options *options, gow_repair_r
 
 /* ---- taking a repair back ---------------------------------------------------------------- */
 
-static int nothing_to_undo(const struct job *job, const char *doubt, gow_error *error)
+static int nothing_to_undo(const struct job *job, gow_error *error)
 {
-	int code = gow_fail(error, GOW_ERR_MISMATCH, "there is no repair to be taken back%s%s",
-	                    doubt[0] ? "; " : "", doubt);
+	int code = gow_fail(error, GOW_ERR_MISMATCH, "there is no repair to be taken back");
 
 	return gow_fail_in_file(error, code, job->path);
 }
@@ -567,7 +566,7 @@ static int newest_layer(struct job *job, bool write, struct gow_undo **undo, gow
 	for (size_t i = 0; i < count && !code && !*undo; i++)
 		code = judge_layer(job, layers[i], write, undo, error);
 	free(layers);
-	return code || *undo ? code : nothing_to_undo(job, "", error);
+	return code || *undo ? code : nothing_to_undo(job, error);
 }
 
 /* Whether the file says that it is in the middle of a change. What it says otherwise does not
@@ -592,7 +591,11 @@ static int choose_layer(struct job *job, bool write, struct gow_undo **undo, boo
 		return code ? code : newest_layer(job, write, undo, error);
 	code = gow_undo_find(&job->place, job->file, write, undo, &missing, doubt, sizeof doubt,
 	                     error);
-	return code || *undo ? code : nothing_to_undo(job, doubt, error);
+	if (code || *undo)
+		return code;
+	/* A finished repair may have left the mark that it found. */
+	*interrupted = false;
+	return newest_layer(job, write, undo, error);
 }
 
 static int count_layers(struct job *job, unsigned *count, gow_error *error)

@@ -20,11 +20,11 @@ static gow_error error;
 
 /* ---- damaged images ---------------------------------------------------------------------- */
 
-enum damage { COUNT_AND_PADDING, MAP, EVERYTHING, MISSING, TRUNCATED, RUINED, DAMAGES };
+enum damage { COUNT_AND_PADDING, MAP, EVERYTHING, MISSING, TRUNCATED, RUINED, KEPT, DAMAGES };
 
 static const char *const damage_names[DAMAGES] = {
 	"count and padding", "map", "everything", "journal missing", "header cut short",
-	"preamble ruined",
+	"preamble ruined", "everything, and the mark stays",
 };
 
 struct world {
@@ -72,13 +72,14 @@ static void make_image(struct world *world, enum hm_row row)
 		image.versions[i] = 1;
 	}
 	image.file_size = data_start + BLOCKS * UINT64_C(65536);
-	if (world->damage == MAP || world->damage == EVERYTHING)
+	if (world->damage == MAP || world->damage == EVERYTHING || world->damage == KEPT)
 		damage_map(&image);
-	if (world->damage == EVERYTHING) {
+	if (world->damage == EVERYTHING || world->damage == KEPT) {
 		image.logical_size = 0;
 		image.file_size -= 100;
 	}
-	image.pending = world->damage == EVERYTHING || world->damage == MISSING;
+	image.pending = world->damage == EVERYTHING || world->damage == MISSING ||
+	                world->damage == KEPT;
 	if (world->damage == COUNT_AND_PADDING)
 		image.block_count = BLOCKS + 3;
 	write_data(&image, world->image);
@@ -148,7 +149,10 @@ static int rebuild(struct gow_plan *plan, gow_error *why)
 /* Repairs the image of the disk. */
 static int repair(const struct world *world, struct memdisk *disk, bool *pending)
 {
-	const gow_repair_options options = { .level = GOW_REPAIR_ALL, .size = 65536 * 20 };
+	const gow_repair_options options = {
+		.level = world->damage == KEPT ? GOW_REPAIR_PREEN : GOW_REPAIR_ALL,
+		.size = 65536 * 20,
+	};
 	struct gow_change change = change_in(world, disk);
 	struct gow_plan plan;
 	int code = gow_plan_begin(&plan, change.image, &world->layout, &options, &error);
@@ -257,10 +261,12 @@ static bool is_pending(const struct world *world, struct memdisk *disk)
 static const char *judge_state(const struct world *world, struct memdisk *disk)
 {
 	if (is_pending(world, disk)) {
-		/* Some images say that from the first: then nothing need have happened. */
-		if (recover(world, disk) && !is_like(disk, world->before))
+		if (!recover(world, disk))
+			return is_like(disk, world->before) ? NULL
+			                                    : "recovering does not bring it back";
+		/* Some images say that from the first, and some to the last. */
+		if (!is_like(disk, world->before) && !is_like(disk, world->after))
 			return "it is pending, and cannot be recovered";
-		return is_like(disk, world->before) ? NULL : "recovering does not bring it back";
 	}
 	if (is_like(disk, world->before))
 		return NULL;

@@ -1,0 +1,654 @@
+#!/bin/sh
+# gow-repair beyond the bytes of its mends (repaired_test.sh has those): how it is asked,
+# what it tells, undo files, and everything that can come in between.
+
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+
+# damaged CASE: $image, and $original to compare with.
+damaged() {
+	mkdir -p "$tmp/images"
+	image=$tmp/images/image.gow original=$tmp/original.gow
+	make_image "$1" "$image"
+	make_image "$1" "$original"
+}
+
+# Whether the image says that it is in the middle of a change.
+is_marked() {
+	[ "$(head -c 4 "$1" | od -An -t x1 | tr -d ' ')" = 474f5721 ]
+}
+
+# What lies beside the image, other than the image.
+beside() {
+	find "$tmp/images" -mindepth 1 ! -name image.gow -printf '%f\n' | sort | xargs
+}
+
+assertBeside() {
+	assertEquals "beside the image" "$*" "$(beside)"
+}
+
+# repaired CASE: as it is to be.
+repaired() {
+	cat "$fixtures/$1/recipe" "$fixtures/$1/repaired" >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/repaired.gow"
+}
+
+# ---- usage ----
+
+testOneOfThemIsNeeded() {
+	damaged map-range-v1
+	state_of "$image"
+	run gow-repair "$image" </dev/null
+	assertStatus 16
+	assertErr 'without a terminal'
+	assertOutEmpty
+	run gow-repair -p -y "$image"
+	assertStatus 16
+	run gow-repair --undo -y "$image"
+	assertStatus 16
+	run gow-repair -y --size 1000 "$image"
+	assertStatus 16
+	run gow-repair -y --size 65G "$image"
+	assertStatus 8
+	assertErr 'no lawful size'
+	run gow-repair -y --salvage "$tmp/s" "$image" "$image"
+	assertStatus 16
+	run gow-repair -p --assume-version 1 "$image"
+	assertStatus 16
+	run gow-repair -y
+	assertStatus 16
+	assertUnchanged "$image"
+	assertBeside
+}
+
+testNoImage() {
+	echo hello >"$tmp/text"
+	run gow-repair -y "$tmp/text"
+	assertStatus 8
+	assertErr 'gow-repair: .*/text: is not a GOW image'
+	run gow-repair -y --json "$tmp/none"
+	assertStatus 8
+	assertJson '.exit == 8 and .error == "io"'
+	run gow-repair --undo "$tmp/text"
+	assertStatus 8
+	assertErr 'no repair to be taken back'
+}
+
+# ---- how much is done ----
+
+testSoundIsLeftAlone() {
+	damaged sound-v3
+	state_of "$image"
+	for how in -n -p -y; do
+		run gow-repair $how "$image"
+		assertStatus 0
+		assertUnchanged "$image"
+	done
+	assertBeside
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'no repair to be taken back'
+	assertUnchanged "$image"
+}
+
+testPreenMendsOnlyWhatNeedsNoJudgement() {
+	damaged everything-v3
+	run gow-repair -n -p --json "$image"
+	assertStatus 4
+	assertJson '[.plan[].id] == ["space.tail", "header.count-low", "header.padding"]'
+	assertJson 'all(.plan[]; .preen)'
+	run gow-repair -p --json "$image"
+	assertStatus 4
+	assertJson '.changed and (.left | length > 5)'
+	cat "$fixtures/everything-v3/recipe" - >"$tmp/recipe" <<-END
+		extend data_start+5*block
+		poke32 16 5
+		repeat header_end 33554944-header_end 00
+	END
+	make_image "$tmp/recipe" "$tmp/expected"
+	assertSameFile "$tmp/expected" "$image"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
+testPreenBoots() {
+	for case in header-count-low-v1 header-count-high-v2 header-count-wild-v1 header-padding-v2 \
+		space-tail-v1 version-zero-v3; do
+		damaged $case
+		run gow-repair -p "$image"
+		assertStatus 1
+		repaired $case
+		assertSameFile "$tmp/repaired.gow" "$image"
+		rm "$image".gow-undo
+	done
+}
+
+testCrosslinksAndLossesAreNamedByGuestBytes() {
+	damaged map-crosslink-v1
+	run gow-repair -n "$image"
+	assertStatus 4
+	assertOut 'guest bytes 1966080-2031615 or 458752-524287 may be foreign'
+	damaged map-range-v1
+	run gow-repair -n --json "$image"
+	assertJson 'any(.plan[]; .effect == "lost" and .guest_length >= 65536)'
+	run gow-repair -n "$image"
+	assertOut 'LOST: guest bytes'
+}
+
+# ---- asking ----
+
+# answer KEYS: runs gow-repair on a terminal that gets them, a line each.
+answer() {
+	gow_program=$(gow_path gow-repair)
+	gow_command="gow-repair on a terminal, answers: $*"
+	: >"$err"
+	for key; do echo "$key"; done >"$tmp/keys"
+	# It asks as fast as it is answered: everything may be typed ahead.
+	timeout 60 script -qec "stty -echo; '$gow_program' '$image' 2>&1" /dev/null \
+		<"$tmp/keys" >"$out" 2>"$err"
+	status=$?
+}
+
+testAsking() {
+	need_tool script || return 0
+	damaged crosslink-pairs-v3
+	pairs=$(jq '.findings[] | select(.id == "map.crosslink") | .count' \
+		"$fixtures/crosslink-pairs-v3/check.json")
+	assertTrue "more than one" "[ $pairs -gt 1 ]"
+	answer n n n n n n
+	assertStatus 4
+	assertOut 'map.crosslink \(corrupt\).*'
+	assertSameFile "$original" "$image"
+	assertBeside
+	answer q
+	assertStatus 4
+	assertSameFile "$original" "$image"
+	answer y q
+	assertStatus 4
+	assertSameFile "$original" "$image"
+	answer y n n n n n
+	assertStatus 4
+	assertOut 'mended in part'
+	assertFalse "one is mended" "cmp -s '$original' '$image'"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+	answer what a
+	assertStatus 1
+	repaired crosslink-pairs-v3
+	assertSameFile "$tmp/repaired.gow" "$image"
+}
+
+# ---- sizes ----
+
+testSize() {
+	printf 'version 1\nsize 0\nmap 0-9 0\ndata 0-9 pattern 1\n' >"$tmp/sizeless"
+	damaged "$tmp/sizeless"
+	run gow-repair -y --size 20G "$image"
+	assertStatus 1
+	assertEquals 21474836480 "$(od -An -t u8 -j 8 -N 8 "$image" | tr -d ' ')"
+	run gow-repair --undo "$image"
+	assertSameFile "$original" "$image"
+}
+
+testSizeGrowsTheDiskOverWhatLiesBeyond() {
+	cat >"$tmp/beyond" <<-END
+		version 3
+		size 100*block+512
+		map 100 0
+		map 150 1
+		data 0-1 pattern 1
+	END
+	damaged "$tmp/beyond"
+	run gow-repair -y --size 200*65536 "$image"
+	assertStatus 16
+	run gow-repair -y --size 5M "$image"
+	assertStatus 16
+	assertErr 'not made smaller'
+	run gow-repair -y --size 13107200 "$image"
+	assertStatus 1
+	# What stood past the old end was not the guest's, and must not become so.
+	cat "$tmp/beyond" - >"$tmp/recipe" <<-END
+		poke64 8 13107200
+		repeat data_start+512 block-512 00
+	END
+	make_image "$tmp/recipe" "$tmp/expected"
+	assertSameFile "$tmp/expected" "$image"
+	run gow-repair --undo "$image"
+	assertSameFile "$original" "$image"
+}
+
+# ---- version numbers ----
+
+testResetVersions() {
+	damaged version-exhausted-v3
+	run gow-repair -y "$image"
+	assertStatus 2
+	assertOut 'throw its copy away'
+	assertSameFile "$original" "$image"
+	run gow-repair -y --reset-versions "$image"
+	assertStatus 1
+	grep -v '^\(fill \)\?ver ' "$fixtures/version-exhausted-v3/recipe" >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/expected"
+	assertSameFile "$tmp/expected" "$image"
+	run gow-repair --undo "$image"
+	assertSameFile "$original" "$image"
+}
+
+# ---- a ruined preamble ----
+
+testAssumeVersion() {
+	for version in 1 2 3; do
+		cat >"$tmp/whole" <<-END
+			version $version
+			size 100M
+			map 0-99 0 shuffle 3
+			map 200-299 100
+			data 0-199 pattern 1
+		END
+		make_image "$tmp/whole" "$tmp/whole.gow"
+		for ruin in 'poke 0 00000000' 'poke 4 00000000' 'poke 0 ffffffffffffffff'; do
+			{ cat "$tmp/whole"; echo "$ruin"; } >"$tmp/ruined"
+			damaged "$tmp/ruined"
+			run gow-repair -y "$image"
+			assertStatus 8
+			state_of "$image"
+			for other in 1 2 3; do
+				[ $other = $version ] && continue
+				run gow-repair -y --assume-version $other "$image"
+				assertStatus 8
+				assertErr 'looks? (more )?like version'
+			done
+			run gow-repair -n --assume-version $version --json "$image"
+			assertStatus 4
+			assertJson '.evidence | test("of 200 allocated entries 200 name a block")'
+			assertUnchanged "$image"
+			run gow-repair -y --assume-version $version "$image"
+			assertStatus 1
+			assertSameFile "$tmp/whole.gow" "$image"
+			run gow-repair --undo "$image"
+			assertStatus 0
+			assertSameFile "$original" "$image"
+		done
+	done
+}
+
+testAssumeVersionNeedsEvidence() {
+	mkdir "$tmp/images"
+	image=$tmp/images/image.gow
+	# Zeros: all entries name block 0.  Noise: hardly one names a block that is there.
+	truncate -s 40M "$image"
+	for version in 1 2 3; do
+		run gow-repair -y --assume-version $version "$image"
+		assertStatus 8
+		assertErr 'does not look like version'
+	done
+	head -c 5000000 /dev/urandom >"$image"
+	run gow-repair -y --assume-version 1 "$image"
+	assertStatus 8
+	assertBeside
+}
+
+# ---- salvage ----
+
+testSalvage() {
+	cat >"$tmp/leaky" <<-END
+		version 2
+		size 1M
+		map 0 0
+		map 300 2
+		blocks 4
+		data 0-2 pattern 1
+		data 3 text "lost and found"
+	END
+	damaged "$tmp/leaky"
+	run gow-repair -n --salvage "$tmp/saved" --json "$image"
+	assertJson '.salvaged_blocks == 3'
+	assertFalse "a dry run saves nothing" "[ -e '$tmp/saved' ]"
+	run gow-repair -y --salvage "$tmp/saved" --json "$image"
+	assertStatus 3
+	assertJson '.salvaged_blocks == 3'
+	printf 'gow-salvage 1\nblock 1 offset %s leaked\nblock 2 offset %s logical 300\nblock 3 offset %s leaked\n' \
+		$((16777728 + 65536)) $((16777728 + 2 * 65536)) $((16777728 + 3 * 65536)) >"$tmp/expected"
+	assertSameFile "$tmp/expected" "$tmp/saved.index"
+	for block in 1 2 3; do
+		dd if="$original" of="$tmp/a" bs=512 skip=$((32769 + 128 * block)) count=128 status=none
+		dd if="$tmp/saved" of="$tmp/b" bs=65536 skip=$block count=1 status=none
+		assertSameFile "$tmp/a" "$tmp/b"
+	done
+	state_of "$image"
+	run gow-repair -y --salvage "$tmp/saved" "$image"
+	assertStatus 8
+	assertErr 'exists already'
+	assertUnchanged "$image"
+}
+
+# ---- undo files ----
+
+testRepairsStack() {
+	damaged everything-v3
+	run gow-repair -p "$image"
+	assertStatus 4
+	cp --sparse=always "$image" "$tmp/preened"
+	run gow-repair -y "$image"
+	assertStatus 3
+	assertBeside image.gow.gow-undo image.gow.gow-undo.2
+	run gow-repair --undo -n --json "$image"
+	assertStatus 0
+	assertJson '.layers_left == 1 and .changed == false'
+	assertBeside image.gow.gow-undo image.gow.gow-undo.2
+	run gow-repair --undo --json "$image"
+	assertStatus 0
+	assertJson '.layers_left == 1 and .changed'
+	assertSameFile "$tmp/preened" "$image"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+	assertBeside
+}
+
+testUndoFileElsewhere() {
+	damaged map-range-v1
+	mkdir "$tmp/elsewhere"
+	(cd "$tmp/elsewhere" && run gow-repair -y --undo-file undo "$image"; exit $status)
+	assertEquals 1 $?
+	assertBeside image.gow.gow-undo
+	assertTrue "it is there" "[ -s '$tmp/elsewhere/undo' ]"
+	# Somebody who names an undo file that is there is not to lose it.
+	damaged_copy=$tmp/copy.gow
+	make_image map-range-v1 "$damaged_copy"
+	state_of "$damaged_copy"
+	run gow-repair -y --undo-file "$tmp/elsewhere/undo" "$damaged_copy"
+	assertStatus 8
+	assertErr 'exists already'
+	assertUnchanged "$damaged_copy"
+	mv "$tmp/elsewhere/undo" "$tmp/elsewhere/away"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'must be brought back'
+	mv "$tmp/elsewhere/away" "$tmp/elsewhere/undo"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+	assertBeside
+	assertEquals "elsewhere" "" "$(ls -A "$tmp/elsewhere")"
+}
+
+testUndoFileThroughALink() {
+	damaged map-range-v1
+	mkdir "$tmp/links"
+	ln -s "$image" "$tmp/links/link.gow"
+	run gow-repair -y "$tmp/links/link.gow"
+	assertStatus 1
+	assertBeside image.gow.gow-undo
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
+testUndoRefusesWhatIsNotItsImage() {
+	damaged map-crosslink-v1
+	run gow-repair -y "$image"
+	assertStatus 1
+	cp "$image" "$tmp/good"
+	# The guest wrote to the copy since; the file grew; another image lies there.
+	printf x | dd of="$image" bs=1 seek=$(($(stat -c %s "$image") - 1)) conv=notrunc status=none
+	state_of "$image"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'changed since the repair'
+	assertUnchanged "$image"
+	cp "$tmp/good" "$image"
+	truncate -s +65536 "$image"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'not as long as'
+	cp "$original" "$image"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	make_image sound-v1 "$image"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	# Torn, and of something else.
+	cp "$tmp/good" "$image"
+	cp "$image.gow-undo" "$tmp/undo"
+	truncate -s -512 "$image.gow-undo"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'torn'
+	echo hello >"$image.gow-undo"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'no undo file'
+	# What is not known never stands in the way of a repair, and stays.
+	cp "$tmp/undo" "$image.gow-undo"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
+testUndoFileHasTheRightsOfTheImage() {
+	damaged map-range-v1
+	chmod 640 "$image"
+	run gow-repair -y "$image"
+	assertEquals 640 "$(stat -c %a "$image.gow-undo")"
+}
+
+# ---- interrupted ----
+
+# The image is what it was, or what it was to be, or says that it is neither.
+check_left() {
+	if is_marked "$image"; then
+		run gow-check --json "$image"
+		assertStatus 4
+		assertJson '[.findings[].id] == ["journal.pending"]'
+		run gow-info --json "$image"
+		run gow-repair -n --json "$image"
+		assertStatus 4
+		assertJson '.plan[0].kind == "roll-back"'
+		run gow-repair -p "$image"
+		assertTrue "rolled back" "[ $((status & 72)) -eq 0 ]"
+		assertSameFile "$original" "$image"
+	elif cmp -s "$image" "$tmp/repaired.gow"; then
+		run gow-repair --undo "$image"
+		assertStatus 0
+		assertSameFile "$original" "$image"
+	else
+		assertSameFile "$original" "$image"
+	fi
+	run gow-repair -y "$image"
+	assertStatus 1
+	assertSameFile "$tmp/repaired.gow" "$image"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+	assertBeside
+}
+
+testKilledAtEveryCall() {
+	case=crosslink-three-v1
+	repaired $case
+	damaged $case
+	state=0
+	for call in write sync truncate rename unlink allocate; do
+		n=1
+		while :; do
+			run_faulty FAULTIO_FILE="$tmp/images*" FAULTIO_FAIL="$call:$n:kill" \
+				gow-repair -y "$image"
+			if [ $status -lt 128 ]; then
+				run gow-repair --undo "$image"
+				assertStatus 0
+				break
+			fi
+			is_marked "$image" && state=$((state + 1))
+			check_left
+			n=$((n + 1))
+		done
+	done
+	assertTrue "some kills left it pending ($state)" "[ $state -ge 4 ]"
+}
+
+testUndoKilledAtEveryCall() {
+	case=map-crosslink-v1
+	repaired $case
+	damaged $case
+	state=0
+	for call in write sync truncate unlink; do
+		n=1
+		while :; do
+			run gow-repair -y "$image"
+			assertStatus 1
+			run_faulty FAULTIO_FILE="$tmp/images*" FAULTIO_FAIL="$call:$n:kill" \
+				gow-repair --undo "$image"
+			[ $status -lt 128 ] && break
+			is_marked "$image" && state=$((state + 1))
+			# Run again, it goes on where it was.
+			run gow-repair --undo "$image"
+			assertTrue "$call $n" "[ $status -eq 0 ] || cmp -s '$image' '$original'"
+			assertSameFile "$original" "$image"
+			n=$((n + 1))
+		done
+		assertSameFile "$original" "$image"
+	done
+	assertTrue "some kills left it pending ($state)" "[ $state -ge 3 ]"
+}
+
+testEveryFailingCall() {
+	case=map-crosslink-v1
+	repaired $case
+	damaged $case
+	for call in write sync truncate rename; do
+		n=1
+		while :; do
+			run_faulty FAULTIO_FILE="$tmp/images*" FAULTIO_FAIL="$call:$n:EIO" \
+				gow-repair -y "$image"
+			[ $status -eq 1 ] && break
+			assertEquals "exit status of $call $n" 8 "$status"
+			assertOutEmpty
+			check_left
+			n=$((n + 1))
+		done
+		assertTrue "$call was made to fail" "[ $n -gt 1 ]"
+		run gow-repair --undo "$image"
+		assertStatus 0
+	done
+}
+
+testSignal() {
+	case=crosslink-all-v1
+	damaged $case
+	run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="write:10:signal=15" gow-repair -y "$image"
+	assertStatus 32
+	assertErr 'rolled back'
+	assertSameFile "$original" "$image"
+	assertBeside
+}
+
+testSalvageReadsAPendingImage() {
+	case=map-range-v1
+	damaged $case
+	run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="sync:2:kill" gow-repair -y "$image"
+	assertTrue "pending" "is_marked '$image'"
+	run gow-info --json "$image"
+	assertStatus 4
+	run gow-convert --salvage -O raw "$image" "$tmp/now.raw"
+	assertStatus 4
+	run gow-convert --salvage -O raw "$original" "$tmp/before.raw"
+	assertStatus 4
+	assertSameFile "$tmp/before.raw" "$tmp/now.raw"
+	run gow-convert -O raw "$image" "$tmp/refused.raw"
+	assertStatus 4
+	assertErr 'journal.pending'
+}
+
+testPendingWithoutItsUndoFile() {
+	case=map-range-v1
+	damaged $case
+	mkdir "$tmp/elsewhere"
+	run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="sync:2:kill" \
+		gow-repair -y --undo-file "$tmp/elsewhere/undo" "$image"
+	assertTrue "pending" "is_marked '$image'"
+	# As long as the pointer says that there is one, nobody may go on without.
+	mv "$tmp/elsewhere/undo" "$tmp/undo"
+	state_of "$image"
+	run gow-check --json "$image"
+	assertJson '[.findings[].id] == ["journal.pending"]'
+	run gow-repair -y "$image"
+	assertStatus 4
+	assertErr 'must be brought back'
+	assertUnchanged "$image"
+	mv "$tmp/undo" "$tmp/elsewhere/undo"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+	assertBeside
+}
+
+# ---- others, and no room ----
+
+testBusy() {
+	damaged map-range-v1
+	need_leases "$tmp" || return 0
+	state_of "$image"
+	run hold -r "$image" "$GOW_BIN/gow-repair" -y "$image"
+	assertStatus 64
+	run hold -r -l ofd-read "$image" "$GOW_BIN/gow-repair" --undo "$image"
+	assertStatus 64
+	assertUnchanged "$image"
+}
+
+testNoRoom() {
+	need_root || return 0
+	mount_tmpfs 9m
+	make_image crosslink-all-v1 "$tmp/source"
+	cp --sparse=always "$tmp/source" "$mnt/image.gow"
+	state_of "$mnt/image.gow"
+	run gow-repair -y "$mnt/image.gow"
+	assertStatus 8
+	assertErr 'needs [0-9]+ bytes'
+	assertUnchanged "$mnt/image.gow"
+	assertEquals "nothing is left" image.gow "$(ls -A "$mnt")"
+	run gow-repair -n "$mnt/image.gow"
+	assertStatus 4
+}
+
+testReadOnly() {
+	need_root || return 0
+	mount_tmpfs 20m
+	make_image map-range-v1 "$mnt/image.gow"
+	mount -o remount,ro "$mnt"
+	run gow-repair -y "$mnt/image.gow"
+	assertStatus 8
+	run gow-repair -n "$mnt/image.gow"
+	assertStatus 4
+}
+
+testMany() {
+	damaged map-range-v1
+	make_image sound-v1 "$tmp/images/sound.gow"
+	make_image space-leak-v1 "$tmp/images/leak.gow"
+	run gow-repair -y --json "$image" "$tmp/images/sound.gow" "$tmp/images/leak.gow" "$tmp/none"
+	assertStatus 11
+	assertEquals '1 0 2 8' "$(json .exit | xargs)"
+}
+
+testManyCrosslinks() {
+	cat >"$tmp/big" <<-END
+		version 3
+		size 256G
+		map 0-3999999 0 shuffle 5
+		map 4000000-4099999 100000
+		count 4000000
+	END
+	damaged "$tmp/big"
+	run maxrss "$tmp/rss" "$GOW_BIN/gow-repair" -n "$image"
+	assertStatus 4
+	assertEquals 100000 "$(grep -c 'copy of its own' "$out")"
+	case ${SANITIZE:-} in
+	'') assertTrue "within 128 MiB: $(cat "$tmp/rss") KiB" "[ $(cat "$tmp/rss") -le 131072 ]" ;;
+	esac
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"
