@@ -107,6 +107,7 @@ testBash() {
 	assertEquals bar "$(ask_bash gow-check --progress = b)"
 	assertEquals 'gow gow1 gow2 gow3' "$(ask_bash gow-convert -O g | xargs)"
 	assertEquals '1 2 3' "$(ask_bash gow-create --image-version '' | xargs)"
+	assertEquals '1 2 3' "$(ask_bash gow-repair --assume-version '' | xargs)"
 	assertEquals 'files are left to readline' '' "$(ask_bash gow-check d)"
 }
 
@@ -123,6 +124,7 @@ testZsh() {
 	assertEquals 'auto bar json never' "$(ask_zsh 'gow-check --progress ' | xargs)"
 	assertEquals 'gow gow1 gow2 gow3' "$(ask_zsh 'gow-convert -O g' | xargs)"
 	assertEquals '1 2 3' "$(ask_zsh 'gow-create --image-version ' | xargs)"
+	assertEquals '1 2 3' "$(ask_zsh 'gow-repair --assume-version ' | xargs)"
 	assertEquals 'disk\ image.gow' "$(ask_zsh 'gow-check d')"
 	assertEquals 'disk\ image.gow' "$(ask_zsh 'gow-check -- d')"
 }
@@ -137,6 +139,7 @@ testFish() {
 	assertEquals 'auto bar json never' "$(ask_fish 'gow-check --progress ' | xargs)"
 	assertEquals 'gow gow1 gow2 gow3' "$(ask_fish 'gow-convert -O g' | xargs)"
 	assertEquals '1 2 3' "$(ask_fish 'gow-create --image-version ' | xargs)"
+	assertEquals '1 2 3' "$(ask_fish 'gow-repair --assume-version ' | xargs)"
 	assertEquals 'disk image.gow' "$(ask_fish 'gow-check d')"
 	assertEquals 'disk image.gow' "$(ask_fish 'gow-check -- d')"
 }

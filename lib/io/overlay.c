@@ -228,6 +228,7 @@ static int lay(struct overlay *overlay, const struct gow_piece *piece, gow_error
 	}
 	part(overlay->root, piece->offset, &before, &after);
 	overlay->root = join(join(before, made), after);
+	overlay->file.run.asked = overlay->file.run.start = overlay->file.run.end = 0;
 	overlay->size = gow_max(overlay->size, piece->offset + piece->length);
 	return GOW_OK;
 }
