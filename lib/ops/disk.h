@@ -34,6 +34,7 @@ struct gow_source {
 	bool damaged;            /* opened for salvage, with corrupt findings */
 	const uint32_t *versions;/* version numbers by logical block, or NULL; owned */
 	struct gow_file *file;   /* what it lies in, for mode and identity; NULL for a pipe */
+	uint64_t file_length;    /* of that, when it was opened */
 };
 
 struct gow_source_options {

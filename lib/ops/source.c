@@ -14,6 +14,19 @@ static int out_of_memory(gow_error *error)
 	return gow_fail_memory(error, sizeof(struct gow_source));
 }
 
+/* What is gone from a file's end reads as a hole: at the end of the disk it is found out. */
+static int check_length(struct gow_source *source, gow_error *error)
+{
+	uint64_t length;
+	int code = gow_file_size(source->file, &length, error);
+
+	if (code || length >= source->file_length)
+		return code;
+	code = gow_fail(error, GOW_ERR_CHANGED, "the file became shorter while it was read");
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, length),
+	                        source->file->name);
+}
+
 /* ---- a raw file or device ---------------------------------------------------------------- */
 
 struct raw_source {
@@ -29,7 +42,7 @@ static int raw_next_data(struct gow_source *source, uint64_t offset, uint64_t *s
 	/* The file may have grown since: the disk is what it was when it was opened. */
 	*start = gow_min(*start, source->size);
 	*end = gow_min(*end, source->size);
-	return code;
+	return code || *start < *end ? code : check_length(source, error);
 }
 
 static int raw_read(struct gow_source *source, uint64_t offset, void *buf, size_t size,
@@ -72,6 +85,7 @@ static int open_raw(struct gow_file *file, const struct gow_lock *lock,
 	raw->base.ops = &raw_ops;
 	raw->base.format = GOW_FORMAT_RAW;
 	raw->base.file = file;
+	raw->base.file_length = raw->base.size;
 	raw->lock = *lock;
 	*source = &raw->base;
 	return GOW_OK;
@@ -184,7 +198,9 @@ static gow_image *image_of(struct gow_source *source)
 static int image_next_data(struct gow_source *source, uint64_t offset, uint64_t *start,
                            uint64_t *end, gow_error *error)
 {
-	return gow_image_next_data(image_of(source), offset, start, end, error);
+	int code = gow_image_next_data(image_of(source), offset, start, end, error);
+
+	return code || *start < *end ? code : check_length(source, error);
 }
 
 static int image_read(struct gow_source *source, uint64_t offset, void *buf, size_t size,
@@ -258,11 +274,13 @@ static int open_image(struct gow_file *file, const struct gow_lock *lock, bool h
 		.lost_context = options->lost_context,
 	};
 	struct image_source *made = calloc(1, sizeof *made);
-	int code;
+	int code = made ? gow_file_size(file, &made->base.file_length, error)
+	                : out_of_memory(error);
 
-	if (!made) {
+	if (code) {
 		(void)gow_file_close(file, NULL);
-		return out_of_memory(error);
+		free(made);
+		return code;
 	}
 	code = gow_image_from_file(file, gow_layouts, gow_layout_count, &policy, &made->image,
 	                           error);
