@@ -209,6 +209,11 @@ const char *gow_draft_temporary(const struct gow_draft *draft)
 	return draft->temporary;
 }
 
+int gow_draft_poll(struct gow_draft *draft, gow_error *error)
+{
+	return gow_lock_poll(&draft->replaced_lock, error);
+}
+
 static void free_draft(struct gow_draft *draft)
 {
 	(void)gow_file_close(draft->file, NULL);
@@ -276,7 +281,7 @@ int gow_draft_publish(struct gow_draft *draft, gow_error *error)
 	}
 	/* Whoever opened the old file meanwhile would go on with one that has no name. */
 	if (!code)
-		code = gow_lock_poll(&draft->replaced_lock, error);
+		code = gow_draft_poll(draft, error);
 	if (!code)
 		code = take_name(draft, error);
 	if (code) {

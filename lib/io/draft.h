@@ -37,6 +37,10 @@ struct gow_file *gow_draft_file(struct gow_draft *draft);
 /* The name it has meanwhile, for reading it back; owned by the draft. */
 const char *gow_draft_temporary(const struct gow_draft *draft);
 
+/* Fails (GOW_ERR_BUSY) once somebody waits to open the file that is to be replaced: the draft is
+ * to be discarded then, and soon, since they wait for that. */
+int gow_draft_poll(struct gow_draft *draft, gow_error *error);
+
 /* Syncs, renames, and frees the draft, also on failure, when the temporary is removed. */
 int gow_draft_publish(struct gow_draft *draft, gow_error *error);
 

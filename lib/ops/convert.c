@@ -367,6 +367,7 @@ static int copy_disk(struct job *job, gow_error *error)
 	if (code)
 		return code;
 	job->copy.source = job->source;
+	job->copy.draft = job->draft;
 	job->copy.digester = job->digester;
 	job->copy.monitor = job->options->monitor;
 	job->copy.phase = "copy";
@@ -389,6 +390,7 @@ static int digest_dest(struct job *job, const char *path, gow_digest *digest, go
 		.monitor = job->options->monitor,
 	};
 	struct gow_copy copy = {
+		.draft = job->draft,
 		.monitor = job->options->monitor,
 		.phase = "verify",
 		.size_unit = 1,

@@ -104,7 +104,9 @@ static int safe_point(const struct work *work, uint64_t done, gow_error *error)
 	uint64_t total = source->size == GOW_NOWHERE ? 0 : source->size;
 	int code = gow_tick(work->copy->monitor, work->copy->phase, done, total, error);
 
-	return code || !source->ops->poll ? code : source->ops->poll(source, error);
+	if (!code && source->ops->poll)
+		code = source->ops->poll(source, error);
+	return code || !work->copy->draft ? code : gow_draft_poll(work->copy->draft, error);
 }
 
 static int copy_all(struct work *work, struct gow_reader *reader, gow_error *error)

@@ -9,6 +9,7 @@
 
 #include "base/block.h"
 #include "image/image.h"
+#include "io/draft.h"
 
 /* ---- sources ----------------------------------------------------------------------------- */
 
@@ -92,6 +93,7 @@ void gow_sink_release(struct gow_sink *sink);
 struct gow_copy {
 	struct gow_source *source;
 	struct gow_sink *sink;         /* NULL: only read, count and digest */
+	struct gow_draft *draft;       /* what the sink writes; NULL: nothing that replaces a file */
 	struct gow_digester *digester; /* NULL: no digest */
 	const gow_monitor *monitor;
 	const char *phase;             /* what progress calls it */
