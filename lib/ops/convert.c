@@ -462,7 +462,7 @@ static int prepare(struct job *job, const char *source, gow_error *error)
 	return code;
 }
 
-/* What the destination was made of, once it is whole. */
+/* What the destination is made of, once all is copied. */
 static void tell_result(struct job *job)
 {
 	gow_convert_result *result = job->result;
@@ -474,6 +474,15 @@ static void tell_result(struct job *job)
 	                                : job->copy.size;
 	result->damaged = job->source->damaged || job->losses;
 	result->losses = job->losses;
+}
+
+/* Both hold maps as large as a header: verifying needs a third, and the memory is bounded. */
+static void let_go_of_ends(struct job *job)
+{
+	gow_sink_release(job->copy.sink);
+	gow_source_close(job->source);
+	job->copy.sink = NULL;
+	job->copy.source = job->source = NULL;
 }
 
 /* Durable, and under its name. */
@@ -497,18 +506,17 @@ int gow_convert(const char *source, const char *dest, const gow_convert_options 
 
 	if (!code)
 		code = copy_disk(&job, error);
+	if (!code)
+		tell_result(&job);
+	let_go_of_ends(&job);
 	if (!code && options->flags & GOW_CONVERT_VERIFY && !dry_run)
 		code = verify(&job, error);
 	if (!code)
 		code = publish(&job, error);
-	if (!code) {
-		tell_result(&job);
+	if (!code)
 		*result = made;
-	}
-	gow_sink_release(job.copy.sink);
 	gow_digester_free(job.digester);
 	gow_draft_discard(job.draft);
 	(void)gow_file_close(job.device, NULL);
-	gow_source_close(job.source);
 	return code;
 }
