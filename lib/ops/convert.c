@@ -96,7 +96,6 @@ struct job {
 	const gow_convert_options *options;
 	const struct gow_layout *layout; /* of the destination; NULL: raw */
 	struct gow_source *source;
-	struct gow_digester *digester;   /* of what is copied; NULL: not asked for */
 	struct gow_copy copy;
 	uint64_t losses;
 	gow_convert_result *result;
@@ -362,12 +361,10 @@ static int copy_disk(struct job *job, gow_error *error)
 {
 	int code = has_flag(job, GOW_CONVERT_DRY_RUN) ? GOW_OK : make_sink(job, error);
 
-	if (!code && has_flag(job, GOW_CONVERT_VERIFY))
-		code = gow_digester_new(&job->digester, error);
 	if (code)
 		return code;
 	job->copy.source = job->source;
-	job->copy.digester = job->digester;
+	job->copy.wants_digest = has_flag(job, GOW_CONVERT_VERIFY);
 	job->copy.monitor = job->options->monitor;
 	job->copy.phase = "copy";
 	job->copy.size_unit = job->layout ? 512 : 1;
@@ -380,33 +377,23 @@ static int copy_disk(struct job *job, gow_error *error)
 
 /* ---- verifying --------------------------------------------------------------------------- */
 
-/* The digest of what lies in the file at path, read as the format that was written. */
-static int digest_dest(struct job *job, const char *path, gow_digest *digest, gow_error *error)
+/* Reads what lies in the file at path as the format that was written. */
+static int read_back(struct job *job, const char *path, struct gow_copy *copy, gow_error *error)
 {
 	const struct gow_source_options options = {
 		.format = job->result->dest_format,
 		.no_lock = true, /* it is ours */
 		.monitor = job->options->monitor,
 	};
-	struct gow_copy copy = {
-		.monitor = job->options->monitor,
-		.phase = "verify",
-		.size_unit = 1,
-	};
-	int code = gow_source_open(path, &options, &copy.source, error);
+	int code = gow_source_open(path, &options, &copy->source, error);
 
 	if (code)
 		return code;
 	/* A device may be larger than the disk on it. */
 	if (job->target == TARGET_DEVICE)
-		copy.source->size = gow_min(copy.source->size, job->copy.size);
-	code = gow_digester_new(&copy.digester, error);
-	if (!code)
-		code = gow_copy_disk(&copy, error);
-	if (!code)
-		gow_digester_finish(copy.digester, copy.size, digest);
-	gow_digester_free(copy.digester);
-	gow_source_close(copy.source);
+		copy->source->size = gow_min(copy->source->size, job->copy.size);
+	code = gow_copy_disk(copy, error);
+	gow_source_close(copy->source);
 	return code;
 }
 
@@ -415,25 +402,29 @@ static int verify(struct job *job, gow_error *error)
 	bool device = job->target == TARGET_DEVICE;
 	struct gow_file *file = device ? job->device : gow_draft_file(job->draft);
 	const char *path = device ? job->dest : gow_draft_temporary(job->draft);
-	gow_digest copied, read_back;
+	struct gow_copy copy = {
+		.monitor = job->options->monitor,
+		.phase = "verify",
+		.size_unit = 1,
+		.wants_digest = true,
+	};
 	/* What is read back is to come from the disk, not from memory. */
 	int code = gow_file_sync(file, error);
 
 	if (!code) {
 		gow_file_drop_cache(file);
-		code = digest_dest(job, path, &read_back, error);
+		code = read_back(job, path, &copy, error);
 	}
 	if (code)
 		return code;
-	gow_digester_finish(job->digester, job->copy.size, &copied);
-	if (strcmp(copied.text, read_back.text) != 0)
+	if (copy.size != job->copy.size || strcmp(copy.digest.text, job->copy.digest.text) != 0)
 		return fail_dest(job,
 		                 gow_fail(error, GOW_ERR_MISMATCH,
 		                          "reads back as something else than was written (digest %s, "
 		                          "should be %s)",
-		                          read_back.text, copied.text),
+		                          copy.digest.text, job->copy.digest.text),
 		                 error);
-	job->result->digest = copied;
+	job->result->digest = copy.digest;
 	job->result->verified = true;
 	return GOW_OK;
 }
@@ -504,7 +495,6 @@ int gow_convert(const char *source, const char *dest, const gow_convert_options 
 		*result = made;
 	}
 	gow_sink_release(job.copy.sink);
-	gow_digester_free(job.digester);
 	gow_draft_discard(job.draft);
 	(void)gow_file_close(job.device, NULL);
 	gow_source_close(job.source);

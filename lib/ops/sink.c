@@ -105,6 +105,7 @@ static int make_file_sink(const struct gow_sink_ops *ops, struct gow_file *file,
 		return out_of_memory(error);
 	made->base.ops = ops;
 	made->base.monitor = monitor;
+	made->base.any_order = true;
 	made->file = file;
 	*sink = &made->base;
 	return GOW_OK;
@@ -259,6 +260,7 @@ int gow_sink_image(struct gow_file *file, const struct gow_layout *layout,
 		return code;
 	}
 	made->base.ops = &image_ops;
+	made->base.any_order = true; /* blocks stand in the file as they come */
 	made->versions = versions;
 	*sink = &made->base;
 	return GOW_OK;
