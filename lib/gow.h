@@ -48,7 +48,8 @@ typedef enum gow_code {
 	GOW_ERR_LIMIT = 10,      /* too large for the image's version */
 	GOW_ERR_UNSUPPORTED = 11,/* a kind of file or a format that cannot serve here */
 	GOW_ERR_MISMATCH = 12,   /* what was read back differs from what was written */
-	GOW_ERR_CHANGED = 13     /* the file changed (shrank) while it was read */
+	GOW_ERR_CHANGED = 13,    /* the file changed (shrank) while it was read */
+	GOW_ERR_DAMAGED = 14     /* a manifest or an archive is not what it has to be */
 } gow_code;
 
 typedef struct gow_error {
@@ -221,6 +222,29 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
  */
 int gow_check_data(gow_check *check, gow_error *error);
 
+/* A guest digest in its canonical form (gow-manifest(5)), as text. */
+typedef struct gow_digest {
+	char text[33];
+} gow_digest;
+
+typedef struct gow_digest_options {
+	const char *manifest;       /* compare with this manifest; NULL: none */
+	const char *write_manifest; /* write one to this new file; NULL: none */
+} gow_digest_options;
+
+/*
+ * Reads the data as gow_check_data does, and makes the guest digest of it. With a manifest, every
+ * guest block that differs from it adds to the finding data.mismatch; those that cannot be read
+ * at all, which other findings tell, are not compared. GOW_ERR_DAMAGED for a manifest that is no
+ * whole one, GOW_ERR_MISMATCH for one of a disk of another size. options may be NULL.
+ *
+ * Where the guest's disk cannot be read in full, for which there is a corrupt finding, the digest
+ * is "", and no manifest is written. One that is appears under its name when it is whole and
+ * durable.
+ */
+int gow_check_digest(gow_check *check, const gow_digest_options *options, gow_digest *digest,
+                     gow_error *error);
+
 /* A run of blocks that are neighbours both for the guest and in the file. */
 typedef struct gow_extent {
 	uint64_t logical;  /* first logical block */
@@ -270,6 +294,16 @@ int gow_image_read(gow_image *image, uint64_t offset, void *buf, size_t size, go
 int gow_image_write(gow_image *image, uint64_t offset, const void *buf, size_t size,
                     gow_error *error);
 int gow_image_flush(gow_image *image, gow_error *error);
+
+/* The guest digest of an open image, with what was written to it. Holes and what is not allocated
+ * are not read. monitor may be NULL. */
+int gow_image_digest(gow_image *image, const gow_monitor *monitor, gow_digest *digest,
+                     gow_error *error);
+
+/* The same of what lies at path: an image, a raw disk, an archive (told by content). Options as
+ * for gow_image_open, but for GOW_OPEN_WRITE and GOW_OPEN_SALVAGE. */
+int gow_digest_path(const char *path, const gow_open_options *options, gow_digest *digest,
+                    gow_error *error);
 
 /* ---- making and converting --------------------------------------------------------------- */
 
@@ -339,11 +373,6 @@ typedef struct gow_convert_options {
 	void (*lost)(void *context, const gow_loss *loss);
 	void *lost_context;
 } gow_convert_options;
-
-/* A guest digest in its canonical form (gow-manifest(5)), as text. */
-typedef struct gow_digest {
-	char text[33];
-} gow_digest;
 
 typedef struct gow_convert_result {
 	gow_format source_format; /* as found */

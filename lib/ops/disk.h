@@ -65,6 +65,9 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
                     struct gow_source **source, gow_error *error);
 void gow_source_close(struct gow_source *source);
 
+/* The disk of an open image, which is not owned. */
+int gow_source_of_image(gow_image *image, struct gow_source **source, gow_error *error);
+
 /* ---- sinks ------------------------------------------------------------------------------- */
 
 struct gow_sink;

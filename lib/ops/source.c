@@ -174,6 +174,7 @@ static int open_stream(const struct gow_source_options *options, struct gow_sour
 struct image_source {
 	struct gow_source base;
 	gow_image *image;
+	bool borrowed;
 };
 
 static gow_image *image_of(struct gow_source *source)
@@ -201,7 +202,8 @@ static int image_poll(struct gow_source *source, gow_error *error)
 
 static void image_close(struct gow_source *source)
 {
-	gow_image_close(image_of(source));
+	if (!((struct image_source *)source)->borrowed)
+		gow_image_close(image_of(source));
 	free(source);
 }
 
@@ -244,6 +246,18 @@ static int check_version(const gow_image *image, const struct gow_layout *wanted
 	                        gow_image_file(image)->name);
 }
 
+static void describe_image(struct image_source *source)
+{
+	gow_image *image = source->image;
+
+	source->base.ops = &image_ops;
+	source->base.format = format_of_version(gow_image_version(image));
+	source->base.size = gow_image_size(image);
+	source->base.damaged = gow_image_is_damaged(image);
+	source->base.versions = gow_image_map(image)->versions;
+	source->base.file = gow_image_file(image);
+}
+
 /* Owns file, also when it fails. */
 static int open_image(struct gow_file *file, const struct gow_lock *lock, bool has_magic,
                       const struct gow_source_options *options, struct gow_source **source,
@@ -274,12 +288,20 @@ static int open_image(struct gow_file *file, const struct gow_lock *lock, bool h
 		return code;
 	}
 	*gow_image_lock(made->image) = *lock;
-	made->base.ops = &image_ops;
-	made->base.format = format_of_version(gow_image_version(made->image));
-	made->base.size = gow_image_size(made->image);
-	made->base.damaged = gow_image_is_damaged(made->image);
-	made->base.versions = gow_image_map(made->image)->versions;
-	made->base.file = file;
+	describe_image(made);
+	*source = &made->base;
+	return GOW_OK;
+}
+
+int gow_source_of_image(gow_image *image, struct gow_source **source, gow_error *error)
+{
+	struct image_source *made = calloc(1, sizeof *made);
+
+	if (!made)
+		return out_of_memory(error);
+	made->image = image;
+	made->borrowed = true;
+	describe_image(made);
 	*source = &made->base;
 	return GOW_OK;
 }
