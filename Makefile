@@ -131,7 +131,7 @@ ARCH  = $(CFLAGS) -pthread $(HARDEN) $(SAN)
 
 # pkg-config is asked when a recipe first needs the answer, not when this file
 # is read: `make check` on a fresh machine installs it on the way.
-LIB_PKGS := libxxhash
+LIB_PKGS := libxxhash libarchive
 CMD_PKGS := popt json-c
 ask = $(or $(shell $(PKG_CONFIG) $(1) && echo " "),$(error $(PKG_CONFIG) $(1) failed: try `make deps'))
 # -isystem: other people's headers do not keep to our warnings.

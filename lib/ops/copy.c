@@ -47,10 +47,10 @@ static int begin_digest(struct work *work, gow_error *error)
 static int take_hash(struct work *work, uint64_t index, const struct gow_hash *hash,
                      gow_error *error)
 {
-	const struct gow_copy *copy = work->copy;
+	struct gow_sink *sink = work->copy->sink;
 
 	gow_digester_add(work->digester, index, hash);
-	return copy->hashed ? copy->hashed(copy->hashed_context, index, hash, error) : GOW_OK;
+	return sink && sink->ops->hashed ? sink->ops->hashed(sink, index, hash, error) : GOW_OK;
 }
 
 static int hash_blocks(struct work *work, uint64_t offset, const uint8_t *bytes, size_t size,
@@ -265,7 +265,8 @@ static int copy_all(struct work *work, gow_error *error)
 		return gow_fail(error, GOW_ERR_UNSUPPORTED,
 		                "the blocks come in another order than the disk's");
 	/* Whoever can judge the whole needs to know what came of it. */
-	copy->wants_digest = copy->wants_digest || source->ops->finish;
+	copy->wants_digest = copy->wants_digest || source->ops->finish ||
+	                     (copy->sink && copy->sink->ops->hashed);
 	code = begin_digest(work, error);
 	if (!code)
 		code = copy_data(work, error);
@@ -276,7 +277,7 @@ static int copy_all(struct work *work, gow_error *error)
 	if (!code && source->ops->finish)
 		code = source->ops->finish(source, copy->source_size, &copy->digest, error);
 	if (!code && copy->sink)
-		code = copy->sink->ops->finish(copy->sink, copy->size, error);
+		code = copy->sink->ops->finish(copy->sink, copy->size, &copy->digest, error);
 	return code ? code : safe_point(work, copy->size, error);
 }
 

@@ -41,17 +41,20 @@ struct gow_source_ops {
 struct gow_source {
 	const struct gow_source_ops *ops;
 	gow_format format;       /* as found */
+	gow_format member_format;/* of an archive: of the disk in it */
 	uint64_t size;           /* bytes; GOW_NOWHERE: known only at the end */
 	bool once;               /* can be read once, front to back */
 	bool waits;              /* asks the monitor while it reads, so the caller's thread reads */
 	atomic_bool stop;        /* whoever reads in another thread is to give up */
 	bool damaged;            /* opened for salvage, with corrupt findings */
 	const uint32_t *versions;/* version numbers by logical block, or NULL; owned */
+	const uint32_t *entries; /* map entries by logical block, or NULL; owned */
 	struct gow_file *file;   /* what it lies in, for mode and identity; NULL for a pipe */
 };
 
 struct gow_source_options {
 	gow_format format; /* GOW_FORMAT_PROBE: by content */
+	const char *member_name; /* of an archive; NULL: the only disk in it */
 	bool salvage;
 	bool no_lock;
 	double wait_seconds;
@@ -64,6 +67,9 @@ struct gow_source_options {
 int gow_source_open(const char *path, const struct gow_source_options *options,
                     struct gow_source **source, gow_error *error);
 void gow_source_close(struct gow_source *source);
+
+/* A raw disk in an open file, which it owns from then on, also when it fails. */
+int gow_source_of_file(struct gow_file *file, struct gow_source **source, gow_error *error);
 
 /* The disk of an open image, which is not owned. */
 int gow_source_of_image(gow_image *image, struct gow_source **source, gow_error *error);
@@ -80,9 +86,13 @@ struct gow_sink_ops {
 	            gow_error *error);
 	/* Guest bytes that are zeros: all that data is not called for. */
 	int (*zeros)(struct gow_sink *sink, uint64_t offset, uint64_t size, gow_error *error);
-	/* All has been given: a disk of that many bytes. What it lies in is whole then, and not
-	 * durable yet. */
-	int (*finish)(struct gow_sink *sink, uint64_t size, gow_error *error);
+	/* NULL, or wants to know the hash of every block that has data; ascending. */
+	int (*hashed)(struct gow_sink *sink, uint64_t index, const struct gow_hash *hash,
+	              gow_error *error);
+	/* All has been given: a disk of that many bytes; its digest, if one was made. What it
+	 * lies in is whole then, and not durable yet. */
+	int (*finish)(struct gow_sink *sink, uint64_t size, const gow_digest *digest,
+	              gow_error *error);
 	void (*release)(struct gow_sink *sink);
 };
 
@@ -90,6 +100,7 @@ struct gow_sink {
 	const struct gow_sink_ops *ops;
 	const gow_monitor *monitor;
 	bool any_order;
+	uint64_t written; /* bytes of an archive */
 };
 
 /* Sinks into a file that is not owned. A new file must be empty. */
@@ -102,6 +113,9 @@ int gow_sink_raw_stream(int fd, const char *name, const gow_monitor *monitor,
 int gow_sink_image(struct gow_file *file, const struct gow_layout *layout,
                    const uint32_t *versions, struct gow_sink **sink, gow_error *error);
 
+/* Marks the blocks that have data in a set (base/bits.h) of the disk's, not owned. */
+int gow_sink_marks(uint64_t *set, struct gow_sink **sink, gow_error *error);
+
 /* Accepts NULL. */
 void gow_sink_release(struct gow_sink *sink);
 
@@ -111,9 +125,6 @@ struct gow_copy {
 	struct gow_source *source;
 	struct gow_sink *sink;         /* NULL: only read, count and digest */
 	bool wants_digest;
-	gow_hash_visitor hashed;       /* with wants_digest: told of every block's hash,
-	                                * ascending; may be NULL */
-	void *hashed_context;
 	const gow_monitor *monitor;
 	const char *phase;             /* what progress calls it */
 	uint64_t size_unit;            /* the disk is rounded up to a multiple of this */
