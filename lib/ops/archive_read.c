@@ -829,17 +829,21 @@ static int read_member(struct archive_source *source, uint8_t *buf, uint64_t siz
 	return GOW_OK;
 }
 
-/* Passes over what stands before offset in the member. */
-static int pass_to(struct archive_source *source, uint64_t offset, gow_error *error)
+/* Passes over what stands before offset in the member. It may be another thread that does (the
+ * reader's): then there is no monitor to ask. */
+static int pass_to(struct archive_source *source, uint64_t offset, const gow_monitor *monitor,
+                   gow_error *error)
 {
 	while (source->position < offset) {
 		uint64_t got, part = gow_min(offset - source->position, 16 << 20);
 		int code = read_member(source, NULL, part, &got, error);
 
 		if (!code)
-			code = gow_tick(source->monitor, "skip", source->position, offset, error);
+			code = gow_tick(monitor, "skip", source->position, 0, error);
 		if (code || got < part)
 			return code;
+		if (atomic_load(&source->base.stop))
+			return gow_fail(error, GOW_ERR_STOPPED, "stopped on request");
 	}
 	return GOW_OK;
 }
@@ -867,7 +871,7 @@ static int raw_read(struct gow_source *base, uint64_t offset, void *buf, size_t 
 {
 	struct archive_source *source = archive_of(base);
 	uint64_t read;
-	int code = pass_to(source, offset, error);
+	int code = pass_to(source, offset, NULL, error);
 
 	if (!code)
 		code = read_member(source, buf, size, &read, error);
@@ -904,7 +908,8 @@ static int read_blocks(struct archive_source *source, uint32_t physical, uint8_t
                        gow_error *error)
 {
 	uint64_t got;
-	int code = pass_to(source, gow_layout_block_offset(source->map.layout, physical), error);
+	int code = pass_to(source, gow_layout_block_offset(source->map.layout, physical),
+	                   NULL, error);
 
 	if (!code)
 		code = read_member(source, buf, size, &got, error);
@@ -1152,7 +1157,7 @@ static int begin_disk(struct archive_source *source, gow_error *error)
 static int end_member(struct archive_source *source, gow_error *error)
 {
 	struct gow_map map = { .entries = NULL };
-	int code = pass_to(source, UINT64_MAX, error);
+	int code = pass_to(source, UINT64_MAX, source->monitor, error);
 
 	if (code)
 		return code;
@@ -1406,6 +1411,7 @@ int gow_source_archive(const struct gow_archive_input *input,
 	made->base.ops = &raw_ops; /* for closing; what it is shows itself below */
 	made->base.format = GOW_FORMAT_TAR;
 	made->base.once = true;
+	made->base.waits = !input->file; /* for the other end of the pipe */
 	made->base.file = made->file = input->file;
 	made->lock = input->lock;
 	made->monitor = options->monitor;
