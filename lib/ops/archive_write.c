@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ struct archive_sink {
 	struct gow_sink base;
 	struct gow_archive_options options;
 	struct archive *archive;
+	locale_t locale;          /* in which names are UTF-8 */
 	struct gow_stream stream; /* to standard output */
 	uint64_t next;            /* the first block that has not been written, or left out, yet */
 	uint64_t end;             /* past the last block of the disk */
@@ -171,6 +173,16 @@ static int set_compression(struct archive_sink *sink, gow_error *error)
 	return check(sink, result, "cannot set up the compression", error);
 }
 
+/* Whether the members' name is UTF-8, which a tar file's is unless it says otherwise. */
+static bool is_utf8(const struct archive_sink *sink)
+{
+	locale_t before = uselocale(sink->locale);
+	size_t length = mbstowcs(NULL, sink->options.name, 0);
+
+	(void)uselocale(before);
+	return length != (size_t)-1;
+}
+
 static int open_archive(struct archive_sink *sink, gow_error *error)
 {
 	bool plain = sink->options.compression == GOW_COMPRESSION_NONE;
@@ -182,8 +194,8 @@ static int open_archive(struct archive_sink *sink, gow_error *error)
 		return gow_fail_memory(error, sizeof sink->archive);
 	code = check(sink, archive_write_set_format_pax_restricted(archive),
 	             "cannot make a tar file", error);
-	/* Names are bytes, whatever the locale takes them for. */
-	if (!code)
+	/* A name that is no UTF-8 stands in it byte by byte. */
+	if (!code && !is_utf8(sink))
 		code = check(sink, archive_write_set_format_option(archive, "pax", "hdrcharset",
 		                                                   "BINARY"),
 		             "cannot make a tar file", error);
@@ -211,11 +223,13 @@ static int begin_member(struct archive_sink *sink, const char *suffix, uint64_t 
                         gow_error *error)
 {
 	struct archive_entry *entry = archive_entry_new();
+	locale_t before = uselocale(sink->locale);
 	char *name = NULL;
 	int code = GOW_OK;
 
 	if (!entry || asprintf(&name, "%s%s", sink->options.name, suffix) < 0) {
 		archive_entry_free(entry);
+		(void)uselocale(before);
 		return gow_fail_memory(error, sizeof *sink);
 	}
 	archive_entry_copy_pathname(entry, name);
@@ -233,6 +247,7 @@ static int begin_member(struct archive_sink *sink, const char *suffix, uint64_t 
 		code = check(sink, archive_write_header(sink->archive, entry),
 		             "cannot write a member's header", error);
 	archive_entry_free(entry);
+	(void)uselocale(before);
 	free(name);
 	return code;
 }
@@ -521,6 +536,8 @@ static void archive_release(struct gow_sink *base)
 	}
 	gow_manifest_writer_free(sink->manifest);
 	(void)gow_file_close(sink->manifest_file, NULL);
+	if (sink->locale)
+		freelocale(sink->locale);
 	free(sink);
 }
 
@@ -554,6 +571,8 @@ int gow_sink_archive(const struct gow_archive_options *options, struct gow_sink 
 	made->base.ops = &archive_ops;
 	made->base.monitor = options->monitor;
 	made->options = *options;
+	/* Without it (locale 0 leaves things as they are) only plain names are sure to work. */
+	made->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 	made->end = gow_divide_up(options->size, GOW_BLOCK_SIZE);
 	made->stream = (struct gow_stream){ .fd = STDOUT_FILENO,
 	                                    .name = "standard output",

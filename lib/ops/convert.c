@@ -391,6 +391,7 @@ static int spool(struct job *job, gow_error *error)
 		.monitor = job->options->monitor,
 		.phase = "spool",
 		.size_unit = 1,
+		.limit = job->layout ? job->layout->logical_limit : 0,
 	};
 	struct gow_source *source = NULL;
 	struct gow_file *file;
@@ -606,6 +607,7 @@ static int copy_disk(struct job *job, gow_error *error)
 	job->copy.monitor = job->options->monitor;
 	job->copy.phase = "copy";
 	job->copy.size_unit = job->layout || job->archive ? 512 : 1;
+	job->copy.limit = job->layout ? job->layout->logical_limit : 0;
 	job->copy.salvage = has_flag(job, GOW_CONVERT_SALVAGE);
 	job->copy.lost = count_loss;
 	job->copy.lost_context = job;

@@ -214,6 +214,17 @@ static int give_gaps(struct work *work, gow_error *error)
 	return code;
 }
 
+/* Of a disk that does not tell its size beforehand: one that unpacks without end, say. */
+static int check_limit(const struct work *work, const struct gow_chunk *chunk, gow_error *error)
+{
+	uint64_t limit = work->copy->limit;
+
+	if (!limit || chunk->offset + chunk->size <= limit)
+		return GOW_OK;
+	return gow_fail(error, GOW_ERR_LIMIT, "the disk is larger than %llu bytes",
+	                (unsigned long long)limit);
+}
+
 static int copy_chunks(struct work *work, struct gow_reader *reader, gow_error *error)
 {
 	const struct gow_chunk *chunk = NULL;
@@ -228,7 +239,9 @@ static int copy_chunks(struct work *work, struct gow_reader *reader, gow_error *
 		if (!chunk)
 			continue;
 		take_losses(work, chunk);
-		code = give_chunk(work, chunk, error);
+		code = check_limit(work, chunk, error);
+		if (!code)
+			code = give_chunk(work, chunk, error);
 		if (code)
 			return code;
 		work->done = is_shuffled(work) ? work->done + chunk->size

@@ -128,6 +128,7 @@ struct gow_copy {
 	const gow_monitor *monitor;
 	const char *phase;             /* what progress calls it */
 	uint64_t size_unit;            /* the disk is rounded up to a multiple of this */
+	uint64_t limit;                /* a disk of more bytes is given up, 0: none is */
 	bool salvage;                  /* zeros stand for what cannot be read */
 	gow_loss_visitor lost;         /* told of that; may be NULL */
 	void *lost_context;
@@ -140,7 +141,7 @@ struct gow_copy {
 	                                * multiple of 512, as every guest's is */
 };
 
-/* Copies the whole disk. The sink has been finished when it succeeds. A source that comes out of
+/* Copies the whole disk. GOW_ERR_LIMIT where it shows to be larger than the limit. The sink has been finished when it succeeds. A source that comes out of
  * order needs a sink that takes data in any order. */
 int gow_copy_disk(struct gow_copy *copy, gow_error *error);
 

@@ -90,7 +90,7 @@ struct gow_manifest {
 	char *name;
 	gow_manifest_fill fill;
 	void *context;
-	uint64_t file_offset; /* of gow_manifest_open_file */
+	void *owned;          /* the context, if it is ours to free */
 	struct gow_digester *digester;
 	uint64_t size;
 	uint64_t next_index;  /* the smallest that may come */
@@ -302,6 +302,8 @@ int gow_manifest_open_file(struct gow_file *file, struct gow_manifest **manifest
 	code = gow_manifest_open(file->name, fill_from_file, reader, manifest, error);
 	if (code)
 		free(reader);
+	else
+		(*manifest)->owned = reader;
 	return code;
 }
 
@@ -309,8 +311,7 @@ void gow_manifest_close(struct gow_manifest *manifest)
 {
 	if (!manifest)
 		return;
-	if (manifest->fill == fill_from_file)
-		free(manifest->context);
+	free(manifest->owned);
 	gow_digester_free(manifest->digester);
 	free(manifest->name);
 	free(manifest);
