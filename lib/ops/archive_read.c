@@ -398,7 +398,10 @@ static int open_filter(struct archive_source *source, gow_error *error)
 		return failed(source, archive, error);
 	switch (archive_read_next_header(archive, &entry)) {
 	case ARCHIVE_OK:
-		return GOW_OK;
+		/* What no filter recognises comes out as it went in. */
+		return archive_filter_count(archive) > 1
+		               ? GOW_OK
+		               : damaged(source, "begins like a compressed file, and is none", error);
 	case ARCHIVE_EOF:
 		return damaged(source, "there is nothing in it", error);
 	default:
