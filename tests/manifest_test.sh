@@ -181,6 +181,23 @@ testCorruptImages() {
 	assertJson '.digest == null'
 }
 
+# A manifest that agrees with a size that cannot be must not lead past the map.
+testManifestOfUnlawfulSize() {
+	printf 'version 1\nsize 1T\nmap 0 0\ndata 0 text "x"\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/huge.gow"
+	{
+		printf 'gow-manifest 1\nsize 1099511627776\nblock 16777215 %032d\n' 0
+		printf 'digest %032d\n' 0
+	} >"$tmp/m"
+	# The message tells the digest that follows from the lines.
+	run gow-check --manifest "$tmp/m" "$tmp/huge.gow"
+	assertStatus 8
+	sed -i "\$s/.*/digest $(sed 's/.* //' "$err")/" "$tmp/m"
+	run gow-check --json --digest --manifest "$tmp/m" "$tmp/huge.gow"
+	assertStatus 4
+	assertJson '.digest == null and .findings[0].id == "header.size" and (.findings | length) == 1'
+}
+
 testUnreadable() {
 	run_faulty FAULTIO_FILE='*/v3.gow' FAULTIO_READ=33554944-33555000 \
 		gow-check --json --digest --manifest "$work/expected" "$work/v3.gow"
