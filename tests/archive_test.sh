@@ -1,6 +1,8 @@
 #!/bin/sh
 # gow-convert to and from archives, with the real tools on the other side.
 
+# A pipe is not a file: that is what a cat in front of one is for.
+# shellcheck disable=SC2002
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 
@@ -320,7 +322,7 @@ testBeyondEightGiB() {
 # holes FILE: a hole at the start, a hole at the end.
 testHolesAtTheEnds() {
 	for where in 0 7 15 none; do
-		rm -rf "$tmp"/*
+		rm -rf "${tmp:?}"/*
 		truncate -s 1M "$tmp/holes.raw"
 		[ $where = none ] || echo data | dd of="$tmp/holes.raw" bs=65536 seek=$where conv=notrunc status=none
 		run gow-convert --member raw "$tmp/holes.raw" "$tmp/ours.tar"
@@ -371,9 +373,9 @@ testPlainArchives() {
 	tar --format=posix -cf "$tmp/pax.tar" vm.gow vm.manifest
 	bsdtar cf "$tmp/bsd.tar" vm.manifest vm.gow
 	bsdtar --format=cpio -cf "$tmp/bsd.cpio" vm.gow
-	ls vm.gow vm.manifest | cpio -o --quiet >"$tmp/bin.cpio"
-	ls vm.gow vm.manifest | cpio -o --quiet -H newc >"$tmp/newc.cpio"
-	ls vm.gow vm.manifest | cpio -o --quiet -H crc >"$tmp/crc.cpio"
+	printf "%s\n" vm.gow vm.manifest | cpio -o --quiet >"$tmp/bin.cpio"
+	printf "%s\n" vm.gow vm.manifest | cpio -o --quiet -H newc >"$tmp/newc.cpio"
+	printf "%s\n" vm.gow vm.manifest | cpio -o --quiet -H crc >"$tmp/crc.cpio"
 	zip -q "$tmp/a.zip" vm.gow vm.manifest
 	zip -q -0 "$tmp/stored.zip" vm.gow
 	bsdtar cf "$tmp/b.7z" --format=7zip vm.gow vm.manifest
@@ -557,7 +559,7 @@ testTruncated() {
 	run gow-convert "$work/vm.gow" "$tmp/vm.tar.lz4"
 	run gow-convert --member raw "$work/vm.gow" "$tmp/raw.tar"
 	(cd "$work/plain" && zip -q "$tmp/vm.zip" vm.gow vm.manifest && 7z a -bd "$tmp/vm.7z" vm.gow >/dev/null &&
-		ls vm.gow vm.manifest | cpio -o --quiet -H newc >"$tmp/vm.cpio")
+		printf '%s\n' vm.gow vm.manifest | cpio -o --quiet -H newc >"$tmp/vm.cpio")
 	bzip2 -c "$work/vm.tar" >"$tmp/vm.tar.bz2"
 	for archive in "$work/vm.tar" "$tmp"/raw.tar "$tmp"/vm.*; do
 		size=$(wc -c <"$archive")
@@ -568,7 +570,7 @@ testTruncated() {
 		*.cpio) data=$((size - 700)) ;;
 		esac
 		for length in 100 600 $((size / 3)) $((size - size / 10)) $((data - 1000)) $((data - 1)); do
-			[ "$length" -gt 0 ] && [ "$length" -lt "$size" ] || continue
+			if [ "$length" -le 0 ] || [ "$length" -ge "$size" ]; then continue; fi
 			head -c "$length" "$archive" >"$tmp/cut"
 			run gow-convert -f tar "$tmp/cut" "$tmp/refused.gow"
 			assertTrue "$archive cut at $length of $size: status $status" "[ $status -eq 8 ] || [ $status -eq 4 ]"
@@ -600,7 +602,7 @@ testTrailingJunk() {
 	bzip2 -c "$work/vm.tar" >"$tmp/vm.tar.bz2"
 	cp "$work/vm.tar" "$tmp/vm.tar"
 	(cd "$work/plain" && zip -q "$tmp/vm.zip" vm.gow vm.manifest && 7z a -bd "$tmp/vm.7z" vm.gow >/dev/null &&
-		ls vm.gow vm.manifest | cpio -o --quiet -H newc >"$tmp/vm.cpio")
+		printf '%s\n' vm.gow vm.manifest | cpio -o --quiet -H newc >"$tmp/vm.cpio")
 	gzip -c "$work/vm.raw" >"$tmp/vm.raw.gz"
 	for archive in "$tmp"/vm.*; do
 		{ cat "$archive" && echo 'junk behind it'; } >"$tmp/junk"

@@ -234,6 +234,7 @@ damaged() {
 	assertErr "^gow-check: $tmp/m: is a damaged manifest \\(line $1, column $2\\): "
 }
 
+# shellcheck disable=SC2016 # sed's, not the shell's
 testDamagedManifests() {
 	damaged 1 1 '1s/.*/manifest/'
 	damaged 1 1 '1s/1$/2/'

@@ -131,7 +131,7 @@ static int failed(struct archive_source *source, struct archive *archive, gow_er
 	if (source->failure.code) {
 		if (error)
 			*error = source->failure;
-		return source->failure.code;
+		return (int)source->failure.code;
 	}
 	if (archive_errno(archive) == ENOMEM)
 		return in_archive(source, gow_fail_errno(error, ENOMEM, "cannot be unpacked"),

@@ -110,7 +110,7 @@ static int failed(struct archive_sink *sink, const char *what, gow_error *error)
 	if (sink->failure.code) {
 		if (error)
 			*error = sink->failure;
-		return sink->failure.code;
+		return (int)sink->failure.code;
 	}
 	return gow_fail(error, GOW_ERR_IO, "%s: %s", what, why ? why : "libarchive says no more");
 }
@@ -191,7 +191,7 @@ static int open_archive(struct archive_sink *sink, gow_error *error)
 
 	sink->archive = archive;
 	if (!archive)
-		return gow_fail_memory(error, sizeof sink->archive);
+		return gow_fail_memory(error, sizeof *sink);
 	code = check(sink, archive_write_set_format_pax_restricted(archive),
 	             "cannot make a tar file", error);
 	/* A name that is no UTF-8 stands in it byte by byte. */
