@@ -647,6 +647,37 @@ testChangedBytes() {
 	done
 }
 
+# Sums of what is compressed by itself: with nothing but those, a disk is whole.
+testSumsOfCompression() {
+	for compress in gzip 'zstd -q' xz 'lz4 -q' bzip2; do
+		$compress -c "$work/vm.raw" >"$tmp/whole"
+		back "$tmp/whole"
+		size=$(wc -c <"$tmp/whole")
+		# The sum itself, or what is just before it.
+		for at in $((size - 4)) $((size - 6)) $((size / 2)); do
+			cp "$tmp/whole" "$tmp/changed"
+			byte=$(od -An -tu1 -j "$at" -N 1 "$tmp/whole" | tr -d ' ')
+			# shellcheck disable=SC2059 # the digits are the format
+			printf "\\$(printf %03o $((byte ^ 0x10)))" |
+				dd of="$tmp/changed" bs=1 seek="$at" conv=notrunc status=none
+			refused 8 "$tmp/changed"
+		done
+	done
+	# Streams that follow one another are one.
+	head -c 1000000 "$work/vm.raw" | gzip -c >"$tmp/two.gz"
+	tail -c +1000001 "$work/vm.raw" | gzip -c >>"$tmp/two.gz"
+	back "$tmp/two.gz"
+	gzip -c "$tmp/two.gz" >"$tmp/twice.gz"
+	refused 8 "$tmp/twice.gz"
+	assertErr 'compressed twice'
+	# A stream without a sum might be a tar file with a damaged start.
+	zstd -q --no-check -c "$work/vm.raw" >"$tmp/unsealed.zst"
+	refused 8 "$tmp/unsealed.zst"
+	assertErr 'no sum that would prove'
+	zstd -q --no-check -c "$work/vm.gow" >"$tmp/image.zst"
+	back "$tmp/image.zst"
+}
+
 # ---- hostile ----
 
 testClaims() {

@@ -1,34 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * archive_read.c - the guest's disk in an archive, streamed.
- *
- * Two handles of libarchive, one behind the other: the outer takes off the compression (where
- * there is any), the inner the container. With one handle for both, nobody could tell whether
- * something follows the end of either; so, the bytes between them pass through our hands.
- */
-#include <archive.h>
+/* archive_read.c - the guest's disk in an archive, streamed: which member it is, what is in it,
+ * and whether it is what it has to be. */
 #include <archive_entry.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/monitor.h"
-#include "io/stream.h"
-#include "ops/archive.h"
 #include "ops/manifest.h"
+#include "ops/unpack.h"
 
 enum {
 	READ_BYTES = 1 << 18,
-	TAR_BLOCK = 512,
-	TAR_END = 2 * TAR_BLOCK,    /* zeros at the end of every tar file, at least */
-	PADDING_MAX = 64 << 20,     /* zeros after the end of an archive, at most */
-	MANIFESTS_MAX = 64          /* manifests that may stand before the disk */
+	MANIFESTS_MAX = 64 /* manifests that may stand before the disk */
 };
 
 /* The largest disk of any version, in bytes. */
@@ -55,33 +43,13 @@ struct piece {
 	uint64_t offset; /* in the member */
 };
 
-/* The bytes that the inner handle reads: what the outer gives, or the file as it is. */
-struct flow {
-	uint64_t position;  /* how many there were up to now */
-	uint64_t data_end;  /* one past the last that was not zero */
-	uint8_t *buffer;    /* READ_BYTES */
-	uint8_t head[GOW_ARCHIVE_HEAD]; /* what was read to learn what it is */
-	size_t head_size, head_used;
-};
-
 struct archive_source {
 	struct gow_source base;
 	const gow_monitor *monitor;
-	char *display;           /* for messages */
+	struct gow_lock lock;    /* of the archive */
+	struct gow_unpack unpack;
 	locale_t locale;         /* in which names are UTF-8 */
-	gow_error failure;       /* of reading, behind libarchive's back; code 0: none */
-
-	/* The outermost: a file or standard input. */
-	struct gow_file *file;
-	struct gow_lock lock;
-	uint64_t file_size;
-	struct gow_stream stream;
-	struct flow input;
-
-	struct archive *filter;    /* takes off the compression; NULL: there is none */
-	struct flow plain;         /* what comes out of it */
-	struct archive *container; /* NULL: what was compressed is the disk itself */
-	uint64_t entry_end;        /* of the entry that was read last, in the inner flow */
+	uint64_t entry_end;      /* of the entry that was read last, in the container */
 
 	/* The member that is the disk. */
 	char *wanted;              /* its name; NULL: the only one */
@@ -113,35 +81,6 @@ static struct archive_source *archive_of(struct gow_source *source)
 
 /* ---- errors ------------------------------------------------------------------------------ */
 
-static int in_archive(const struct archive_source *source, int code, gow_error *error)
-{
-	return gow_fail_in_file(error, code, source->display);
-}
-
-static int damaged(const struct archive_source *source, const char *why, gow_error *error)
-{
-	return in_archive(source, gow_fail(error, GOW_ERR_DAMAGED, "%s", why), error);
-}
-
-/* A call of libarchive failed, or what it called. */
-static int failed(struct archive_source *source, struct archive *archive, gow_error *error)
-{
-	const char *why = archive_error_string(archive);
-
-	if (source->failure.code) {
-		if (error)
-			*error = source->failure;
-		return (int)source->failure.code;
-	}
-	if (archive_errno(archive) == ENOMEM)
-		return in_archive(source, gow_fail_errno(error, ENOMEM, "cannot be unpacked"),
-		                  error);
-	return in_archive(source,
-	                  gow_fail(error, GOW_ERR_DAMAGED, "is damaged, or no archive: %s",
-	                           why ? why : "libarchive says no more"),
-	                  error);
-}
-
 /* Names are what others wrote: no control characters in messages. */
 static char *printable(const char *name)
 {
@@ -153,312 +92,7 @@ static char *printable(const char *name)
 	return copy;
 }
 
-/* ---- flows ------------------------------------------------------------------------------- */
-
-static void note_bytes(struct flow *flow, const uint8_t *bytes, size_t size)
-{
-	size_t end = size;
-
-	while (end && !bytes[end - 1])
-		end--;
-	if (end)
-		flow->data_end = flow->position + end;
-	flow->position += size;
-}
-
-/* What was read ahead, first. */
-static size_t take_head(struct flow *flow, uint8_t *buf, size_t size)
-{
-	size_t part = (size_t)gow_min(size, flow->head_size - flow->head_used);
-
-	memcpy(buf, flow->head + flow->head_used, part);
-	flow->head_used += part;
-	return part;
-}
-
-/* *got falls short of size only at the end. */
-static int read_input(struct archive_source *source, uint8_t *buf, size_t size, size_t *got,
-                      gow_error *error)
-{
-	size_t head = take_head(&source->input, buf, size);
-	int code = source->file ? gow_file_read(source->file, source->input.position + head,
-	                                        buf + head, size - head, got, error)
-	                        : gow_stream_read(&source->stream, buf + head, size - head, got,
-	                                          error);
-
-	if (code)
-		return code;
-	*got += head;
-	note_bytes(&source->input, buf, *got);
-	return GOW_OK;
-}
-
-/* The same of what comes out of the filter. */
-static int read_plain(struct archive_source *source, uint8_t *buf, size_t size, size_t *got,
-                      gow_error *error)
-{
-	*got = take_head(&source->plain, buf, size);
-	while (*got < size) {
-		la_ssize_t part = archive_read_data(source->filter, buf + *got, size - *got);
-
-		if (part < 0)
-			return failed(source, source->filter, error);
-		if (part == 0)
-			break;
-		*got += (size_t)part;
-	}
-	note_bytes(&source->plain, buf, *got);
-	return GOW_OK;
-}
-
-/* libarchive asks for more of the input. */
-static la_ssize_t give_input(struct archive *archive, void *context, const void **buf)
-{
-	struct archive_source *source = context;
-	size_t got;
-
-	if (read_input(source, source->input.buffer, READ_BYTES, &got, &source->failure)) {
-		archive_set_error(archive, EIO, "reading failed");
-		return -1;
-	}
-	*buf = source->input.buffer;
-	return (la_ssize_t)got;
-}
-
-static la_ssize_t give_plain(struct archive *archive, void *context, const void **buf)
-{
-	struct archive_source *source = context;
-	size_t got;
-
-	if (read_plain(source, source->plain.buffer, READ_BYTES, &got, &source->failure)) {
-		archive_set_error(archive, EIO, "unpacking failed");
-		return -1;
-	}
-	*buf = source->plain.buffer;
-	return (la_ssize_t)got;
-}
-
-static la_int64_t skip_input(struct archive *archive, void *context, la_int64_t size)
-{
-	struct archive_source *source = context;
-	struct flow *input = &source->input;
-	uint64_t part = gow_min((uint64_t)size,
-	                        source->file_size - gow_min(source->file_size, input->position));
-
-	(void)archive;
-	if (input->head_used < input->head_size)
-		return 0;
-	input->position += part;
-	return (la_int64_t)part;
-}
-
-static la_int64_t seek_input(struct archive *archive, void *context, la_int64_t offset, int whence)
-{
-	struct archive_source *source = context;
-	la_int64_t base = whence == SEEK_SET   ? 0
-	                  : whence == SEEK_CUR ? (la_int64_t)source->input.position
-	                                       : (la_int64_t)source->file_size;
-	la_int64_t to;
-
-	if (__builtin_add_overflow(base, offset, &to) || to < 0 ||
-	    (uint64_t)to > source->file_size) {
-		archive_set_error(archive, EINVAL, "a place outside the file is wanted");
-		return ARCHIVE_FATAL;
-	}
-	source->input.head_used = source->input.head_size;
-	source->input.position = (uint64_t)to;
-	return to;
-}
-
-/* ---- what it is -------------------------------------------------------------------------- */
-
-static bool begins(const uint8_t *head, size_t size, const char *magic, size_t length)
-{
-	return size >= length && memcmp(head, magic, length) == 0;
-}
-
-static bool is_compressed(const uint8_t *head, size_t size)
-{
-	static const struct {
-		const char *magic;
-		size_t length;
-	} magics[] = {
-		{ "\x1f\x8b\x08", 3 },         /* gzip */
-		{ "\x1f\x9d", 2 },             /* compress */
-		{ "\xfd" "7zXZ\0", 6 },        /* xz */
-		{ "\x28\xb5\x2f\xfd", 4 },     /* zstd */
-		{ "\x04\x22\x4d\x18", 4 },     /* lz4 */
-		{ "LZIP\x01", 5 },             /* lzip */
-	};
-
-	for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
-		if (begins(head, size, magics[i].magic, magics[i].length))
-			return true;
-	return size >= 10 && begins(head, size, "BZh", 3) && head[3] >= '1' && head[3] <= '9' &&
-	       memcmp(head + 4, "\x31\x41\x59\x26\x53\x59", 6) == 0; /* bzip2 */
-}
-
-/* A tar header's sum, of which some wrote the signed one: the field itself counts as blanks. */
-static bool is_tar(const uint8_t *head, size_t size)
-{
-	enum { SUM_AT = 148, SUM_SIZE = 8 };
-	long stated = 0, sum = 0, signed_sum = 0;
-	size_t at = SUM_AT;
-
-	if (size < TAR_BLOCK || !head[0])
-		return false;
-	for (size_t i = 0; i < TAR_BLOCK; i++) {
-		uint8_t byte = i >= SUM_AT && i < SUM_AT + SUM_SIZE ? ' ' : head[i];
-
-		sum += byte;
-		signed_sum += (int8_t)byte;
-	}
-	while (at < SUM_AT + SUM_SIZE && head[at] == ' ')
-		at++;
-	if (head[at] < '0' || head[at] > '7')
-		return false;
-	while (at < SUM_AT + SUM_SIZE && head[at] >= '0' && head[at] <= '7')
-		stated = stated * 8 + (head[at++] - '0');
-	return stated == sum || stated == signed_sum;
-}
-
-/* The old binary header of cpio has a magic of two bytes, so its name is looked at, too. */
-static bool is_old_cpio(const uint8_t *head, size_t size)
-{
-	enum { HEADER = 26, NAME_SIZE_AT = 20 };
-	enum gow_order order = begins(head, size, "\xc7\x71", 2) ? GOW_LITTLE_ENDIAN
-	                                                          : GOW_BIG_ENDIAN;
-	uint64_t length;
-
-	if (size < HEADER || gow_load(head, 2, order) != 070707)
-		return false;
-	length = gow_load(head + NAME_SIZE_AT, 2, order);
-	return length > 1 && HEADER + length <= size && head[HEADER] &&
-	       strnlen((const char *)head + HEADER, length) == length - 1;
-}
-
-static bool is_container(const uint8_t *head, size_t size)
-{
-	return is_tar(head, size) || is_old_cpio(head, size) ||
-	       begins(head, size, "07070", 5) || begins(head, size, "PK\x03\x04", 4) ||
-	       begins(head, size, "PK\x05\x06", 4) ||
-	       begins(head, size, "7z\xbc\xaf\x27\x1c", 6);
-}
-
-bool gow_archive_has_magic(const uint8_t *head, size_t size)
-{
-	return is_compressed(head, size) || is_container(head, size);
-}
-
-/* ---- opening ----------------------------------------------------------------------------- */
-
-/* None of these runs another program, or opens a file that a name in the archive tells (mtree
- * does). */
-typedef int (*support)(struct archive *archive);
-
-static const support filters[] = {
-	archive_read_support_filter_bzip2, archive_read_support_filter_compress,
-	archive_read_support_filter_gzip,  archive_read_support_filter_lz4,
-	archive_read_support_filter_lzip,  archive_read_support_filter_lzma,
-	archive_read_support_filter_xz,    archive_read_support_filter_zstd,
-};
-
-static const support formats[] = {
-	archive_read_support_format_tar,
-	archive_read_support_format_cpio,
-	archive_read_support_format_zip,
-	archive_read_support_format_7zip,
-};
-
-/* Those that are taken only where -f says that it is an archive: a CD's image is one to
- * libarchive, and a disk to us. */
-static const support more_formats[] = {
-	archive_read_support_format_ar,  archive_read_support_format_cab,
-	archive_read_support_format_lha, archive_read_support_format_rar,
-	archive_read_support_format_xar, archive_read_support_format_rar5,
-	archive_read_support_format_iso9660,
-};
-
-static void add_supports(struct archive *archive, const support *table, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		(void)table[i](archive); /* what is missing will not be recognised */
-}
-
-static int open_filter(struct archive_source *source, gow_error *error)
-{
-	struct archive *archive = source->filter = archive_read_new();
-	struct archive_entry *entry;
-
-	if (!archive)
-		return gow_fail_memory(error, sizeof *source);
-	add_supports(archive, filters, sizeof filters / sizeof *filters);
-	if (archive_read_support_format_raw(archive) != ARCHIVE_OK ||
-	    archive_read_open(archive, source, NULL, give_input, NULL) != ARCHIVE_OK)
-		return failed(source, archive, error);
-	switch (archive_read_next_header(archive, &entry)) {
-	case ARCHIVE_OK:
-		/* What no filter recognises comes out as it went in. */
-		return archive_filter_count(archive) > 1
-		               ? GOW_OK
-		               : damaged(source, "begins like a compressed file, and is none", error);
-	case ARCHIVE_EOF:
-		return damaged(source, "there is nothing in it", error);
-	default:
-		return failed(source, archive, error);
-	}
-}
-
-static int open_container(struct archive_source *source, bool told, gow_error *error)
-{
-	struct archive *archive = source->container = archive_read_new();
-	int result;
-
-	if (!archive)
-		return gow_fail_memory(error, sizeof *source);
-	add_supports(archive, formats, sizeof formats / sizeof *formats);
-	if (told)
-		add_supports(archive, more_formats, sizeof more_formats / sizeof *more_formats);
-	if (!source->filter && source->file) {
-		(void)archive_read_set_skip_callback(archive, skip_input);
-		(void)archive_read_set_seek_callback(archive, seek_input);
-	}
-	(void)archive_read_set_read_callback(archive, source->filter ? give_plain : give_input);
-	(void)archive_read_set_callback_data(archive, source);
-	result = archive_read_open1(archive);
-	return result == ARCHIVE_OK ? GOW_OK : failed(source, archive, error);
-}
-
-/* Opens the layers that there are. */
-static int open_layers(struct archive_source *source, const struct gow_source_options *options,
-                       gow_error *error)
-{
-	bool told = options->format == GOW_FORMAT_TAR;
-	const struct flow *input = &source->input;
-	struct flow *plain = &source->plain;
-	int code;
-
-	if (!is_compressed(input->head, input->head_size))
-		return open_container(source, told, error);
-	code = open_filter(source, error);
-	if (!code)
-		code = read_plain(source, plain->head, sizeof plain->head, &plain->head_size,
-		                  error);
-	if (code)
-		return code;
-	/* It comes again. */
-	plain->position = plain->data_end = 0;
-	return is_container(plain->head, plain->head_size) ? open_container(source, told, error)
-	                                                   : GOW_OK;
-}
-
 /* ---- entries ----------------------------------------------------------------------------- */
-
-/* What the container is read from. */
-static struct flow *inner_flow(struct archive_source *source)
-{
-	return source->filter ? &source->plain : &source->input;
-}
 
 /* A warning about a name in another character set is none of ours; any other is about something
  * that was left out. */
@@ -474,14 +108,14 @@ static int next_entry(struct archive_source *source, struct archive_entry **entr
                       gow_error *error)
 {
 	locale_t before = uselocale(source->locale);
-	int result = archive_read_next_header(source->container, entry);
+	int result = archive_read_next_header(source->unpack.container, entry);
 	int code = GOW_OK;
 
 	if (result == ARCHIVE_EOF)
 		*entry = NULL;
 	else if (result != ARCHIVE_OK &&
-	         !(result == ARCHIVE_WARN && is_harmless(source->container)))
-		code = failed(source, source->container, error);
+	         !(result == ARCHIVE_WARN && is_harmless(source->unpack.container)))
+		code = gow_unpack_failed(&source->unpack, source->unpack.container, error);
 	(void)uselocale(before);
 	return code;
 }
@@ -499,7 +133,7 @@ static char *name_of(const struct archive_source *source, struct archive_entry *
 /* Reads past what is left of an entry. */
 static int pass_entry(struct archive_source *source, gow_error *error)
 {
-	struct archive *archive = source->container;
+	struct archive *archive = source->unpack.container;
 	uint64_t count = 0;
 	int result;
 
@@ -509,7 +143,7 @@ static int pass_entry(struct archive_source *source, gow_error *error)
 		size_t size;
 
 		/* Where the file can be sought in, that is quicker. */
-		if (!source->filter && source->file) {
+		if (gow_unpack_can_seek(&source->unpack)) {
 			result = archive_read_data_skip(archive);
 			break;
 		}
@@ -517,14 +151,14 @@ static int pass_entry(struct archive_source *source, gow_error *error)
 		if (result != ARCHIVE_OK)
 			break;
 		if (count++ % 64 == 0) {
-			int code = gow_tick(source->monitor, "skip", source->input.position,
-			                    source->file_size, error);
+			int code = gow_tick(source->monitor, "skip", source->unpack.input.position,
+			                    source->unpack.file_size, error);
 			if (code)
 				return code;
 		}
 	}
 	if (result != ARCHIVE_OK && result != ARCHIVE_EOF)
-		return failed(source, archive, error);
+		return gow_unpack_failed(&source->unpack, archive, error);
 	source->entry_end = (uint64_t)archive_filter_bytes(archive, 0);
 	return GOW_OK;
 }
@@ -561,11 +195,11 @@ static int fill_from_entry(void *context, void *buf, size_t size, size_t *got, g
 
 	*got = 0;
 	while (*got < size) {
-		la_ssize_t part = archive_read_data(source->container, (uint8_t *)buf + *got,
+		la_ssize_t part = archive_read_data(source->unpack.container, (uint8_t *)buf + *got,
 		                                    size - *got);
 
 		if (part < 0)
-			return failed(source, source->container, error);
+			return gow_unpack_failed(&source->unpack, source->unpack.container, error);
 		if (part == 0)
 			break;
 		*got += (size_t)part;
@@ -601,7 +235,7 @@ static int keep_manifest(struct archive_source *source, const char *name, gow_er
 	if (source->wanted && !is_manifest_of(bare(name), bare(source->wanted)))
 		return GOW_OK;
 	if (source->manifest_count == MANIFESTS_MAX)
-		return damaged(source, "too many manifests stand before the disk; say --member-name",
+		return gow_unpack_damaged(&source->unpack, "too many manifests stand before the disk; say --member-name",
 		               error);
 	code = read_manifest(source, name, found, error);
 	if (code)
@@ -620,13 +254,13 @@ static int compare(const struct archive_source *source, const struct found_manif
 	uint64_t rounded = gow_round_up(size, 512);
 
 	if (found->size != rounded)
-		return in_archive(source,
+		return gow_unpack_name(&source->unpack,
 		                  gow_fail(error, GOW_ERR_MISMATCH,
 		                           "has %" PRIu64 " bytes, and its manifest is of %" PRIu64,
 		                           rounded, found->size),
 		                  error);
 	if (strcmp(found->digest.text, digest->text) != 0)
-		return in_archive(source,
+		return gow_unpack_name(&source->unpack,
 		                  gow_fail(error, GOW_ERR_MISMATCH,
 		                           "is not what its manifest says (digest %s, should be %s)",
 		                           digest->text, found->digest.text),
@@ -650,9 +284,9 @@ static int judge_entry(struct archive_source *source, struct archive_entry *entr
 	if (!*is_disk)
 		return GOW_OK;
 	if (!is_file(entry))
-		return damaged(source, "the member of that name is no file", error);
+		return gow_unpack_damaged(&source->unpack, "the member of that name is no file", error);
 	if (source->found)
-		return damaged(source,
+		return gow_unpack_damaged(&source->unpack,
 		               source->wanted ? "there are two members of that name"
 		                              : "there is more than one disk in it; say which with "
 		                                "--member-name",
@@ -668,17 +302,17 @@ static int take_member(struct archive_source *source, struct archive_entry *entr
 
 	source->found = true;
 	source->name = name;
-	if (!shown || asprintf(&display, "%s(%s)", source->display, shown) < 0) {
+	if (!shown || asprintf(&display, "%s(%s)", source->unpack.name, shown) < 0) {
 		free(shown);
 		return gow_fail_memory(error, strlen(name));
 	}
 	free(shown);
-	free(source->display);
-	source->display = display;
+	free(source->unpack.name);
+	source->unpack.name = display;
 	source->sparse = archive_entry_sparse_count(entry) > 0;
 	if (archive_entry_size_is_set(entry)) {
 		if (archive_entry_size(entry) < 0)
-			return damaged(source, "its size is negative", error);
+			return gow_unpack_damaged(&source->unpack, "its size is negative", error);
 		source->member_size = (uint64_t)archive_entry_size(entry);
 	}
 	return GOW_OK;
@@ -709,7 +343,7 @@ static int find_disk(struct archive_source *source, gow_error *error)
 		int code = next_entry(source, &entry, error);
 
 		if (!code && !entry)
-			code = in_archive(source,
+			code = gow_unpack_name(&source->unpack,
 			                  source->wanted
 			                          ? gow_fail(error, GOW_ERR_DAMAGED,
 			                                     "there is no member of that name")
@@ -735,15 +369,15 @@ static int take_piece(struct archive_source *source, struct piece *piece, gow_er
 	int result;
 
 	do
-		result = archive_read_data_block(source->container, &bytes, &size, &offset);
+		result = archive_read_data_block(source->unpack.container, &bytes, &size, &offset);
 	while (result == ARCHIVE_OK && !size);
 	if (result == ARCHIVE_EOF)
 		return GOW_OK;
 	if (result != ARCHIVE_OK)
-		return failed(source, source->container, error);
+		return gow_unpack_failed(&source->unpack, source->unpack.container, error);
 	if (offset < 0 || (uint64_t)offset < source->position ||
 	    (uint64_t)offset > INT64_MAX - size || (uint64_t)offset + size > source->member_size)
-		return damaged(source, "its data contradicts its size", error);
+		return gow_unpack_damaged(&source->unpack, "its data contradicts its size", error);
 	*piece = (struct piece){ bytes, size, (uint64_t)offset };
 	return GOW_OK;
 }
@@ -751,11 +385,12 @@ static int take_piece(struct archive_source *source, struct piece *piece, gow_er
 /* The same where what was compressed is the disk itself. */
 static int take_plain(struct archive_source *source, struct piece *piece, gow_error *error)
 {
-	uint64_t offset = source->plain.position;
+	uint64_t offset = source->unpack.plain.position;
 	size_t size;
-	int code = read_plain(source, source->plain.buffer, READ_BYTES, &size, error);
+	int code = gow_unpack_read(&source->unpack, source->unpack.plain.buffer, READ_BYTES,
+	                           &size, error);
 
-	*piece = (struct piece){ source->plain.buffer, size, offset };
+	*piece = (struct piece){ source->unpack.plain.buffer, size, offset };
 	return code;
 }
 
@@ -771,12 +406,12 @@ static int next_piece(struct archive_source *source, gow_error *error)
 	source->behind.size = 0;
 	if (source->piece.size || source->ended)
 		return GOW_OK;
-	code = source->container ? take_piece(source, &piece, error)
+	code = source->unpack.container ? take_piece(source, &piece, error)
 	                         : take_plain(source, &piece, error);
 	if (code)
 		return code;
 	if (piece.offset + piece.size > source->member_limit)
-		return in_archive(source,
+		return gow_unpack_name(&source->unpack,
 		                  gow_fail(error, GOW_ERR_LIMIT,
 		                           "is larger than any image can be (%" PRIu64 " bytes)",
 		                           source->member_limit),
@@ -882,7 +517,7 @@ static int raw_read(struct gow_source *base, uint64_t offset, void *buf, size_t 
 		return code;
 	*got = (size_t)read;
 	return read < size && base->size != GOW_NOWHERE
-	               ? damaged(source, "it ends before its size is reached", error)
+	               ? gow_unpack_damaged(&source->unpack, "it ends before its size is reached", error)
 	               : GOW_OK;
 }
 
@@ -1064,7 +699,7 @@ static int begin_image(struct archive_source *source, const struct gow_layout *l
 
 	source->member_limit = limit;
 	if (size != GOW_NOWHERE && size > limit)
-		return in_archive(source,
+		return gow_unpack_name(&source->unpack,
 		                  gow_fail(error, GOW_ERR_LIMIT,
 		                           "says that it has %" PRIu64 " bytes, more than an image "
 		                           "of version %u can (%" PRIu64 ")",
@@ -1105,7 +740,7 @@ static int begin_raw(struct archive_source *source, gow_error *error)
 	source->member_limit = disk_limit();
 	if (source->member_size == GOW_NOWHERE || source->member_size <= source->member_limit)
 		return GOW_OK;
-	return in_archive(source,
+	return gow_unpack_name(&source->unpack,
 	                  gow_fail(error, GOW_ERR_LIMIT,
 	                           "says that it has %" PRIu64 " bytes, more than any image holds "
 	                           "(%" PRIu64 ")",
@@ -1127,7 +762,7 @@ static int begin_disk(struct archive_source *source, gow_error *error)
 	struct gow_header header;
 	bool magic = false;
 	uint64_t got;
-	int code = gow_file_in_memory(source->display, &source->header, error);
+	int code = gow_file_in_memory(source->unpack.name, &source->header, error);
 
 	source->member_limit = UINT64_MAX;
 	if (!code)
@@ -1146,7 +781,7 @@ static int begin_disk(struct archive_source *source, gow_error *error)
 	code = gow_header_read(source->header, gow_layouts, gow_layout_count, &header, error);
 	/* What finishes or rolls back such a change lies elsewhere, and is not looked for. */
 	if (!code && header.pending)
-		code = in_archive(source,
+		code = gow_unpack_name(&source->unpack,
 		                  gow_fail(error, GOW_ERR_CORRUPT,
 		                           "is in the middle of an in-place change; unpack it, and "
 		                           "see gow-repair"),
@@ -1165,9 +800,9 @@ static int end_member(struct archive_source *source, gow_error *error)
 	if (code)
 		return code;
 	if (source->member_size != GOW_NOWHERE && source->position != source->member_size)
-		return damaged(source, "it ends before its size is reached", error);
-	if (source->container)
-		source->entry_end = (uint64_t)archive_filter_bytes(source->container, 0);
+		return gow_unpack_damaged(&source->unpack, "it ends before its size is reached", error);
+	if (source->unpack.container)
+		source->entry_end = (uint64_t)archive_filter_bytes(source->unpack.container, 0);
 	if (!source->header || source->base.ops == &raw_ops)
 		return GOW_OK;
 	/* Now that its size is known it is judged by that. */
@@ -1198,103 +833,6 @@ static int look_behind(struct archive_source *source, struct archive_entry *entr
 	return code ? code : pass_entry(source, error);
 }
 
-/* Reads a flow to its end; there may only be so many bytes left in it. */
-static int drain(struct archive_source *source, struct flow *flow, gow_error *error)
-{
-	uint64_t limit = flow->position + PADDING_MAX;
-	size_t got = READ_BYTES;
-
-	while (got == READ_BYTES) {
-		int code = flow == &source->plain
-		                   ? read_plain(source, flow->buffer, READ_BYTES, &got, error)
-		                   : read_input(source, flow->buffer, READ_BYTES, &got, error);
-
-		if (code)
-			return code;
-		if (flow->position > limit)
-			return damaged(source, "it goes on after its end", error);
-	}
-	return GOW_OK;
-}
-
-/* A zip file ends in a record that says how long the comment behind it is. */
-static int check_zip_end(struct archive_source *source, gow_error *error)
-{
-	enum { RECORD = 22, COMMENT_MAX = 65535 };
-	size_t size = (size_t)gow_min(source->file_size, RECORD + COMMENT_MAX), got;
-	uint8_t *tail = malloc(size);
-	bool found = false;
-	int code = tail ? gow_file_read(source->file, source->file_size - size, tail, size, &got,
-	                                error)
-	                : gow_fail_memory(error, size);
-
-	for (size_t at = 0; !code && at + RECORD <= got && !found; at++)
-		found = memcmp(tail + at, "PK\x05\x06", 4) == 0 &&
-		        at + RECORD + gow_load(tail + at + 20, 2, GOW_LITTLE_ENDIAN) == got;
-	free(tail);
-	return code || found ? code : damaged(source, "something follows its end", error);
-}
-
-/* A 7z file says at its start where it ends. */
-static int check_7z_end(struct archive_source *source, gow_error *error)
-{
-	enum { HEADER = 32 };
-	uint8_t head[HEADER];
-	uint64_t end;
-	int code = gow_file_read_all(source->file, 0, head, sizeof head, error);
-
-	if (code)
-		return code;
-	if (__builtin_add_overflow(gow_load(head + 12, 8, GOW_LITTLE_ENDIAN),
-	                           gow_load(head + 20, 8, GOW_LITTLE_ENDIAN), &end) ||
-	    __builtin_add_overflow(end, (uint64_t)HEADER, &end) || end != source->file_size)
-		return damaged(source, "something follows its end", error);
-	return GOW_OK;
-}
-
-/* The container's end has been met: it has to be one, and nothing but zeros may follow. */
-static int check_container_end(struct archive_source *source, gow_error *error)
-{
-	struct flow *flow = inner_flow(source);
-	int format = archive_format(source->container) & ARCHIVE_FORMAT_BASE_MASK;
-	uint64_t end = (uint64_t)archive_filter_bytes(source->container, 0);
-	int code;
-
-	if (format != ARCHIVE_FORMAT_TAR && format != ARCHIVE_FORMAT_CPIO) {
-		if (source->filter || !source->file)
-			return drain(source, flow, error);
-		if (format == ARCHIVE_FORMAT_ZIP)
-			return check_zip_end(source, error);
-		return format == ARCHIVE_FORMAT_7ZIP ? check_7z_end(source, error) : GOW_OK;
-	}
-	code = drain(source, flow, error);
-	if (code)
-		return code;
-	if (format == ARCHIVE_FORMAT_TAR) {
-		/* libarchive takes the end of the file for the archive's as well. */
-		end = source->entry_end;
-		if (flow->position < end + TAR_END)
-			return damaged(source, "it is cut short: its end is missing", error);
-	}
-	return flow->data_end > end ? damaged(source, "something follows its end", error)
-	                            : GOW_OK;
-}
-
-/* So has the compressed stream. */
-static int check_filter_end(struct archive_source *source, gow_error *error)
-{
-	uint64_t end;
-	int code = drain(source, &source->plain, error);
-
-	if (code)
-		return code;
-	end = (uint64_t)archive_filter_bytes(source->filter, -1);
-	code = drain(source, &source->input, error);
-	if (!code && source->input.position != end)
-		code = damaged(source, "something follows the end of what is compressed", error);
-	return code;
-}
-
 static int archive_finish(struct gow_source *base, uint64_t size, const gow_digest *digest,
                           gow_error *error)
 {
@@ -1305,15 +843,13 @@ static int archive_finish(struct gow_source *base, uint64_t size, const gow_dige
 	for (size_t i = 0; i < source->manifest_count && !code; i++)
 		if (is_manifest_of(bare(source->manifests[i].name), bare(source->name)))
 			code = compare(source, &source->manifests[i], size, digest, error);
-	while (!code && source->container) {
+	while (!code && source->unpack.container) {
 		code = next_entry(source, &entry, error);
 		if (code || !entry)
 			break;
 		code = look_behind(source, entry, size, digest, error);
 	}
-	if (!code && source->container)
-		code = check_container_end(source, error);
-	return code || !source->filter ? code : check_filter_end(source, error);
+	return code ? code : gow_unpack_finish(&source->unpack, source->entry_end, error);
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
@@ -1327,19 +863,14 @@ static void archive_close(struct gow_source *base)
 {
 	struct archive_source *source = archive_of(base);
 
-	(void)archive_read_free(source->container); /* NULL is fine */
-	(void)archive_read_free(source->filter);
 	for (size_t i = 0; i < source->manifest_count; i++)
 		free(source->manifests[i].name);
 	gow_map_release(&source->map);
 	(void)gow_file_close(source->header, NULL);
-	(void)gow_file_close(source->file, NULL);
+	gow_unpack_release(&source->unpack);
 	free(source->owners);
-	free(source->input.buffer);
-	free(source->plain.buffer);
 	free(source->wanted);
 	free(source->name);
-	free(source->display);
 	if (source->locale)
 		freelocale(source->locale);
 	free(source);
@@ -1369,37 +900,6 @@ static const struct gow_source_ops shuffled_ops = {
 	.close = archive_close,
 };
 
-static int prepare(struct archive_source *source, const struct gow_archive_input *input,
-                   const struct gow_source_options *options, gow_error *error)
-{
-	source->display = strdup(input->file ? input->file->name : "standard input");
-	source->wanted = options->member_name ? strdup(options->member_name) : NULL;
-	source->input.buffer = malloc(READ_BYTES);
-	source->plain.buffer = malloc(READ_BYTES);
-	/* Without it (locale 0 leaves things as they are) names may come out garbled. */
-	source->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-	if (!source->display || (options->member_name && !source->wanted) ||
-	    !source->input.buffer || !source->plain.buffer)
-		return gow_fail_memory(error, READ_BYTES);
-	if (!source->file) {
-		memcpy(source->input.head, input->head, input->head_size);
-		source->input.head_size = input->head_size;
-		return GOW_OK;
-	}
-	return gow_file_size(source->file, &source->file_size, error);
-}
-
-/* Learns the first bytes of a file. */
-static int read_head(struct archive_source *source, gow_error *error)
-{
-	struct flow *input = &source->input;
-
-	if (!source->file)
-		return GOW_OK;
-	return gow_file_read(source->file, 0, input->head, sizeof input->head, &input->head_size,
-	                     error);
-}
-
 int gow_source_archive(const struct gow_archive_input *input,
                        const struct gow_source_options *options, struct gow_source **source,
                        gow_error *error)
@@ -1415,22 +915,22 @@ int gow_source_archive(const struct gow_archive_input *input,
 	made->base.format = GOW_FORMAT_TAR;
 	made->base.once = true;
 	made->base.waits = !input->file; /* for the other end of the pipe */
-	made->base.file = made->file = input->file;
+	made->base.file = input->file;
 	made->lock = input->lock;
 	made->monitor = options->monitor;
 	made->member_size = GOW_NOWHERE;
-	made->stream = (struct gow_stream){ .fd = STDIN_FILENO,
-	                                    .name = "standard input",
-	                                    .monitor = options->monitor };
-	code = prepare(made, input, options, error);
-	if (!code)
-		code = read_head(made, error);
-	if (!code)
-		code = open_layers(made, options, error);
-	if (!code && made->container)
+	/* Without it (locale 0 leaves things as they are) names may come out garbled. */
+	made->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	made->wanted = options->member_name ? strdup(options->member_name) : NULL;
+	code = gow_unpack_open(&made->unpack, input, options->format == GOW_FORMAT_TAR,
+	                       options->monitor, error);
+	if (!code && options->member_name && !made->wanted)
+		code = gow_fail_memory(error, strlen(options->member_name));
+	if (!code && made->unpack.container)
 		code = find_disk(made, error);
 	else if (!code && made->wanted)
-		code = damaged(made, "is one compressed file without members", error);
+		code = gow_unpack_damaged(&made->unpack,
+		                          "is one compressed file without members", error);
 	if (!code)
 		code = begin_disk(made, error);
 	if (code) {
