@@ -24,6 +24,9 @@ enum { TAR_RECORD = 10240, WRITE_BYTES = 64 * TAR_RECORD, COPY_BYTES = 1 << 18 }
  * joined, and the zeros between them stored. */
 enum { RUNS_MAX = 1 << 18 };
 
+/* Zeros that libarchive may make up at the end of an archive that was given up. */
+enum { FILL_MAX = 64 << 20 };
+
 struct archive_sink {
 	struct gow_sink base;
 	struct gow_archive_options options;
@@ -34,6 +37,8 @@ struct archive_sink {
 	uint64_t end;             /* past the last block of the disk */
 	struct gow_file *manifest_file;
 	struct gow_manifest_writer *manifest;
+	uint64_t left;            /* bytes of the member that are still to be written */
+	bool given_up;            /* what libarchive still writes is not wanted */
 	gow_error failure;        /* of writing, behind libarchive's back; code 0: none */
 };
 
@@ -125,10 +130,13 @@ static int check(struct archive_sink *sink, int result, const char *what, gow_er
 static la_ssize_t write_out(struct archive *archive, void *context, const void *buf, size_t size)
 {
 	struct archive_sink *sink = context;
-	int code = sink->options.file
-	                   ? gow_file_write(sink->options.file, sink->base.written, buf, size,
-	                                    &sink->failure)
-	                   : gow_stream_write(&sink->stream, buf, size, &sink->failure);
+	int code;
+
+	if (sink->given_up)
+		return (la_ssize_t)size;
+	code = sink->options.file ? gow_file_write(sink->options.file, sink->base.written, buf,
+	                                           size, &sink->failure)
+	                          : gow_stream_write(&sink->stream, buf, size, &sink->failure);
 
 	if (code) {
 		archive_set_error(archive, EIO, "writing failed");
@@ -149,6 +157,7 @@ static int write_data(struct archive_sink *sink, const void *buf, size_t size, g
 			return failed(sink, "cannot write the archive", error);
 		byte += written;
 		size -= (size_t)written;
+		sink->left -= gow_min(sink->left, (uint64_t)written);
 	}
 	return GOW_OK;
 }
@@ -243,6 +252,7 @@ static int begin_member(struct archive_sink *sink, const char *suffix, uint64_t 
 	archive_entry_set_size(entry, (la_int64_t)size);
 	if (sparse)
 		code = add_runs(entry, sink, error);
+	sink->left = size;
 	if (!code)
 		code = check(sink, archive_write_header(sink->archive, entry),
 		             "cannot write a member's header", error);
@@ -530,8 +540,12 @@ static void archive_release(struct gow_sink *base)
 	struct archive_sink *sink = (struct archive_sink *)base;
 
 	if (sink->archive) {
-		/* Otherwise one that was given up would be ended as if it were whole. */
-		(void)archive_write_fail(sink->archive);
+		/* Freeing ends an archive as if it were whole; nobody is to see that of one that
+		 * was given up. What a member lacks is filled up with zeros first, which can take
+		 * long: then rather leak the write buffer, which libarchive 3.6 does when told. */
+		sink->given_up = true;
+		if (sink->left > FILL_MAX)
+			(void)archive_write_fail(sink->archive);
 		(void)archive_write_free(sink->archive);
 	}
 	gow_manifest_writer_free(sink->manifest);
