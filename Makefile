@@ -63,7 +63,7 @@ fishdir    ?= $(datadir)/fish/vendor_completions.d
 # --- Debian packages: the one list -------------------------------------------
 
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libpopt-dev libjson-c-dev \
-	libxxhash-dev libarchive-dev
+	libxxhash-dev libarchive-dev zlib1g-dev
 DEMO_PACKAGES  := e2fsprogs dosfstools mtools fdisk
 TEST_PACKAGES  := $(DEMO_PACKAGES) shunit2 jq ntfs-3g xfsprogs qemu-utils \
 	grub-rescue-pc xxhash util-linux procps attr zsh fish bash-completion \
@@ -131,7 +131,10 @@ ARCH  = $(CFLAGS) -pthread $(HARDEN) $(SAN)
 
 # pkg-config is asked when a recipe first needs the answer, not when this file
 # is read: `make check` on a fresh machine installs it on the way.
-LIB_PKGS := libxxhash
+LIB_PKGS := libxxhash libarchive zlib
+# libarchive's own .pc wants libraries that Debian does not install with it, should anybody ask for
+# what a static program needs.
+PC_PKGS  := $(filter-out libarchive,$(LIB_PKGS))
 CMD_PKGS := popt json-c
 ask = $(or $(shell $(PKG_CONFIG) $(1) && echo " "),$(error $(PKG_CONFIG) $(1) failed: try `make deps'))
 # -isystem: other people's headers do not keep to our warnings.
@@ -241,7 +244,7 @@ $(BUILD)/man/gow-problems.7: $(BUILD)/gen-problems
 
 make-pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@libdir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(libdir))|' \
 	-e 's|@includedir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(includedir))|' \
-	-e 's|@VERSION@|$(VERSION)|' -e 's|@requires@|$(LIB_PKGS)|'
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@requires@|$(PC_PKGS)|'
 $(BUILD)/gow.pc: gow.pc.in Makefile
 	@mkdir -p $(@D)
 	$(call say,SED)

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gow-check - tells whether an image is safe to boot, and everything that is wrong with it. */
+#include <stdlib.h>
+#include <string.h>
+
 #include "common/batch.h"
 #include "common/cli.h"
 #include "common/findings.h"
 #include "common/options.h"
 #include "common/size.h"
 
-enum { BOOT = 1, DATA, FORCE_SHARE };
+enum { BOOT = 1, DATA, DIGEST, MANIFEST, WRITE_MANIFEST, FORCE_SHARE };
 
 static const struct poptOption options[] = {
 	OPTION_FLAG("boot", '\0', BOOT, "exit 0 if there are advisory findings only"),
 	OPTION_FLAG("data", '\0', DATA, "read every allocated block, too"),
+	OPTION_FLAG("digest", '\0', DIGEST, "print the guest digest, too"),
+	OPTION_VALUE("manifest", '\0', MANIFEST, "compare the guest's disk with a manifest",
+	             "FILE"),
+	OPTION_VALUE("write-manifest", '\0', WRITE_MANIFEST,
+	             "write a manifest of the guest's disk to a new file", "FILE"),
 	OPTION_FLAG("force-share", '\0', FORCE_SHARE, "read the image even while it is written to"),
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
@@ -20,14 +28,37 @@ static const struct poptOption options[] = {
 };
 
 struct check_job {
-	bool boot, data, force_share;
+	bool boot, data, digest, force_share;
+	gow_digest_options proof; /* its strings are owned */
+	gow_digest found;         /* "" where there is none */
 };
+
+static int take_file(struct cli *cli, const char *option, const char *value, const char **file)
+{
+	char *copy;
+
+	if (*file)
+		return cli_usage(cli, "%s: one file only", option);
+	if (!value[0])
+		return cli_usage(cli, "%s: a file's name is missing", option);
+	copy = strdup(value);
+	if (!copy) {
+		report_error(&cli->report, NULL, "no memory");
+		return EXIT_ERROR;
+	}
+	*file = copy;
+	return EXIT_CLEAN;
+}
 
 static int take(struct cli *cli, int option, const char *value)
 {
 	struct check_job *job = cli->own;
 
-	(void)value;
+	if (option == MANIFEST)
+		return take_file(cli, "--manifest", value, &job->proof.manifest);
+	if (option == WRITE_MANIFEST)
+		return take_file(cli, "--write-manifest", value, &job->proof.write_manifest);
+	job->digest |= option == DIGEST;
 	job->boot |= option == BOOT;
 	job->data |= option == DATA;
 	job->force_share |= option == FORCE_SHARE;
@@ -44,6 +75,7 @@ static int status_of(const struct check_job *job, const gow_check *check)
 static int print_json(struct cli *cli, const char *image, gow_check *check, const gow_info *info,
                       struct doc *doc, gow_error *error)
 {
+	const struct check_job *job = cli->own;
 	int code;
 
 	doc_begin(doc, &cli->out, cli->tool->name, image);
@@ -55,6 +87,10 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 	code = findings_json(doc, check, cli->report.verbose, error);
 	if (code)
 		return code;
+	if (job->digest && job->found.text[0])
+		doc_text(doc, "digest", job->found.text);
+	else if (job->digest)
+		doc_null(doc, "digest");
 	if (info->in_use)
 		doc_bool(doc, "in_use", true);
 	doc_bool(doc, "changed", false);
@@ -72,6 +108,22 @@ static bool is_mendable(const gow_check *check)
 		if (findings[i].problem->severity == GOW_CORRUPT && findings[i].problem->fix)
 			return true;
 	return false;
+}
+
+static bool reads_data(const struct check_job *job)
+{
+	return job->data || job->digest || job->proof.manifest || job->proof.write_manifest;
+}
+
+static void print_digest(struct cli *cli, const char *image)
+{
+	const struct check_job *job = cli->own;
+
+	out_name(&cli->out, image);
+	if (job->found.text[0])
+		out_print(&cli->out, ": digest %s\n", job->found.text);
+	else
+		out_print(&cli->out, ": no digest: the guest's disk cannot be read in full\n");
 }
 
 static void print_summary(struct cli *cli, const char *image, const gow_check *check,
@@ -95,7 +147,9 @@ static void print_summary(struct cli *cli, const char *image, const gow_check *c
 		if (gow_check_count(check, GOW_ADVISORY))
 			out_print(out, "safe to boot, %s", summary);
 		else
-			out_print(out, "sound%s", job->data ? ", all data readable" : "");
+			out_print(out, "sound%s", reads_data(job) ? ", all data readable" : "");
+		if (job->proof.manifest)
+			out_print(out, ", same as the manifest");
 	}
 	out_print(out, "%s\n", info->in_use ? " (in use: this may be changing)" : "");
 }
@@ -110,14 +164,17 @@ static int print(struct cli *cli, const char *image, gow_check *check, const gow
 	if (!cli_prints(cli))
 		return GOW_OK;
 	code = findings_text(&cli->out, image, check, cli->report.verbose, error);
-	if (!code)
-		print_summary(cli, image, check, info);
-	return code;
+	if (code)
+		return code;
+	if (((const struct check_job *)cli->own)->digest)
+		print_digest(cli, image);
+	print_summary(cli, image, check, info);
+	return GOW_OK;
 }
 
 static int check_image(struct cli *cli, const char *image)
 {
-	const struct check_job *job = cli->own;
+	struct check_job *job = cli->own;
 	const gow_open_options open_options = cli_open_options(
 		cli, GOW_OPEN_STEADY | (job->force_share ? GOW_OPEN_FORCE_SHARE : 0u));
 	struct doc doc = { .out = NULL };
@@ -127,7 +184,10 @@ static int check_image(struct cli *cli, const char *image)
 	int status = EXIT_CLEAN;
 	int code = gow_check_open(image, &open_options, &check, &error);
 
-	if (!code && job->data)
+	job->found.text[0] = '\0';
+	if (!code && (job->digest || job->proof.manifest || job->proof.write_manifest))
+		code = gow_check_digest(check, &job->proof, &job->found, &error);
+	else if (!code && job->data)
 		code = gow_check_data(check, &error);
 	if (!code)
 		code = gow_check_info(check, &info, &error);
@@ -141,6 +201,11 @@ static int check_image(struct cli *cli, const char *image)
 
 static int run(struct cli *cli)
 {
+	const struct check_job *job = cli->own;
+
+	if ((job->proof.manifest || job->proof.write_manifest) &&
+	    (cli->arg_count != 1 || cli->files_from))
+		return cli_usage(cli, "a manifest is of one image; name just one");
 	return batch_run(cli, check_image);
 }
 
@@ -156,6 +221,9 @@ int main(int argc, char **argv)
 		.run = run,
 	};
 	struct check_job job = { .boot = false };
+	int status = cli_main(&tool, &job, argc, argv);
 
-	return cli_main(&tool, &job, argc, argv);
+	free((void *)job.proof.manifest);
+	free((void *)job.proof.write_manifest);
+	return status;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gow-convert - copies a guest's disk from one format to another. */
 #include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -8,12 +10,21 @@
 #include "common/options.h"
 #include "common/size.h"
 
-enum { FROM = 1, TO, FORCE, SALVAGE, VERIFY };
+enum { FROM = 1, TO, FORCE, SALVAGE, VERIFY, DROP_ZEROS, COMPRESS, MEMBER, MEMBER_NAME };
 
 static const struct poptOption options[] = {
 	OPTION_VALUE("from", 'f', FROM, "SOURCE's format (told by its content)",
+	             "raw|gow|gow1|gow2|gow3|tar"),
+	OPTION_VALUE("to", 'O', TO, "DEST's format (told by its name)",
+	             "raw|gow|gow1|gow2|gow3|tar"),
+	OPTION_VALUE("compress", '\0', COMPRESS, "how to compress an archive (told by its name)",
+	             "zstd|gzip|xz|lz4|none[:LEVEL]"),
+	OPTION_VALUE("member", '\0', MEMBER, "what to put into an archive (an image)",
 	             "raw|gow|gow1|gow2|gow3"),
-	OPTION_VALUE("to", 'O', TO, "DEST's format (told by its name)", "raw|gow|gow1|gow2|gow3"),
+	OPTION_FLAG("drop-zeros", '\0', DROP_ZEROS,
+	            "read SOURCE twice, to put no blocks of zeros into an archive"),
+	OPTION_VALUE("member-name", '\0', MEMBER_NAME,
+	             "which file of an archive to read (the only disk in it)", "NAME"),
 	OPTION_FLAG("force", '\0', FORCE, "replace DEST if it exists"),
 	OPTION_FLAG("salvage", '\0', SALVAGE, "get out of a damaged SOURCE what can be had"),
 	OPTION_FLAG("verify", '\0', VERIFY, "read DEST back and compare"),
@@ -28,8 +39,57 @@ struct convert_job {
 	gow_convert_options options;
 	struct cli *cli;
 	const char *source, *dest;
+	char *member_name; /* owned */
 	struct doc doc; /* begun by the first loss, if there is one */
 };
+
+static int take_format(struct cli *cli, const char *option, const char *value, bool archive,
+                       gow_format *format)
+{
+	gow_format found = gow_format_by_name(value);
+
+	if (found == GOW_FORMAT_PROBE || (found == GOW_FORMAT_TAR && !archive))
+		return cli_usage(cli, "%s: '%s': raw, gow, gow1, gow2%s are known", option, value,
+		                 archive ? ", gow3 and tar" : " and gow3");
+	*format = found;
+	return EXIT_CLEAN;
+}
+
+/* NAME or NAME:LEVEL. */
+static int take_compression(struct cli *cli, const char *value, gow_convert_options *job)
+{
+	size_t length = strcspn(value, ":");
+	char name[16] = "";
+	uint64_t level;
+
+	if (length < sizeof name)
+		memcpy(name, value, length);
+	job->compression = gow_compression_by_name(name);
+	if (job->compression == GOW_COMPRESSION_BY_NAME)
+		return cli_usage(cli, "--compress: '%s': zstd, gzip, xz, lz4 and none are known",
+		                 value);
+	job->level = GOW_LEVEL_USUAL;
+	if (value[length]) {
+		const char *wrong = number_parse(value + length + 1, 0, INT_MAX, &level);
+
+		if (wrong)
+			return cli_usage(cli, "--compress: '%s': %s", value, wrong);
+		job->level = (int)level;
+	}
+	return EXIT_CLEAN;
+}
+
+static int take_member_name(struct cli *cli, const char *value)
+{
+	struct convert_job *job = cli->own;
+
+	free(job->member_name);
+	job->member_name = strdup(value);
+	if (job->member_name)
+		return EXIT_CLEAN;
+	report_error(&cli->report, NULL, "no memory");
+	return EXIT_ERROR;
+}
 
 static int take(struct cli *cli, int option, const char *value)
 {
@@ -37,20 +97,25 @@ static int take(struct cli *cli, int option, const char *value)
 		[FORCE] = GOW_CONVERT_FORCE,
 		[SALVAGE] = GOW_CONVERT_SALVAGE,
 		[VERIFY] = GOW_CONVERT_VERIFY,
+		[DROP_ZEROS] = GOW_CONVERT_DROP_ZEROS,
 	};
 	struct convert_job *job = cli->own;
-	gow_format format;
 
-	if (!value) {
+	switch (option) {
+	case FROM:
+		return take_format(cli, "--from", value, true, &job->options.source_format);
+	case TO:
+		return take_format(cli, "--to", value, true, &job->options.dest_format);
+	case MEMBER:
+		return take_format(cli, "--member", value, false, &job->options.member_format);
+	case COMPRESS:
+		return take_compression(cli, value, &job->options);
+	case MEMBER_NAME:
+		return take_member_name(cli, value);
+	default:
 		job->options.flags |= flags[option];
 		return EXIT_CLEAN;
 	}
-	format = gow_format_by_name(value);
-	if (format == GOW_FORMAT_PROBE)
-		return cli_usage(cli, "%s: '%s': raw, gow, gow1, gow2 and gow3 are known",
-		                 option == FROM ? "--from" : "--to", value);
-	*(option == FROM ? &job->options.source_format : &job->options.dest_format) = format;
-	return EXIT_CLEAN;
 }
 
 /* ---- losses, as they are met -------------------------------------------------------------- */
@@ -116,7 +181,7 @@ static void print_json(struct convert_job *job, const gow_convert_result *result
 	doc_uint(doc, "file_size", result->file_size);
 	if (job->options.flags & GOW_CONVERT_SALVAGE)
 		doc_bool(doc, "damaged", result->damaged);
-	if (result->verified)
+	if (result->digest.text[0])
 		doc_text(doc, "digest", result->digest.text);
 	if (job->cli->dry_run)
 		doc_bool(doc, "dry_run", true);
@@ -162,6 +227,20 @@ static void complete_options(struct cli *cli, struct convert_job *job)
 	job->options.monitor = &cli->monitor;
 	job->options.lost = hear_loss;
 	job->options.lost_context = job;
+	job->options.member_name = job->member_name;
+}
+
+/* When the archive's members were made, for whoever wants the same bytes on every day. */
+static int take_time(struct cli *cli, int64_t *mtime)
+{
+	const char *value = getenv("SOURCE_DATE_EPOCH");
+	uint64_t seconds;
+	const char *wrong = value ? number_parse(value, 0, INT64_MAX, &seconds) : NULL;
+
+	if (wrong)
+		return cli_usage(cli, "SOURCE_DATE_EPOCH: '%s': %s", value, wrong);
+	*mtime = value ? (int64_t)seconds : GOW_TIME_OF_SOURCE;
+	return EXIT_CLEAN;
 }
 
 static int run(struct cli *cli)
@@ -172,6 +251,9 @@ static int run(struct cli *cli)
 	int status;
 
 	complete_options(cli, job);
+	status = take_time(cli, &job->options.mtime);
+	if (status)
+		return status;
 	if (strcmp(job->dest, "-") == 0) {
 		if (isatty(STDOUT_FILENO) && !cli->dry_run)
 			return cli_usage(cli, "standard output is a terminal, and no place for a disk");
@@ -199,7 +281,9 @@ int main(int argc, char **argv)
 		.take = take,
 		.run = run,
 	};
-	struct convert_job job = { .cli = NULL };
+	struct convert_job job = { .options = { .level = GOW_LEVEL_USUAL } };
+	int status = cli_main(&tool, &job, argc, argv);
 
-	return cli_main(&tool, &job, argc, argv);
+	free(job.member_name);
+	return status;
 }

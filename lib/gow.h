@@ -48,7 +48,8 @@ typedef enum gow_code {
 	GOW_ERR_LIMIT = 10,      /* too large for the image's version */
 	GOW_ERR_UNSUPPORTED = 11,/* a kind of file or a format that cannot serve here */
 	GOW_ERR_MISMATCH = 12,   /* what was read back differs from what was written */
-	GOW_ERR_CHANGED = 13     /* the file changed (shrank) while it was read */
+	GOW_ERR_CHANGED = 13,    /* the file changed (shrank) while it was read */
+	GOW_ERR_DAMAGED = 14     /* a manifest or an archive is not what it has to be */
 } gow_code;
 
 typedef struct gow_error {
@@ -221,6 +222,29 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
  */
 int gow_check_data(gow_check *check, gow_error *error);
 
+/* A guest digest in its canonical form (gow-manifest(5)), as text. */
+typedef struct gow_digest {
+	char text[33];
+} gow_digest;
+
+typedef struct gow_digest_options {
+	const char *manifest;       /* compare with this manifest; NULL: none */
+	const char *write_manifest; /* write one to this new file; NULL: none */
+} gow_digest_options;
+
+/*
+ * Reads the data as gow_check_data does, and makes the guest digest of it. With a manifest, every
+ * guest block that differs from it adds to the finding data.mismatch; those that cannot be read
+ * at all, which other findings tell, are not compared. GOW_ERR_DAMAGED for a manifest that is no
+ * whole one, GOW_ERR_MISMATCH for one of a disk of another size. options may be NULL.
+ *
+ * Where the guest's disk cannot be read in full, for which there is a corrupt finding, the digest
+ * is "", and no manifest is written. One that is appears under its name when it is whole and
+ * durable.
+ */
+int gow_check_digest(gow_check *check, const gow_digest_options *options, gow_digest *digest,
+                     gow_error *error);
+
 /* A run of blocks that are neighbours both for the guest and in the file. */
 typedef struct gow_extent {
 	uint64_t logical;  /* first logical block */
@@ -271,6 +295,16 @@ int gow_image_write(gow_image *image, uint64_t offset, const void *buf, size_t s
                     gow_error *error);
 int gow_image_flush(gow_image *image, gow_error *error);
 
+/* The guest digest of an open image, with what was written to it. Holes and what is not allocated
+ * are not read. monitor may be NULL. */
+int gow_image_digest(gow_image *image, const gow_monitor *monitor, gow_digest *digest,
+                     gow_error *error);
+
+/* The same of what lies at path: an image, a raw disk, an archive (told by content). Options as
+ * for gow_image_open, but for GOW_OPEN_WRITE and GOW_OPEN_SALVAGE. */
+int gow_digest_path(const char *path, const gow_open_options *options, gow_digest *digest,
+                    gow_error *error);
+
 /* ---- making and converting --------------------------------------------------------------- */
 
 typedef struct gow_create_options {
@@ -298,12 +332,31 @@ typedef enum gow_format {
 	GOW_FORMAT_GOW1,
 	GOW_FORMAT_GOW2,
 	GOW_FORMAT_GOW3,
-	GOW_FORMAT_GOW    /* a source of any version, a destination of the newest */
+	GOW_FORMAT_GOW,   /* a source of any version, a destination of the newest */
+	GOW_FORMAT_TAR    /* an archive: a source of any format, a destination that is a tar file */
 } gow_format;
 
 /* "raw", "gow1", ...; and back: GOW_FORMAT_PROBE where there is none of that name. */
 const char *gow_format_name(gow_format format);
 gow_format gow_format_by_name(const char *name);
+
+/* How an archive is compressed. */
+typedef enum gow_compression {
+	GOW_COMPRESSION_BY_NAME, /* as the destination's name says */
+	GOW_COMPRESSION_NONE,
+	GOW_COMPRESSION_GZIP,
+	GOW_COMPRESSION_XZ,
+	GOW_COMPRESSION_LZ4,
+	GOW_COMPRESSION_ZSTD
+} gow_compression;
+
+/* "none", "gzip", ...; and back: GOW_COMPRESSION_BY_NAME where there is none of that name. */
+const char *gow_compression_name(gow_compression compression);
+gow_compression gow_compression_by_name(const char *name);
+
+/* The compressor's usual level; and the time of the source. */
+#define GOW_LEVEL_USUAL    (-1)
+#define GOW_TIME_OF_SOURCE INT64_MIN
 
 /* Why a part of a damaged source could not be had. */
 typedef enum gow_loss_kind {
@@ -326,7 +379,9 @@ enum {
 	GOW_CONVERT_SALVAGE = 1 << 1,  /* go on past what a damaged source cannot give */
 	GOW_CONVERT_VERIFY = 1 << 2,   /* read the destination back and compare digests */
 	GOW_CONVERT_DRY_RUN = 1 << 3,  /* read and count, write nothing */
-	GOW_CONVERT_NO_LOCK = 1 << 4
+	GOW_CONVERT_NO_LOCK = 1 << 4,
+	GOW_CONVERT_DROP_ZEROS = 1 << 5 /* to an archive: read the source twice, to leave out
+	                                 * allocated blocks that hold only zeros */
 };
 
 typedef struct gow_convert_options {
@@ -338,12 +393,16 @@ typedef struct gow_convert_options {
 	/* With GOW_CONVERT_SALVAGE: called for every part that was lost. May be NULL. */
 	void (*lost)(void *context, const gow_loss *loss);
 	void *lost_context;
+	/* What of an archive that is read: which member, NULL: the only disk in it; and what is in
+	 * it, GOW_FORMAT_PROBE: told by content. */
+	const char *member_name;
+	/* What of an archive that is written: GOW_FORMAT_PROBE is an image of the source's version,
+	 * of the newest if it has none. */
+	gow_format member_format;
+	gow_compression compression;
+	int level;     /* GOW_LEVEL_USUAL, or one of the compressor's */
+	int64_t mtime; /* of its members, seconds since 1970; or GOW_TIME_OF_SOURCE */
 } gow_convert_options;
-
-/* A guest digest in its canonical form (gow-manifest(5)), as text. */
-typedef struct gow_digest {
-	char text[33];
-} gow_digest;
 
 typedef struct gow_convert_result {
 	gow_format source_format; /* as found */
@@ -355,12 +414,12 @@ typedef struct gow_convert_result {
 	bool damaged;             /* salvage: the source had corrupt findings or losses */
 	uint64_t losses;          /* how many parts were lost */
 	bool verified;
-	gow_digest digest;        /* "" unless verified */
+	gow_digest digest;        /* "" unless verified, or from or to an archive */
 } gow_convert_result;
 
 /*
  * Copies what the guest sees in source to dest in another form; "-" is standard input or output,
- * for raw only. A name appears only when the file is whole and durable. On failure no file of
+ * for raw disks and archives. A name appears only when the file is whole and durable. On failure no file of
  * that name has been made or changed (a block device apart).
  */
 int gow_convert(const char *source, const char *dest, const gow_convert_options *options,

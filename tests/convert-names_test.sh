@@ -94,7 +94,7 @@ testSourceName() {
 }
 
 testNoSuchFormats() {
-	for format in qcow2 gow4 gow0 "" RAWR tar; do
+	for format in qcow2 gow4 gow0 "" RAWR vmdk; do
 		refused 16 -O "$format" "$work/disk.raw" "$tmp/a.gow"
 		refused 16 -f "$format" "$work/disk.raw" "$tmp/a.gow"
 	done

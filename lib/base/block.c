@@ -3,7 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
+#include <xxh_x86dispatch.h> /* takes the widest vectors that the processor has */
+#else
 #include <xxhash.h>
+#endif
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -37,6 +41,29 @@ bool gow_is_zero(const void *p, size_t size)
 			return false;
 	return true;
 }
+
+/* ---- hashes ------------------------------------------------------------------------------ */
+
+void gow_hash_block(const void *block, struct gow_hash *hash)
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(block, GOW_BLOCK_SIZE));
+	memcpy(hash->bytes, canonical.digest, sizeof hash->bytes);
+}
+
+void gow_hash_text(const struct gow_hash *hash, char text[GOW_HASH_TEXT])
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < sizeof hash->bytes; i++) {
+		text[2 * i] = hex[hash->bytes[i] >> 4];
+		text[2 * i + 1] = hex[hash->bytes[i] & 15];
+	}
+	text[2 * sizeof hash->bytes] = '\0';
+}
+
+/* ---- the guest digest -------------------------------------------------------------------- */
 
 struct gow_digester {
 	XXH3_state_t *state;
@@ -72,28 +99,20 @@ static void feed_number(struct gow_digester *digester, uint64_t number)
 	(void)XXH3_128bits_update(digester->state, bytes, sizeof bytes);
 }
 
-void gow_digester_block(struct gow_digester *digester, uint64_t index, const void *block)
+void gow_digester_add(struct gow_digester *digester, uint64_t index, const struct gow_hash *hash)
 {
-	XXH128_canonical_t canonical;
-
-	if (gow_is_zero(block, GOW_BLOCK_SIZE))
-		return;
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(block, GOW_BLOCK_SIZE));
 	feed_number(digester, index);
-	(void)XXH3_128bits_update(digester->state, canonical.digest, sizeof canonical.digest);
+	(void)XXH3_128bits_update(digester->state, hash->bytes, sizeof hash->bytes);
 }
 
 void gow_digester_finish(struct gow_digester *digester, uint64_t logical_size,
                          gow_digest *digest)
 {
-	static const char hex[] = "0123456789abcdef";
 	XXH128_canonical_t canonical;
+	struct gow_hash hash;
 
 	feed_number(digester, logical_size);
 	XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(digester->state));
-	for (size_t i = 0; i < sizeof canonical.digest; i++) {
-		digest->text[2 * i] = hex[canonical.digest[i] >> 4];
-		digest->text[2 * i + 1] = hex[canonical.digest[i] & 15];
-	}
-	digest->text[2 * sizeof canonical.digest] = '\0';
+	memcpy(hash.bytes, canonical.digest, sizeof hash.bytes);
+	gow_hash_text(&hash, digest->text);
 }

@@ -10,6 +10,7 @@
 static const char *const code_names[] = {
 	"ok",      "memory", "io",       "no-space", "not-gow", "corrupt",     "busy",
 	"stopped", "exists", "argument", "limit",    "unsupported", "mismatch", "changed",
+	"damaged",
 };
 
 const char *gow_code_name(gow_code code)

@@ -101,6 +101,15 @@ int gow_file_open(const char *path, unsigned flags, struct gow_file **file, gow_
 /* Wraps a descriptor, which it owns from then on (on failure, too). */
 int gow_file_from_fd(int fd, const char *name, struct gow_file **file, gow_error *error);
 
+/*
+ * A new, empty file without a name, which is gone when it is closed: in the folder of `beside`, or
+ * where temporary files go if that is NULL.
+ */
+int gow_file_unnamed(const char *beside, struct gow_file **file, gow_error *error);
+
+/* The same in memory. name is for messages. */
+int gow_file_in_memory(const char *name, struct gow_file **file, gow_error *error);
+
 /* Asks the system to forget what it holds of the file in memory. What has not been synced stays,
  * and so may anything else. */
 void gow_file_drop_cache(const struct gow_file *file);

@@ -1,30 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* check.c - judging an image: the public face of the validator, and reading its data. */
+/* check.c - judging an image: the public face of the validator. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/error.h"
-#include "base/monitor.h"
-#include "image/map.h"
-#include "io/lock.h"
-
-struct gow_check {
-	struct gow_file *file;
-	struct gow_lock lock;
-	struct gow_raw raw;
-	struct gow_verdict verdict;
-	const gow_monitor *monitor;
-	uint64_t *unreadable; /* bit per logical block, once data has been read; or NULL */
-	gow_finding findings[GOW_PROBLEM_COUNT];
-	size_t finding_count;
-};
-
-enum { WORD_BITS = 64 };
+#include "ops/check.h"
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* The verdict as a list: only what was found. */
-static void list_findings(gow_check *check)
+void gow_check_list_findings(gow_check *check)
 {
 	check->finding_count = 0;
 	for (size_t i = 0; i < GOW_PROBLEM_COUNT; i++)
@@ -53,7 +38,7 @@ int gow_check_open(const char *path, const gow_open_options *options, gow_check 
 		gow_check_close(made);
 		return code;
 	}
-	list_findings(made);
+	gow_check_list_findings(made);
 	*check = made;
 	return GOW_OK;
 }
@@ -65,6 +50,7 @@ void gow_check_close(gow_check *check)
 	gow_raw_release(&check->raw);
 	(void)gow_file_close(check->file, NULL);
 	free(check->unreadable);
+	free(check->mismatched);
 	free(check);
 }
 
@@ -108,25 +94,28 @@ static int visit_place(void *context, gow_problem_id id, const gow_place *place,
 	return walk->refused;
 }
 
-static gow_place place_of_block(const gow_check *check, uint32_t logical)
+gow_place gow_check_place(const gow_check *check, uint32_t logical)
 {
 	uint32_t physical = check->raw.entries[logical];
+	gow_place place = { logical, GOW_NOWHERE, GOW_NOWHERE, GOW_NOWHERE };
 
-	return (gow_place){
-		.logical = logical,
-		.physical = physical,
-		.offset = gow_layout_block_offset(check->raw.header.layout, physical),
-		.other = GOW_NOWHERE,
-	};
+	if (physical != GOW_UNALLOCATED) {
+		place.physical = physical;
+		place.offset = gow_layout_block_offset(check->raw.header.layout, physical);
+	}
+	return place;
 }
 
-static void visit_unreadable(const gow_check *check, struct place_walk *walk)
+/* The blocks of a bitmap, which is NULL where nobody looked for any. */
+static void visit_blocks(const gow_check *check, const uint64_t *blocks, struct place_walk *walk)
 {
-	for (uint32_t i = 0; i < check->raw.header.layout->map_entries && !walk->refused; i++)
-		if (check->unreadable[i / WORD_BITS] >> (i % WORD_BITS) & 1) {
-			gow_place place = place_of_block(check, i);
+	const uint32_t count = blocks ? check->raw.header.layout->map_entries : 0;
 
-			(void)visit_place(walk, GOW_DATA_UNREADABLE, &place, 1);
+	for (uint32_t i = 0; i < count && !walk->refused; i++)
+		if (gow_get_bit(blocks, i)) {
+			gow_place place = gow_check_place(check, i);
+
+			(void)visit_place(walk, walk->id, &place, 1);
 		}
 }
 
@@ -136,10 +125,12 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
 	struct place_walk walk = { .id = id, .visit = visit, .context = context };
 	int code = GOW_OK;
 
-	if (id != GOW_DATA_UNREADABLE)
+	if (id == GOW_DATA_UNREADABLE)
+		visit_blocks(check, check->unreadable, &walk);
+	else if (id == GOW_DATA_MISMATCH)
+		visit_blocks(check, check->mismatched, &walk);
+	else
 		code = gow_validate(&check->raw, visit_place, &walk, NULL, error);
-	else if (check->unreadable)
-		visit_unreadable(check, &walk);
 	if (walk.refused)
 		return gow_fail(error, GOW_ERR_STOPPED, "stopped on request");
 	return code;
@@ -220,8 +211,7 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 
 /* ---- extents ----------------------------------------------------------------------------- */
 
-/* How many entries from logical on name present neighbours; 0 where the first names none. */
-static uint32_t present_run(const gow_check *check, uint32_t logical, uint32_t end)
+uint32_t gow_check_present_run(const gow_check *check, uint32_t logical, uint32_t end)
 {
 	const uint32_t *entries = check->raw.entries;
 	uint32_t present = check->raw.header.present_blocks;
@@ -286,7 +276,7 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 	uint32_t at = 0;
 
 	while (at < end) {
-		uint32_t run = present_run(check, at, end);
+		uint32_t run = gow_check_present_run(check, at, end);
 		gow_extent extent = { .logical = at, .blocks = run };
 		int code = GOW_OK;
 
@@ -305,138 +295,4 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 		at += (uint32_t)extent.blocks;
 	}
 	return GOW_OK;
-}
-
-/* ---- reading the data -------------------------------------------------------------------- */
-
-enum { READ_BLOCKS = 16 };
-
-struct data_walk {
-	gow_check *check;
-	uint8_t *buffer;  /* READ_BLOCKS blocks */
-	uint64_t done;    /* bytes */
-	uint64_t total;
-};
-
-static void add_unreadable(gow_check *check, uint32_t logical)
-{
-	gow_place place = place_of_block(check, logical);
-
-	check->unreadable[logical / WORD_BITS] |= UINT64_C(1) << (logical % WORD_BITS);
-	gow_verdict_add(&check->verdict, GOW_DATA_UNREADABLE, &place, 1);
-}
-
-/* Reads what the file has of a run of blocks. */
-static int read_run(const struct data_walk *walk, uint32_t logical, uint32_t blocks,
-                    gow_error *error)
-{
-	const struct gow_header *header = &walk->check->raw.header;
-	uint64_t offset = gow_layout_block_offset(header->layout,
-	                                          walk->check->raw.entries[logical]);
-	uint64_t end = gow_min(offset + (uint64_t)blocks * GOW_BLOCK_SIZE, header->file_size);
-
-	return gow_file_read_all(walk->check->file, offset, walk->buffer, (size_t)(end - offset),
-	                         error);
-}
-
-/* A run that cannot be read is read again block by block, to learn which it is. */
-static int read_blocks(struct data_walk *walk, uint32_t logical, uint32_t blocks,
-                       gow_error *error)
-{
-	int code = read_run(walk, logical, blocks, error);
-
-	if (code != GOW_ERR_IO)
-		return code;
-	for (uint32_t i = 0; i < blocks; i++) {
-		code = read_run(walk, logical + i, 1, error);
-		if (code == GOW_ERR_IO)
-			add_unreadable(walk->check, logical + i);
-		else if (code)
-			return code;
-	}
-	return GOW_OK;
-}
-
-/* How many blocks of the run at offset lie wholly in a hole of the file. */
-static int hole_blocks(const struct data_walk *walk, uint64_t offset, uint32_t run,
-                       uint32_t *blocks, gow_error *error)
-{
-	uint64_t end = offset + (uint64_t)run * GOW_BLOCK_SIZE;
-	uint64_t data, data_end;
-	int code = gow_file_next_data(walk->check->file, offset, &data, &data_end, error);
-
-	if (code)
-		return code;
-	if (data == data_end || data >= end)
-		*blocks = run;
-	else
-		*blocks = (uint32_t)((data - offset) / GOW_BLOCK_SIZE);
-	return GOW_OK;
-}
-
-/* Reads up to run blocks from logical on; *blocks says how many have been dealt with. */
-static int check_run(struct data_walk *walk, uint32_t logical, uint32_t run, uint32_t *blocks,
-                     gow_error *error)
-{
-	const gow_check *check = walk->check;
-	uint64_t offset = gow_layout_block_offset(check->raw.header.layout,
-	                                          check->raw.entries[logical]);
-	int code = hole_blocks(walk, offset, run, blocks, error);
-
-	if (code || *blocks)
-		return code;
-	*blocks = (uint32_t)gow_min(run, READ_BLOCKS);
-	return read_blocks(walk, logical, *blocks, error);
-}
-
-static int check_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
-{
-	gow_check *check = walk->check;
-	uint32_t at = 0;
-
-	while (at < end) {
-		uint32_t run = present_run(check, at, end);
-		uint32_t blocks = 1;
-		int code;
-
-		if (!run) {
-			at++;
-			continue;
-		}
-		code = gow_tick(check->monitor, "data", walk->done, walk->total, error);
-		if (!code)
-			code = gow_lock_poll(&check->lock, error);
-		if (!code)
-			code = check_run(walk, at, run, &blocks, error);
-		if (code)
-			return code;
-		walk->done += (uint64_t)blocks * GOW_BLOCK_SIZE;
-		at += blocks;
-	}
-	return gow_tick(check->monitor, "data", walk->done, walk->total, error);
-}
-
-int gow_check_data(gow_check *check, gow_error *error)
-{
-	const struct gow_header *header = &check->raw.header;
-	/* Also those past the end of the disk: somebody may want them back. */
-	const uint32_t end = header->layout->map_entries;
-	struct data_walk walk = { .check = check };
-	int code;
-
-	if (!check->raw.entries)
-		return GOW_OK;
-	for (uint32_t i = 0; i < end; i++)
-		walk.total += check->raw.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE : 0;
-	free(check->unreadable);
-	check->unreadable = calloc(end / WORD_BITS + 1, sizeof *check->unreadable);
-	walk.buffer = malloc((size_t)READ_BLOCKS * GOW_BLOCK_SIZE);
-	memset(&check->verdict.by_id[GOW_DATA_UNREADABLE], 0, sizeof(gow_finding));
-	if (!check->unreadable || !walk.buffer)
-		code = gow_fail_memory(error, (size_t)READ_BLOCKS * GOW_BLOCK_SIZE);
-	else
-		code = check_blocks(&walk, end, error);
-	free(walk.buffer);
-	list_findings(check);
-	return code;
 }

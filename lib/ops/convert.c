@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* convert.c - a guest's disk in another form: opens both ends, checks what can be checked before
  * the first byte is written, copies, verifies, and lets the new name appear. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "image/builder.h"
 #include "io/draft.h"
-#include "ops/disk.h"
+#include "ops/archive.h"
 
 /* ---- formats ----------------------------------------------------------------------------- */
 
@@ -21,7 +23,7 @@ static const struct format {
 } formats[] = {
 	{ GOW_FORMAT_RAW, "raw", 0 },   { GOW_FORMAT_GOW1, "gow1", 1 },
 	{ GOW_FORMAT_GOW2, "gow2", 2 }, { GOW_FORMAT_GOW3, "gow3", 3 },
-	{ GOW_FORMAT_GOW, "gow", 3 },
+	{ GOW_FORMAT_GOW, "gow", 3 },   { GOW_FORMAT_TAR, "tar", 0 },
 };
 
 static const size_t format_count = sizeof formats / sizeof *formats;
@@ -64,26 +66,52 @@ const char *gow_loss_name(gow_loss_kind kind)
 	return "unknown";
 }
 
-/* The format that a destination's name stands for. */
-static gow_format format_of_name(const char *path)
+/* What a file's name stands for, by what it ends in; the longer of two that fit comes first. */
+static const struct suffix {
+	const char *text;
+	gow_format format;
+	gow_compression compression;
+} suffixes[] = {
+	{ ".gow", GOW_FORMAT_GOW3, GOW_COMPRESSION_BY_NAME },
+	{ ".gow1", GOW_FORMAT_GOW1, GOW_COMPRESSION_BY_NAME },
+	{ ".gow2", GOW_FORMAT_GOW2, GOW_COMPRESSION_BY_NAME },
+	{ ".gow3", GOW_FORMAT_GOW3, GOW_COMPRESSION_BY_NAME },
+	{ ".raw", GOW_FORMAT_RAW, GOW_COMPRESSION_BY_NAME },
+	{ ".img", GOW_FORMAT_RAW, GOW_COMPRESSION_BY_NAME },
+	{ ".tar", GOW_FORMAT_TAR, GOW_COMPRESSION_NONE },
+	{ ".tar.zst", GOW_FORMAT_TAR, GOW_COMPRESSION_ZSTD },
+	{ ".tzst", GOW_FORMAT_TAR, GOW_COMPRESSION_ZSTD },
+	{ ".tar.gz", GOW_FORMAT_TAR, GOW_COMPRESSION_GZIP },
+	{ ".tgz", GOW_FORMAT_TAR, GOW_COMPRESSION_GZIP },
+	{ ".tar.xz", GOW_FORMAT_TAR, GOW_COMPRESSION_XZ },
+	{ ".txz", GOW_FORMAT_TAR, GOW_COMPRESSION_XZ },
+	{ ".tar.lz4", GOW_FORMAT_TAR, GOW_COMPRESSION_LZ4 },
+};
+
+/* NULL where a name stands for nothing. *stem: what it is long without the suffix. */
+static const struct suffix *suffix_of(const char *path, size_t *stem)
 {
-	static const struct {
-		const char *suffix;
-		gow_format format;
-	} suffixes[] = {
-		{ ".gow", GOW_FORMAT_GOW3 },  { ".gow1", GOW_FORMAT_GOW1 },
-		{ ".gow2", GOW_FORMAT_GOW2 }, { ".gow3", GOW_FORMAT_GOW3 },
-		{ ".raw", GOW_FORMAT_RAW },   { ".img", GOW_FORMAT_RAW },
-	};
 	size_t length = strlen(path);
 
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-		size_t tail = strlen(suffixes[i].suffix);
+		size_t tail = strlen(suffixes[i].text);
 
-		if (length > tail && strcasecmp(path + length - tail, suffixes[i].suffix) == 0)
-			return suffixes[i].format;
+		if (length > tail && strcasecmp(path + length - tail, suffixes[i].text) == 0) {
+			*stem = length - tail;
+			return &suffixes[i];
+		}
 	}
-	return GOW_FORMAT_PROBE;
+	*stem = length;
+	return NULL;
+}
+
+/* The format that a destination's name stands for. */
+static gow_format format_of_name(const char *path)
+{
+	size_t stem;
+	const struct suffix *suffix = suffix_of(path, &stem);
+
+	return suffix ? suffix->format : GOW_FORMAT_PROBE;
 }
 
 /* ---- the job ----------------------------------------------------------------------------- */
@@ -94,9 +122,15 @@ struct job {
 	const char *dest;
 	enum target target;
 	const gow_convert_options *options;
-	const struct gow_layout *layout; /* of the destination; NULL: raw */
+	const struct gow_layout *layout; /* of the destination, or of the image in it; NULL: raw */
+	const char *source_name;
 	struct gow_source *source;
-	struct gow_digester *digester;   /* of what is copied; NULL: not asked for */
+	struct gow_source *spooled;      /* what source was read from, to be read out of order */
+	bool archive;                    /* the destination is one: with what follows */
+	gow_compression compression;
+	uint64_t *kept;                  /* the set of blocks that it stores */
+	uint64_t kept_count;
+	char *member;                    /* its members' name, without what they end in */
 	struct gow_copy copy;
 	uint64_t losses;
 	gow_convert_result *result;
@@ -139,7 +173,11 @@ static int check_target(const struct job *job, gow_error *error)
 
 	if (job->target == TARGET_FILE)
 		return gow_draft_check(job->dest, has_flag(job, GOW_CONVERT_FORCE), error);
-	if (job->layout)
+	if (job->archive && job->target == TARGET_DEVICE)
+		code = gow_fail(error, GOW_ERR_ARGUMENT,
+		                "an archive is written to a file or to standard output, not to a "
+		                "block device");
+	else if (job->layout)
 		code = gow_fail(error, GOW_ERR_ARGUMENT,
 		                "a GOW image is written to a file, not to a %s",
 		                job->target == TARGET_DEVICE ? "block device" : "pipe");
@@ -151,6 +189,21 @@ static int check_target(const struct job *job, gow_error *error)
 		                "is a block device, which would be overwritten; use --force if that "
 		                "is meant");
 	return code ? fail_dest(job, code, error) : GOW_OK;
+}
+
+static int choose_compression(struct job *job, gow_error *error)
+{
+	const struct suffix *suffix;
+	size_t stem;
+
+	job->compression = job->options->compression;
+	if (job->compression == GOW_COMPRESSION_BY_NAME) {
+		suffix = suffix_of(job->dest, &stem);
+		job->compression = suffix && suffix->format == GOW_FORMAT_TAR
+		                           ? suffix->compression
+		                           : GOW_COMPRESSION_NONE;
+	}
+	return gow_compression_check(job->compression, job->options->level, error);
 }
 
 /* Settles what the destination is to be, without touching it. */
@@ -169,7 +222,14 @@ static int choose_dest(struct job *job, gow_error *error)
 	if (format == GOW_FORMAT_GOW)
 		format = GOW_FORMAT_GOW3;
 	job->layout = gow_layout_of(row_of(format)->version);
+	job->archive = format == GOW_FORMAT_TAR;
 	job->result->dest_format = format;
+	if (job->archive) {
+		int code = choose_compression(job, error);
+
+		if (code)
+			return code;
+	}
 	return check_target(job, error);
 }
 
@@ -178,6 +238,7 @@ static int open_source(struct job *job, const char *path, gow_error *error)
 	const gow_convert_options *options = job->options;
 	const struct gow_source_options source_options = {
 		.format = options->source_format,
+		.member_name = options->member_name,
 		.salvage = has_flag(job, GOW_CONVERT_SALVAGE),
 		.no_lock = has_flag(job, GOW_CONVERT_NO_LOCK),
 		.wait_seconds = options->wait_seconds,
@@ -213,12 +274,12 @@ static int check_size(const struct job *job, gow_error *error)
 	uint64_t size = job->source->size;
 	int code;
 
-	if (!job->layout || size == GOW_NOWHERE)
+	if ((!job->layout && !job->archive) || size == GOW_NOWHERE)
 		return GOW_OK;
 	if (!size)
 		return gow_fail(error, GOW_ERR_LIMIT,
 		                "is empty; a guest's disk has at least 512 bytes");
-	if (size <= job->layout->logical_limit)
+	if (!job->layout || size <= job->layout->logical_limit)
 		return GOW_OK;
 	code = gow_fail(error, GOW_ERR_LIMIT,
 	                "a disk of %llu bytes is more than version %u holds (%llu); nothing was "
@@ -276,8 +337,15 @@ static int check_room(struct job *job, gow_error *error)
 	uint64_t blocks;
 	int code;
 
-	if (job->target != TARGET_FILE || job->source->size == GOW_NOWHERE)
+	if (job->target != TARGET_FILE || job->source->size == GOW_NOWHERE || job->source->once)
 		return GOW_OK;
+	if (job->archive)
+		return job->compression == GOW_COMPRESSION_NONE
+		               ? gow_check_room_for(job->dest,
+		                                    gow_archive_size(job->layout,
+		                                                     job->kept_count),
+		                                    error)
+		               : GOW_OK;
 	code = count_blocks(job->source, &blocks, error);
 	if (code)
 		return code;
@@ -313,6 +381,144 @@ static int open_device(struct job *job, gow_error *error)
 	return code;
 }
 
+/* ---- an archive ---------------------------------------------------------------------------- */
+
+/* Copies a source that comes but once, or not in order, to a file without a name. */
+static int spool(struct job *job, gow_error *error)
+{
+	struct gow_copy copy = {
+		.source = job->source,
+		.monitor = job->options->monitor,
+		.phase = "spool",
+		.size_unit = 1,
+		.limit = job->layout ? job->layout->logical_limit : 0,
+	};
+	struct gow_source *source = NULL;
+	struct gow_file *file;
+	int code = gow_file_unnamed(job->target == TARGET_FILE ? job->dest : NULL, &file, error);
+
+	if (code)
+		return code;
+	gow_note(job->options->monitor, GOW_NOTE_WARNING, job->source_name,
+	         "cannot be read twice or out of order, so it is first copied to a temporary file%s",
+	         job->target == TARGET_FILE ? " beside the destination" : "");
+	code = gow_sink_raw_file(file, &copy.sink, error);
+	if (!code)
+		code = gow_copy_disk(&copy, error);
+	gow_sink_release(copy.sink);
+	if (code) {
+		(void)gow_file_close(file, NULL);
+		return code;
+	}
+	code = gow_source_of_file(file, &source, error);
+	if (code)
+		return code;
+	source->format = job->source->format;
+	source->member_format = job->source->member_format;
+	source->versions = job->source->versions;
+	source->entries = job->source->entries;
+	job->spooled = job->source;
+	job->source = source;
+	return GOW_OK;
+}
+
+/* What is to be in the archive. */
+static void choose_member(struct job *job)
+{
+	const struct gow_source *source = job->source;
+	gow_format format = job->options->member_format;
+
+	if (format == GOW_FORMAT_PROBE)
+		format = source->format == GOW_FORMAT_TAR ? source->member_format
+		                                          : source->format;
+	if (format == GOW_FORMAT_GOW ||
+	    (format == GOW_FORMAT_RAW && job->options->member_format == GOW_FORMAT_PROBE))
+		format = GOW_FORMAT_GOW3;
+	job->layout = gow_layout_of(row_of(format)->version);
+}
+
+/* Members are called after the image. */
+static int name_member(struct job *job, gow_error *error)
+{
+	const char *path = strcmp(job->source_name, "-") == 0 ? job->dest : job->source_name;
+	const char *slash = strrchr(path, '/');
+	const char *name = strcmp(path, "-") == 0 ? "disk" : slash ? slash + 1 : path;
+	size_t stem;
+
+	(void)suffix_of(name, &stem);
+	job->member = strndup(name, stem);
+	return job->member ? GOW_OK : gow_fail_memory(error, stem);
+}
+
+/* Which blocks there are: all that the map of an image has, all that a raw disk has no holes
+ * for. */
+static int keep_allocated(struct job *job, gow_error *error)
+{
+	const struct gow_source *source = job->source;
+	const uint64_t blocks = gow_divide_up(source->size, GOW_BLOCK_SIZE);
+	uint64_t at = 0;
+
+	for (uint64_t i = 0; i < blocks && source->entries; i++)
+		if (source->entries[i] != GOW_UNALLOCATED)
+			gow_set_bit(job->kept, i);
+	while (at < source->size && !source->entries) {
+		uint64_t start, end;
+		int code = source->ops->next_data(job->source, at, &start, &end, error);
+
+		if (code)
+			return code;
+		if (start == end)
+			break;
+		for (uint64_t i = start / GOW_BLOCK_SIZE; i < gow_divide_up(end, GOW_BLOCK_SIZE); i++)
+			gow_set_bit(job->kept, i);
+		at = end;
+	}
+	return GOW_OK;
+}
+
+/* Which blocks have data, by reading them. */
+static int keep_data(struct job *job, gow_error *error)
+{
+	struct gow_copy copy = {
+		.source = job->source,
+		.monitor = job->options->monitor,
+		.phase = "count",
+		.size_unit = 1,
+		.salvage = has_flag(job, GOW_CONVERT_SALVAGE),
+	};
+	int code = gow_sink_marks(job->kept, &copy.sink, error);
+
+	if (!code)
+		code = gow_copy_disk(&copy, error);
+	gow_sink_release(copy.sink);
+	return code;
+}
+
+/* A member's size stands before its data: which blocks are to be stored must be known now. */
+static int plan_archive(struct job *job, gow_error *error)
+{
+	uint64_t words;
+	int code = GOW_OK;
+
+	if (job->source->once || job->source->size == GOW_NOWHERE)
+		code = spool(job, error);
+	if (!code)
+		code = check_size(job, error);
+	if (!code)
+		code = name_member(job, error);
+	if (code)
+		return code;
+	words = gow_bit_words(gow_divide_up(job->source->size, GOW_BLOCK_SIZE));
+	job->kept = calloc(words, sizeof *job->kept);
+	if (!job->kept)
+		return gow_fail_memory(error, words * sizeof *job->kept);
+	code = has_flag(job, GOW_CONVERT_DROP_ZEROS) ? keep_data(job, error)
+	                                             : keep_allocated(job, error);
+	for (uint64_t i = 0; i < words; i++)
+		job->kept_count += (uint64_t)__builtin_popcountll(job->kept[i]);
+	return code;
+}
+
 /* ---- copying ----------------------------------------------------------------------------- */
 
 static int make_draft(struct job *job, gow_error *error)
@@ -322,16 +528,48 @@ static int make_draft(struct job *job, gow_error *error)
 		.no_lock = has_flag(job, GOW_CONVERT_NO_LOCK),
 		.wait_seconds = job->options->wait_seconds,
 		.monitor = job->options->monitor,
-		.like = job->source->file,
+		.like = job->spooled ? job->spooled->file : job->source->file,
 	};
 
 	return gow_draft_begin(job->dest, &options, &job->draft, error);
+}
+
+/* Of the source, in whole seconds; 0 where it has none. */
+static int64_t time_of_source(const struct job *job)
+{
+	const struct gow_source *source = job->spooled ? job->spooled : job->source;
+	struct stat st;
+
+	if (job->options->mtime != GOW_TIME_OF_SOURCE)
+		return job->options->mtime;
+	return source->file && fstat(source->file->fd, &st) == 0 ? st.st_mtim.tv_sec : 0;
+}
+
+static int make_archive_sink(struct job *job, gow_error *error)
+{
+	const struct gow_archive_options options = {
+		.file = job->draft ? gow_draft_file(job->draft) : NULL,
+		.beside = job->draft ? job->dest : NULL,
+		.name = job->member,
+		.layout = job->layout,
+		.size = gow_round_up(job->source->size, 512),
+		.kept = job->kept,
+		.versions = job->source->versions,
+		.compression = job->compression,
+		.level = job->options->level,
+		.mtime = time_of_source(job),
+		.monitor = job->options->monitor,
+	};
+
+	return gow_sink_archive(&options, &job->copy.sink, error);
 }
 
 static int make_sink(struct job *job, gow_error *error)
 {
 	const gow_monitor *monitor = job->options->monitor;
 
+	if (job->archive)
+		return make_archive_sink(job, error);
 	if (job->target == TARGET_STREAM)
 		return gow_sink_raw_stream(STDOUT_FILENO, "standard output", monitor,
 		                           &job->copy.sink, error);
@@ -347,7 +585,7 @@ static int check_rounding(struct job *job, gow_error *error)
 {
 	const struct gow_copy *copy = &job->copy;
 
-	if (job->layout && !copy->source_size)
+	if ((job->layout || job->archive) && !copy->source_size)
 		return gow_fail(error, GOW_ERR_LIMIT,
 		                "is empty; a guest's disk has at least 512 bytes");
 	if (copy->size > copy->source_size)
@@ -362,16 +600,15 @@ static int copy_disk(struct job *job, gow_error *error)
 {
 	int code = has_flag(job, GOW_CONVERT_DRY_RUN) ? GOW_OK : make_sink(job, error);
 
-	if (!code && has_flag(job, GOW_CONVERT_VERIFY))
-		code = gow_digester_new(&job->digester, error);
 	if (code)
 		return code;
 	job->copy.source = job->source;
 	job->copy.draft = job->draft;
-	job->copy.digester = job->digester;
+	job->copy.wants_digest = has_flag(job, GOW_CONVERT_VERIFY);
 	job->copy.monitor = job->options->monitor;
 	job->copy.phase = "copy";
-	job->copy.size_unit = job->layout ? 512 : 1;
+	job->copy.size_unit = job->layout || job->archive ? 512 : 1;
+	job->copy.limit = job->layout ? job->layout->logical_limit : 0;
 	job->copy.salvage = has_flag(job, GOW_CONVERT_SALVAGE);
 	job->copy.lost = count_loss;
 	job->copy.lost_context = job;
@@ -381,34 +618,23 @@ static int copy_disk(struct job *job, gow_error *error)
 
 /* ---- verifying --------------------------------------------------------------------------- */
 
-/* The digest of what lies in the file at path, read as the format that was written. */
-static int digest_dest(struct job *job, const char *path, gow_digest *digest, gow_error *error)
+/* Reads what lies in the file at path as the format that was written. */
+static int read_back(struct job *job, const char *path, struct gow_copy *copy, gow_error *error)
 {
 	const struct gow_source_options options = {
 		.format = job->result->dest_format,
 		.no_lock = true, /* it is ours */
 		.monitor = job->options->monitor,
 	};
-	struct gow_copy copy = {
-		.draft = job->draft,
-		.monitor = job->options->monitor,
-		.phase = "verify",
-		.size_unit = 1,
-	};
-	int code = gow_source_open(path, &options, &copy.source, error);
+	int code = gow_source_open(path, &options, &copy->source, error);
 
 	if (code)
 		return code;
 	/* A device may be larger than the disk on it. */
 	if (job->target == TARGET_DEVICE)
-		copy.source->size = gow_min(copy.source->size, job->copy.size);
-	code = gow_digester_new(&copy.digester, error);
-	if (!code)
-		code = gow_copy_disk(&copy, error);
-	if (!code)
-		gow_digester_finish(copy.digester, copy.size, digest);
-	gow_digester_free(copy.digester);
-	gow_source_close(copy.source);
+		copy->source->size = gow_min(copy->source->size, job->copy.size);
+	code = gow_copy_disk(copy, error);
+	gow_source_close(copy->source);
 	return code;
 }
 
@@ -417,25 +643,29 @@ static int verify(struct job *job, gow_error *error)
 	bool device = job->target == TARGET_DEVICE;
 	struct gow_file *file = device ? job->device : gow_draft_file(job->draft);
 	const char *path = device ? job->dest : gow_draft_temporary(job->draft);
-	gow_digest copied, read_back;
+	struct gow_copy copy = {
+		.draft = job->draft,
+		.monitor = job->options->monitor,
+		.phase = "verify",
+		.size_unit = 1,
+		.wants_digest = true,
+	};
 	/* What is read back is to come from the disk, not from memory. */
 	int code = gow_file_sync(file, error);
 
 	if (!code) {
 		gow_file_drop_cache(file);
-		code = digest_dest(job, path, &read_back, error);
+		code = read_back(job, path, &copy, error);
 	}
 	if (code)
 		return code;
-	gow_digester_finish(job->digester, job->copy.size, &copied);
-	if (strcmp(copied.text, read_back.text) != 0)
+	if (copy.size != job->copy.size || strcmp(copy.digest.text, job->copy.digest.text) != 0)
 		return fail_dest(job,
 		                 gow_fail(error, GOW_ERR_MISMATCH,
 		                          "reads back as something else than was written (digest %s, "
 		                          "should be %s)",
-		                          read_back.text, copied.text),
+		                          copy.digest.text, job->copy.digest.text),
 		                 error);
-	job->result->digest = copied;
 	job->result->verified = true;
 	return GOW_OK;
 }
@@ -447,14 +677,21 @@ static int prepare(struct job *job, const char *source, gow_error *error)
 {
 	int code = choose_dest(job, error);
 
+	job->source_name = source;
 	if (!code)
 		code = open_source(job, source, error);
+	if (!code && job->archive)
+		choose_member(job);
 	if (!code)
 		code = check_not_same(job, error);
 	if (!code)
 		code = check_size(job, error);
 	if (!code && job->target == TARGET_DEVICE)
 		code = open_device(job, error);
+	if (!code && job->archive)
+		code = plan_archive(job, error);
+	else if (!code && job->source->ops->pull && job->target == TARGET_STREAM)
+		code = spool(job, error);
 	if (!code)
 		code = check_room(job, error);
 	if (!code && job->target == TARGET_FILE && !has_flag(job, GOW_CONVERT_DRY_RUN))
@@ -470,8 +707,14 @@ static void tell_result(struct job *job)
 	result->source_size = job->copy.source_size;
 	result->logical_size = job->copy.size;
 	result->data_bytes = job->copy.data_blocks * GOW_BLOCK_SIZE;
-	result->file_size = job->layout ? gow_image_file_size(job->layout, job->copy.data_blocks)
-	                                : job->copy.size;
+	if (job->archive)
+		result->file_size = job->copy.sink ? job->copy.sink->written
+		                                   : gow_archive_size(job->layout, job->kept_count);
+	else
+		result->file_size = job->layout ? gow_image_file_size(job->layout,
+		                                                      job->copy.data_blocks)
+		                                : job->copy.size;
+	result->digest = job->copy.digest;
 	result->damaged = job->source->damaged || job->losses;
 	result->losses = job->losses;
 }
@@ -515,8 +758,10 @@ int gow_convert(const char *source, const char *dest, const gow_convert_options 
 		code = publish(&job, error);
 	if (!code)
 		*result = made;
-	gow_digester_free(job.digester);
 	gow_draft_discard(job.draft);
 	(void)gow_file_close(job.device, NULL);
+	gow_source_close(job.spooled);
+	free(job.kept);
+	free(job.member);
 	return code;
 }

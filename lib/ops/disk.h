@@ -7,7 +7,9 @@
 #ifndef GOW_OPS_DISK_H
 #define GOW_OPS_DISK_H
 
-#include "base/block.h"
+#include <stdatomic.h>
+
+#include "base/hasher.h"
 #include "image/image.h"
 #include "io/draft.h"
 
@@ -23,6 +25,15 @@ struct gow_source_ops {
 	/* *got falls short of size only at the end of a disk whose size was unknown. */
 	int (*read)(struct gow_source *source, uint64_t offset, void *buf, size_t size,
 	            size_t *got, gow_error *error);
+	/* In place of read, for a source whose blocks come in an order of their own (while
+	 * next_data tells from the start where all of them belong): the next piece, beginning at
+	 * a block's start and ending at a block's end or the disk's. *got == 0 at the end. */
+	int (*pull)(struct gow_source *source, uint64_t *offset, void *buf, size_t size,
+	            size_t *got, gow_error *error);
+	/* NULL, or called when all has been read, with what came of it: whether the source as a
+	 * whole was what it had to be. */
+	int (*finish)(struct gow_source *source, uint64_t size, const gow_digest *digest,
+	              gow_error *error);
 	/* Whether somebody has come to change what is read; NULL: nobody can. */
 	int (*poll)(struct gow_source *source, gow_error *error);
 	void (*close)(struct gow_source *source);
@@ -31,15 +42,21 @@ struct gow_source_ops {
 struct gow_source {
 	const struct gow_source_ops *ops;
 	gow_format format;       /* as found */
+	gow_format member_format;/* of an archive: of the disk in it */
 	uint64_t size;           /* bytes; GOW_NOWHERE: known only at the end */
+	bool once;               /* can be read once, front to back */
+	bool waits;              /* asks the monitor while it reads, so the caller's thread reads */
+	atomic_bool stop;        /* whoever reads in another thread is to give up */
 	bool damaged;            /* opened for salvage, with corrupt findings */
 	const uint32_t *versions;/* version numbers by logical block, or NULL; owned */
+	const uint32_t *entries; /* map entries by logical block, or NULL; owned */
 	struct gow_file *file;   /* what it lies in, for mode and identity; NULL for a pipe */
 	uint64_t file_length;    /* of that, when it was opened */
 };
 
 struct gow_source_options {
 	gow_format format; /* GOW_FORMAT_PROBE: by content */
+	const char *member_name; /* of an archive; NULL: the only disk in it */
 	bool salvage;
 	bool no_lock;
 	double wait_seconds;
@@ -53,26 +70,39 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
                     struct gow_source **source, gow_error *error);
 void gow_source_close(struct gow_source *source);
 
+/* A raw disk in an open file, which it owns from then on, also when it fails. */
+int gow_source_of_file(struct gow_file *file, struct gow_source **source, gow_error *error);
+
+/* The disk of an open image, which is not owned. */
+int gow_source_of_image(gow_image *image, struct gow_source **source, gow_error *error);
+
 /* ---- sinks ------------------------------------------------------------------------------- */
 
 struct gow_sink;
 
 struct gow_sink_ops {
-	/* Guest bytes, ascending, beginning at a block's start; size ends at a block's end or at
-	 * the disk's. They may hold zeros. */
+	/* Guest bytes, beginning at a block's start; size ends at a block's end or at the disk's.
+	 * They may hold zeros. Ascending, but for a sink that takes any order: there, no block
+	 * comes twice. */
 	int (*data)(struct gow_sink *sink, uint64_t offset, const void *buf, size_t size,
 	            gow_error *error);
-	/* Guest bytes that are zeros, between what data is called for. */
+	/* Guest bytes that are zeros: all that data is not called for. */
 	int (*zeros)(struct gow_sink *sink, uint64_t offset, uint64_t size, gow_error *error);
-	/* All has been given: a disk of that many bytes. What it lies in is whole then, and not
-	 * durable yet. */
-	int (*finish)(struct gow_sink *sink, uint64_t size, gow_error *error);
+	/* NULL, or wants to know the hash of every block that has data; ascending. */
+	int (*hashed)(struct gow_sink *sink, uint64_t index, const struct gow_hash *hash,
+	              gow_error *error);
+	/* All has been given: a disk of that many bytes; its digest, if one was made. What it
+	 * lies in is whole then, and not durable yet. */
+	int (*finish)(struct gow_sink *sink, uint64_t size, const gow_digest *digest,
+	              gow_error *error);
 	void (*release)(struct gow_sink *sink);
 };
 
 struct gow_sink {
 	const struct gow_sink_ops *ops;
 	const gow_monitor *monitor;
+	bool any_order;
+	uint64_t written; /* bytes of an archive */
 };
 
 /* Sinks into a file that is not owned. A new file must be empty. */
@@ -85,6 +115,9 @@ int gow_sink_raw_stream(int fd, const char *name, const gow_monitor *monitor,
 int gow_sink_image(struct gow_file *file, const struct gow_layout *layout,
                    const uint32_t *versions, struct gow_sink **sink, gow_error *error);
 
+/* Marks the blocks that have data in a set (base/bits.h) of the disk's, not owned. */
+int gow_sink_marks(uint64_t *set, struct gow_sink **sink, gow_error *error);
+
 /* Accepts NULL. */
 void gow_sink_release(struct gow_sink *sink);
 
@@ -93,11 +126,12 @@ void gow_sink_release(struct gow_sink *sink);
 struct gow_copy {
 	struct gow_source *source;
 	struct gow_sink *sink;         /* NULL: only read, count and digest */
+	bool wants_digest;
 	struct gow_draft *draft;       /* what the sink writes; NULL: nothing that replaces a file */
-	struct gow_digester *digester; /* NULL: no digest */
 	const gow_monitor *monitor;
 	const char *phase;             /* what progress calls it */
 	uint64_t size_unit;            /* the disk is rounded up to a multiple of this */
+	uint64_t limit;                /* a disk of more bytes is given up, 0: none is */
 	bool salvage;                  /* zeros stand for what cannot be read */
 	gow_loss_visitor lost;         /* told of that; may be NULL */
 	void *lost_context;
@@ -106,9 +140,12 @@ struct gow_copy {
 	uint64_t size;                 /* the same, rounded up */
 	uint64_t data_blocks;          /* blocks that were not all zeros */
 	uint64_t losses;
+	gow_digest digest;             /* "" where it was not wanted. Of a disk rounded up to a
+	                                * multiple of 512, as every guest's is */
 };
 
-/* Copies the whole disk. The sink has been finished when it succeeds. */
+/* Copies the whole disk. GOW_ERR_LIMIT where it shows to be larger than the limit. The sink has been finished when it succeeds. A source that comes out of
+ * order needs a sink that takes data in any order. */
 int gow_copy_disk(struct gow_copy *copy, gow_error *error);
 
 #endif

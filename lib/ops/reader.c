@@ -86,12 +86,38 @@ static int read_salvaging(struct gow_reader *reader, struct gow_chunk *chunk,
 	            : read_salvaging(reader, chunk, offset + half, size - half, error);
 }
 
+static void pad_chunk(struct gow_chunk *chunk)
+{
+	memset(chunk->bytes + chunk->size, 0,
+	       (size_t)gow_round_up(chunk->size, GOW_BLOCK_SIZE) - chunk->size);
+}
+
+/* The next chunk of a source whose blocks come in an order of their own. */
+static int pull_chunk(const struct gow_reader *reader, struct gow_chunk *chunk, gow_error *error)
+{
+	struct gow_source *source = reader->source;
+	int code = source->ops->pull(source, &chunk->offset, chunk->bytes, GOW_CHUNK,
+	                             &chunk->size, error);
+
+	if (code)
+		return code;
+	chunk->loss_count = 0;
+	if (!chunk->size)
+		chunk->offset = source->size;
+	pad_chunk(chunk);
+	return GOW_OK;
+}
+
 /* The next chunk that may hold data, or the end of the disk. */
 static int read_chunk(struct gow_reader *reader, struct gow_chunk *chunk, gow_error *error)
 {
 	struct gow_source *source = reader->source;
 	uint64_t start, end;
-	int code = source->ops->next_data(source, reader->at, &start, &end, error);
+	int code;
+
+	if (source->ops->pull)
+		return pull_chunk(reader, chunk, error);
+	code = source->ops->next_data(source, reader->at, &start, &end, error);
 
 	if (code)
 		return code;
@@ -113,8 +139,7 @@ static int read_chunk(struct gow_reader *reader, struct gow_chunk *chunk, gow_er
 	if (code)
 		return code;
 	reader->at = chunk->offset + chunk->size;
-	memset(chunk->bytes + chunk->size, 0,
-	       (size_t)gow_round_up(chunk->size, GOW_BLOCK_SIZE) - chunk->size);
+	pad_chunk(chunk);
 	return GOW_OK;
 }
 
@@ -163,7 +188,7 @@ static void start_thread(struct gow_reader *reader)
 {
 	sigset_t all, before;
 
-	if (reader->source->size == GOW_NOWHERE)
+	if (reader->source->size == GOW_NOWHERE || reader->source->waits)
 		return;
 	/* Signals are for the program's own threads. */
 	(void)sigfillset(&all);
@@ -201,11 +226,14 @@ void gow_reader_free(struct gow_reader *reader)
 	if (!reader)
 		return;
 	if (reader->threaded) {
+		/* A source that passes over much looks at that, too. */
+		atomic_store(&reader->source->stop, true);
 		(void)pthread_mutex_lock(&reader->mutex);
 		reader->stop = true;
 		(void)pthread_cond_signal(&reader->changed);
 		(void)pthread_mutex_unlock(&reader->mutex);
 		(void)pthread_join(reader->thread, NULL);
+		atomic_store(&reader->source->stop, false);
 	}
 	(void)pthread_cond_destroy(&reader->changed);
 	(void)pthread_mutex_destroy(&reader->mutex);

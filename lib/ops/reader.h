@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * reader.h - reads a source front to back, a few chunks ahead of whoever takes them, in a thread
- * of its own: while one chunk is written the next is read. Chunks come in order, and holes are
- * left out.
+ * of its own: while one chunk is written the next is read. Chunks come in order (but for a source
+ * with an order of its own), and holes are left out.
  */
 #ifndef GOW_OPS_READER_H
 #define GOW_OPS_READER_H
@@ -28,8 +28,8 @@ struct gow_reader;
 
 /*
  * Begins to read source, which is not owned and must be left alone until the reader is freed
- * (but for its poll). A source of unknown size is read when a chunk is taken, in the caller's
- * thread. salvage: zeros stand for sectors that cannot be read.
+ * (but for its poll). A source of unknown size, or that waits, is read when a chunk is taken, in
+ * the caller's thread. salvage: zeros stand for sectors that cannot be read.
  */
 int gow_reader_new(struct gow_source *source, bool salvage, struct gow_reader **reader,
                    gow_error *error);

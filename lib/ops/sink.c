@@ -2,6 +2,7 @@
 /* sink.c - guest disks to write to: raw files, devices and pipes, GOW images. */
 #include <stdlib.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "image/builder.h"
@@ -83,8 +84,10 @@ static int file_zeros(struct gow_sink *sink, uint64_t offset, uint64_t size, gow
 	return GOW_OK;
 }
 
-static int file_finish(struct gow_sink *sink, uint64_t size, gow_error *error)
+static int file_finish(struct gow_sink *sink, uint64_t size, const gow_digest *digest,
+                       gow_error *error)
 {
+	(void)digest;
 	return gow_file_truncate(file_of(sink), size, error);
 }
 
@@ -105,6 +108,7 @@ static int make_file_sink(const struct gow_sink_ops *ops, struct gow_file *file,
 		return out_of_memory(error);
 	made->base.ops = ops;
 	made->base.monitor = monitor;
+	made->base.any_order = true;
 	made->file = file;
 	*sink = &made->base;
 	return GOW_OK;
@@ -141,10 +145,12 @@ static int device_zeros(struct gow_sink *sink, uint64_t offset, uint64_t size, g
 	return code;
 }
 
-static int device_finish(struct gow_sink *sink, uint64_t size, gow_error *error)
+static int device_finish(struct gow_sink *sink, uint64_t size, const gow_digest *digest,
+                         gow_error *error)
 {
 	(void)sink;
 	(void)size;
+	(void)digest;
 	(void)error;
 	return GOW_OK;
 }
@@ -212,6 +218,43 @@ int gow_sink_raw_stream(int fd, const char *name, const gow_monitor *monitor,
 	return GOW_OK;
 }
 
+/* ---- a set of blocks --------------------------------------------------------------------- */
+
+struct marks_sink {
+	struct gow_sink base;
+	uint64_t *set;
+};
+
+static int mark_data(struct gow_sink *sink, uint64_t offset, const void *buf, size_t size,
+                     gow_error *error)
+{
+	(void)buf;
+	(void)error;
+	for (size_t at = 0; at < size; at += GOW_BLOCK_SIZE)
+		gow_set_bit(((struct marks_sink *)sink)->set, (offset + at) / GOW_BLOCK_SIZE);
+	return GOW_OK;
+}
+
+static const struct gow_sink_ops marks_ops = {
+	.data = mark_data,
+	.zeros = file_zeros,
+	.finish = device_finish,
+	.release = free_sink,
+};
+
+int gow_sink_marks(uint64_t *set, struct gow_sink **sink, gow_error *error)
+{
+	struct marks_sink *made = calloc(1, sizeof *made);
+
+	if (!made)
+		return out_of_memory(error);
+	made->base.ops = &marks_ops;
+	made->base.any_order = true;
+	made->set = set;
+	*sink = &made->base;
+	return GOW_OK;
+}
+
 /* ---- a GOW image ------------------------------------------------------------------------- */
 
 struct image_sink {
@@ -227,10 +270,12 @@ static int image_data(struct gow_sink *sink, uint64_t offset, const void *buf, s
 	                          buf, size, error);
 }
 
-static int image_finish(struct gow_sink *sink, uint64_t size, gow_error *error)
+static int image_finish(struct gow_sink *sink, uint64_t size, const gow_digest *digest,
+                        gow_error *error)
 {
 	struct image_sink *image = (struct image_sink *)sink;
 
+	(void)digest;
 	return gow_builder_finish(image->builder, size, image->versions, error);
 }
 
@@ -259,6 +304,7 @@ int gow_sink_image(struct gow_file *file, const struct gow_layout *layout,
 		return code;
 	}
 	made->base.ops = &image_ops;
+	made->base.any_order = true; /* blocks stand in the file as they come */
 	made->versions = versions;
 	*sink = &made->base;
 	return GOW_OK;

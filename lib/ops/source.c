@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/monitor.h"
 #include "io/stream.h"
-#include "ops/disk.h"
+#include "ops/archive.h"
 
 static int out_of_memory(gow_error *error)
 {
@@ -91,6 +92,13 @@ static int open_raw(struct gow_file *file, const struct gow_lock *lock,
 	return GOW_OK;
 }
 
+int gow_source_of_file(struct gow_file *file, struct gow_source **source, gow_error *error)
+{
+	const struct gow_lock none = { .file = NULL };
+
+	return open_raw(file, &none, source, error);
+}
+
 /* ---- standard input ---------------------------------------------------------------------- */
 
 struct stream_source {
@@ -98,7 +106,7 @@ struct stream_source {
 	struct gow_stream stream;
 	bool ended;
 	/* What was read to learn what it is, and is still to be handed on. */
-	uint8_t head[8];
+	uint8_t head[GOW_ARCHIVE_HEAD];
 	size_t head_size;
 };
 
@@ -140,6 +148,33 @@ static const struct gow_source_ops stream_ops = {
 	.close = stream_close,
 };
 
+/* ---- an archive -------------------------------------------------------------------------- */
+
+static bool is_archive(const struct gow_source_options *options, const uint8_t *head, size_t size)
+{
+	return options->format == GOW_FORMAT_TAR ||
+	       (options->format == GOW_FORMAT_PROBE && gow_archive_has_magic(head, size));
+}
+
+static int open_archive(const struct gow_archive_input *input,
+                        const struct gow_source_options *options, struct gow_source **source,
+                        gow_error *error)
+{
+	const char *name = input->file ? input->file->name : "standard input";
+
+	if (options->salvage) {
+		int code = gow_fail(error, GOW_ERR_ARGUMENT,
+		                    "is an archive, from which nothing can be salvaged; unpack it");
+
+		code = gow_fail_in_file(error, code, name);
+		(void)gow_file_close(input->file, NULL);
+		return code;
+	}
+	gow_note(options->monitor, GOW_NOTE_DETAIL, name,
+	         "is read as an archive (say -f raw if it is a raw disk all the same)");
+	return gow_source_archive(input, options, source, error);
+}
+
 static int refuse_gow_stream(gow_error *error)
 {
 	return gow_fail_in_file(
@@ -156,7 +191,8 @@ static int open_stream(const struct gow_source_options *options, struct gow_sour
 	struct stream_source *made;
 	int code;
 
-	if (options->format != GOW_FORMAT_PROBE && options->format != GOW_FORMAT_RAW)
+	if (options->format != GOW_FORMAT_PROBE && options->format != GOW_FORMAT_RAW &&
+	    options->format != GOW_FORMAT_TAR)
 		return gow_fail(error, GOW_ERR_ARGUMENT,
 		                "a GOW image cannot be read from standard input; name the file");
 	made = calloc(1, sizeof *made);
@@ -175,6 +211,14 @@ static int open_stream(const struct gow_source_options *options, struct gow_sour
 	    (!memcmp(made->head, gow_layouts[0].magic, GOW_MAGIC_SIZE) ||
 	     !memcmp(made->head, gow_layouts[0].magic_pending, GOW_MAGIC_SIZE)))
 		code = refuse_gow_stream(error);
+	else if (!code && is_archive(options, made->head, made->head_size)) {
+		const struct gow_archive_input input = { .head = made->head,
+			                                 .head_size = made->head_size };
+
+		code = open_archive(&input, options, source, error);
+		free(made);
+		return code;
+	}
 	if (code) {
 		free(made);
 		return code;
@@ -188,6 +232,7 @@ static int open_stream(const struct gow_source_options *options, struct gow_sour
 struct image_source {
 	struct gow_source base;
 	gow_image *image;
+	bool borrowed;
 };
 
 static gow_image *image_of(struct gow_source *source)
@@ -217,7 +262,8 @@ static int image_poll(struct gow_source *source, gow_error *error)
 
 static void image_close(struct gow_source *source)
 {
-	gow_image_close(image_of(source));
+	if (!((struct image_source *)source)->borrowed)
+		gow_image_close(image_of(source));
 	free(source);
 }
 
@@ -260,6 +306,19 @@ static int check_version(const gow_image *image, const struct gow_layout *wanted
 	                        gow_image_file(image)->name);
 }
 
+static void describe_image(struct image_source *source)
+{
+	gow_image *image = source->image;
+
+	source->base.ops = &image_ops;
+	source->base.format = format_of_version(gow_image_version(image));
+	source->base.size = gow_image_size(image);
+	source->base.damaged = gow_image_is_damaged(image);
+	source->base.versions = gow_image_map(image)->versions;
+	source->base.entries = gow_image_map(image)->entries;
+	source->base.file = gow_image_file(image);
+}
+
 /* Owns file, also when it fails. */
 static int open_image(struct gow_file *file, const struct gow_lock *lock, bool has_magic,
                       const struct gow_source_options *options, struct gow_source **source,
@@ -292,12 +351,20 @@ static int open_image(struct gow_file *file, const struct gow_lock *lock, bool h
 		return code;
 	}
 	*gow_image_lock(made->image) = *lock;
-	made->base.ops = &image_ops;
-	made->base.format = format_of_version(gow_image_version(made->image));
-	made->base.size = gow_image_size(made->image);
-	made->base.damaged = gow_image_is_damaged(made->image);
-	made->base.versions = gow_image_map(made->image)->versions;
-	made->base.file = file;
+	describe_image(made);
+	*source = &made->base;
+	return GOW_OK;
+}
+
+int gow_source_of_image(gow_image *image, struct gow_source **source, gow_error *error)
+{
+	struct image_source *made = calloc(1, sizeof *made);
+
+	if (!made)
+		return out_of_memory(error);
+	made->image = image;
+	made->borrowed = true;
+	describe_image(made);
 	*source = &made->base;
 	return GOW_OK;
 }
@@ -331,14 +398,28 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
 	code = gow_open_locked(path, GOW_FILE_DEVICE, &open_options, &file, &lock, error);
 	if (code)
 		return code;
-	if (options->format != GOW_FORMAT_RAW)
+	if (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_TAR)
 		code = gow_header_has_magic(file, gow_layouts, gow_layout_count, &magic, error);
-	if (!code && options->format != GOW_FORMAT_RAW && gow_file_is_device(file) &&
-	    (magic || options->format != GOW_FORMAT_PROBE))
+	if (!code && gow_file_is_device(file) && (magic || layout_of_format(options->format)))
 		code = refuse_device_image(file, error);
 	if (code) {
 		(void)gow_file_close(file, NULL);
 		return code;
+	}
+	/* What looks like an archive on a device is what the guest has there. */
+	if (options->format == GOW_FORMAT_TAR ||
+	    (!magic && options->format == GOW_FORMAT_PROBE && !gow_file_is_device(file))) {
+		uint8_t head[GOW_ARCHIVE_HEAD];
+		const struct gow_archive_input input = { .file = file, .lock = lock };
+		size_t size;
+
+		code = gow_file_read(file, 0, head, sizeof head, &size, error);
+		if (code) {
+			(void)gow_file_close(file, NULL);
+			return code;
+		}
+		if (is_archive(options, head, size))
+			return open_archive(&input, options, source, error);
 	}
 	if (magic || (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_PROBE))
 		return open_image(file, &lock, magic, options, source, error);

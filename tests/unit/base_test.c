@@ -162,13 +162,15 @@ static void every_code_has_its_name(void)
 		{ 0, "ok" },         { 1, "memory" },   { 2, "io" },          { 3, "no-space" },
 		{ 4, "not-gow" },    { 5, "corrupt" },  { 6, "busy" },        { 7, "stopped" },
 		{ 8, "exists" },     { 9, "argument" }, { 10, "limit" },      { 11, "unsupported" },
-		{ 12, "mismatch" },  { 13, "changed" }, { 14, "unknown" },    { -1, "unknown" },
+		{ 12, "mismatch" },  { 13, "changed" }, { 14, "damaged" },    { 15, "unknown" },
+		{ -1, "unknown" },
 	};
 
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
 		CHECK_STR(codes[i].name, gow_code_name((gow_code)codes[i].code));
 	CHECK_EQ(0, GOW_OK);
 	CHECK_EQ(13, GOW_ERR_CHANGED);
+	CHECK_EQ(14, GOW_ERR_DAMAGED);
 	CHECK_EQ(GOW_ERR_IO, 2);
 	CHECK_EQ(GOW_ERR_CORRUPT, 5);
 	CHECK_EQ(GOW_ERR_BUSY, 6);

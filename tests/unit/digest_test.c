@@ -56,6 +56,17 @@ static void expect(const uint8_t *disk, size_t blocks, uint64_t index, uint64_t 
 	free(bytes);
 }
 
+/* As whoever reads a disk does: zeros are passed over. */
+static void add_block(struct gow_digester *digester, uint64_t index, const uint8_t *block)
+{
+	struct gow_hash hash;
+
+	if (gow_is_zero(block, BLOCK))
+		return;
+	gow_hash_block(block, &hash);
+	gow_digester_add(digester, index, &hash);
+}
+
 static gow_digest digest_of(const uint8_t *disk, size_t blocks, uint64_t index, uint64_t size,
                             bool with_zeros)
 {
@@ -65,7 +76,7 @@ static gow_digest digest_of(const uint8_t *disk, size_t blocks, uint64_t index, 
 	CHECK_OK(gow_digester_new(&digester, &error), &error);
 	for (size_t i = 0; i < blocks; i++)
 		if (with_zeros || has_data(disk + i * BLOCK))
-			gow_digester_block(digester, index + i, disk + i * BLOCK);
+			add_block(digester, index + i, disk + i * BLOCK);
 	memset(&digest, 'x', sizeof digest);
 	gow_digester_finish(digester, size, &digest);
 	gow_digester_free(digester);
