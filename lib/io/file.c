@@ -191,6 +191,27 @@ int gow_file_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_
 	return call_reserver(file->ops->reserve, file, offset, size, error);
 }
 
+int gow_file_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = check_range(file, offset, size, error);
+
+	if (code || !size)
+		return code;
+	if (!file->ops->punch)
+		return gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                                 "holes cannot be made here"),
+		                        file->name);
+	return file->ops->punch(file, offset, size, error);
+}
+
+int gow_file_clear(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = gow_file_punch(file, offset, size, error);
+
+	return code == GOW_ERR_UNSUPPORTED ? gow_file_zero(file, offset, size, error) : code;
+}
+
 int gow_file_close(struct gow_file *file, gow_error *error)
 {
 	return file ? file->ops->close(file, error) : GOW_OK;
@@ -335,8 +356,8 @@ static int posix_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow
 	return write_zeros(file, offset, size, error);
 }
 
-static int posix_fallocate_as(struct gow_file *file, int mode, uint64_t offset, uint64_t size,
-                              gow_error *error)
+static int change_space(struct gow_file *file, int mode, uint64_t offset, uint64_t size,
+                        const char *unsupported, const char *failed, gow_error *error)
 {
 	int result;
 
@@ -346,21 +367,29 @@ static int posix_fallocate_as(struct gow_file *file, int mode, uint64_t offset, 
 	if (result == 0)
 		return GOW_OK;
 	if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV)
-		return gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
-		                                 "space cannot be reserved on this file system"),
+		return gow_fail_in_file(error, gow_fail(error, GOW_ERR_UNSUPPORTED, "%s", unsupported),
 		                        file->name);
-	return call_failed(file, errno, "cannot reserve space", offset, error);
+	return call_failed(file, errno, failed, offset, error);
 }
 
 static int posix_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
-	return posix_fallocate_as(file, 0, offset, size, error);
+	return change_space(file, 0, offset, size, "space cannot be reserved on this file system",
+	                    "cannot reserve space", error);
 }
 
 static int posix_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
-	return posix_fallocate_as(file, FALLOC_FL_KEEP_SIZE, offset, size, error);
+	return change_space(file, FALLOC_FL_KEEP_SIZE, offset, size,
+	                    "space cannot be reserved on this file system", "cannot reserve space",
+	                    error);
+}
+
+static int posix_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return change_space(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size,
+	                    "holes cannot be made on this file system", "cannot make a hole",
+	                    error);
 }
 
 static int posix_close(struct gow_file *file, gow_error *error)
@@ -385,6 +414,7 @@ static const struct gow_file_ops posix_ops = {
 	.zero = posix_zero,
 	.allocate = posix_allocate,
 	.reserve = posix_reserve,
+	.punch = posix_punch,
 	.close = posix_close,
 };
 
