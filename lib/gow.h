@@ -491,6 +491,43 @@ typedef struct gow_undo_result {
 int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_result *result,
                     gow_error *error);
 
+/* ---- upgrading --------------------------------------------------------------------------- */
+
+enum {
+	GOW_UPGRADE_DRY_RUN = 1 << 0,  /* find out what would be done, change nothing */
+	GOW_UPGRADE_ROLLBACK = 1 << 1, /* take an interrupted upgrade back */
+	GOW_UPGRADE_NO_LOCK = 1 << 2
+};
+
+typedef struct gow_upgrade_options {
+	unsigned flags;
+	unsigned to;         /* the version wanted; 0: the newest */
+	const char *output;  /* NULL: in place; otherwise a new file, and the image stays as it is */
+	double wait_seconds;
+	const gow_monitor *monitor;
+} gow_upgrade_options;
+
+typedef struct gow_upgrade_result {
+	unsigned old_version, new_version; /* of the image, before and after */
+	bool changed;            /* the file was changed, or would be */
+	bool resumed;            /* an interrupted upgrade was found, and gone on with */
+	bool rolled_back;        /* it was taken back */
+	uint64_t moved_bytes;    /* data that changed its place in the file; copied, for a new file */
+	uint64_t written_bytes;  /* all that was written, headers and the record included */
+	uint64_t extra_bytes;    /* disk that it took while it lasted, beyond what the file had */
+	uint64_t old_file_size, new_file_size; /* bytes */
+} gow_upgrade_result;
+
+/*
+ * Makes an image of a newer version of path, in place. Killed at any instant it leaves an image
+ * that is either sound or pending (journal.pending), and that the next call goes on with, or with
+ * GOW_UPGRADE_ROLLBACK takes back, byte for byte. A sound image is needed (GOW_ERR_CORRUPT); an
+ * older version than the image's is refused (GOW_ERR_ARGUMENT); one that is there already is
+ * left as it is. Of the numbers above, a dry run tells what a real one would.
+ */
+int gow_upgrade(const char *path, const gow_upgrade_options *options,
+                gow_upgrade_result *result, gow_error *error);
+
 /* The library's version, "MAJOR.MINOR.PATCH". */
 const char *gow_version(void);
 

@@ -195,6 +195,7 @@ int gow_file_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_er
 {
 	int code = check_range(file, offset, size, error);
 
+	forget_run(file);
 	if (code || !size)
 		return code;
 	if (!file->ops->punch)
