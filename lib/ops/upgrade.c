@@ -451,9 +451,12 @@ static int take_steps(struct upgrade *upgrade, gow_error *error)
 static int write_record(struct upgrade *upgrade, gow_error *error)
 {
 	struct gow_trailer *trailer = &upgrade->trailer;
-	int code = gow_pen_mark(&upgrade->pen, trailer->offset,
-	                        gow_trailer_size(trailer->header_size), error);
+	const uint64_t sectors = 3 * (uint64_t)GOW_TRAILER_SECTOR;
+	int code = gow_pen_mark(&upgrade->pen, trailer->offset, trailer->header_size, error);
 
+	if (!code)
+		code = gow_pen_mark(&upgrade->pen, size_with_trailer(upgrade) - sectors, sectors,
+		                    error);
 	if (code || !writes(upgrade))
 		return code;
 	/* Also fills up a short last block with zeros. */
