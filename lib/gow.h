@@ -491,6 +491,42 @@ typedef struct gow_undo_result {
 int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_result *result,
                     gow_error *error);
 
+/* ---- compacting -------------------------------------------------------------------------- */
+
+enum {
+	GOW_COMPACT_DRY_RUN = 1 << 0,    /* find out what would be done, change nothing */
+	GOW_COMPACT_KEEP_ZEROS = 1 << 1, /* leave blocks that hold only zeros allocated */
+	GOW_COMPACT_PUNCH = 1 << 2,      /* give space back as holes, and move nothing */
+	GOW_COMPACT_NO_LOCK = 1 << 3
+};
+
+typedef struct gow_compact_options {
+	unsigned flags;
+	const char *output;  /* NULL: in place; otherwise a new file, and the image stays as it is */
+	double wait_seconds;
+	const gow_monitor *monitor;
+} gow_compact_options;
+
+typedef struct gow_compact_result {
+	bool changed;            /* the file was changed, or would be */
+	uint64_t leaked_blocks;  /* physical blocks that no entry named, and that were given back */
+	uint64_t zero_blocks;    /* allocated blocks of zeros that were given back */
+	uint64_t moved_blocks;   /* that changed their place; copied, for a new file */
+	uint64_t written_bytes;  /* blocks, map entries and block_count */
+	uint64_t punched_bytes;  /* given back as holes */
+	uint64_t extra_bytes;    /* disk that it took: holes that blocks were moved into */
+	uint64_t old_file_size, new_file_size; /* bytes */
+} gow_compact_result;
+
+/*
+ * Gives back the space of leaked blocks and of blocks that hold only zeros, moves the last blocks
+ * into the gaps, and cuts the file. Killed at any instant it leaves a sound image (with leaks at
+ * worst) of the same guest, and the next call goes on. A sound image is needed
+ * (GOW_ERR_CORRUPT). Of the numbers above, a dry run tells what a real one would.
+ */
+int gow_compact(const char *path, const gow_compact_options *options,
+                gow_compact_result *result, gow_error *error);
+
 /* ---- upgrading --------------------------------------------------------------------------- */
 
 enum {

@@ -419,6 +419,78 @@ static const struct gow_file_ops posix_ops = {
 	.close = posix_close,
 };
 
+/* ---- copying ----------------------------------------------------------------------------- */
+
+/* What file systems share: whole pages, at places that differ by whole pages. */
+enum { SHARE_GRAIN = 4096 };
+
+static int copy_through_memory(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                               uint64_t to_offset, uint64_t size, gow_error *error)
+{
+	uint8_t buffer[GOW_BLOCK_SIZE];
+	int code = GOW_OK;
+
+	while (!code && size) {
+		size_t part = (size_t)gow_min(size, sizeof buffer), got;
+
+		code = gow_file_read(from, from_offset, buffer, part, &got, error);
+		if (!code)
+			code = gow_file_write(to, to_offset, buffer, got, error);
+		if (got < part)
+			break;
+		from_offset += part;
+		to_offset += part;
+		size -= part;
+	}
+	return code;
+}
+
+/* Where the kernel will not, memory does. */
+static int copy_in_kernel(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                          uint64_t to_offset, uint64_t size, gow_error *error)
+{
+	off_t source = (off_t)from_offset, target = (off_t)to_offset;
+
+	while (size) {
+		ssize_t n = copy_file_range(from->fd, &source, to->fd, &target, size, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) /* what fails for good fails there again, and says where */
+			return copy_through_memory(from, (uint64_t)source, to, (uint64_t)target,
+			                           size, error);
+		if (n == 0)
+			break;
+		size -= (uint64_t)n;
+	}
+	return GOW_OK;
+}
+
+int gow_file_copy(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                  uint64_t to_offset, uint64_t size, gow_error *error)
+{
+	/* In the middle lie the pages that can be shared; the ends are copied. */
+	const uint64_t head = gow_min(size, gow_round_up(from_offset, SHARE_GRAIN) - from_offset);
+	const uint64_t tail = (size - head) % SHARE_GRAIN;
+	const uint64_t parts[] = { head, size - head - tail, tail };
+	int code = check_range(from, from_offset, size, error);
+
+	if (!code)
+		code = check_range(to, to_offset, size, error);
+	forget_run(to);
+	for (size_t i = 0; i < 3 && !code; i++) {
+		code = from->ops == &posix_ops && to->ops == &posix_ops
+		               ? copy_in_kernel(from, from_offset, to, to_offset, parts[i], error)
+		               : copy_through_memory(from, from_offset, to, to_offset, parts[i],
+		                                     error);
+		from_offset += parts[i];
+		to_offset += parts[i];
+	}
+	return code;
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
 int gow_file_from_fd(int fd, const char *name, struct gow_file **file, gow_error *error)
 {
 	struct posix_file *made = calloc(1, sizeof *made);

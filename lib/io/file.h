@@ -90,6 +90,13 @@ int gow_file_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_er
 /* Makes the range read as zeros: as a hole where the file system can, by writing elsewhere. */
 int gow_file_clear(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 
+/*
+ * Copies a range from one file to another: shares it where the file system can (reflink), and has
+ * the kernel copy it otherwise. What lies past the source's end is not written.
+ */
+int gow_file_copy(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                  uint64_t to_offset, uint64_t size, gow_error *error);
+
 /* Accepts NULL. Check the result after writing; in a clean-up path pass NULL for error. */
 int gow_file_close(struct gow_file *file, gow_error *error);
 
