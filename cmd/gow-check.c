@@ -55,6 +55,8 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 	code = findings_json(doc, check, cli->report.verbose, error);
 	if (code)
 		return code;
+	if (info->pending)
+		doc_text(doc, "pending", info->pending);
 	if (info->in_use)
 		doc_bool(doc, "in_use", true);
 	doc_bool(doc, "changed", false);
@@ -110,6 +112,8 @@ static int print(struct cli *cli, const char *image, gow_check *check, const gow
 	if (!cli_prints(cli))
 		return GOW_OK;
 	code = findings_text(&cli->out, image, check, cli->report.verbose, error);
+	if (!code && info->pending)
+		out_print(&cli->out, "    %s\n", info->pending);
 	if (!code)
 		print_summary(cli, image, check, info);
 	return code;

@@ -23,9 +23,12 @@ int gow_file_holes(struct gow_file *file, uint64_t offset, uint64_t size, uint64
 	return GOW_OK;
 }
 
-static int reserve(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)
+/* What file systems give space in. */
+enum { PAGE = 4096 };
+
+static int reserve(struct gow_pen *pen, uint64_t start, uint64_t end, gow_error *error)
 {
-	int code = gow_file_allocate(pen->file, offset, size, error);
+	int code = gow_file_allocate(pen->file, start, end - start, error);
 
 	if (code != GOW_ERR_UNSUPPORTED)
 		return code;
@@ -33,19 +36,34 @@ static int reserve(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_erro
 	return GOW_OK;
 }
 
-int gow_pen_mark(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)
+/*
+ * Takes the pages that the range touches, without the one that the range before it ended in: it
+ * has been counted there. (And what is reserved twice is no hole any longer on a tmpfs.)
+ */
+static int take_room(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)
 {
-	uint64_t holes;
+	const uint64_t end = gow_round_up(offset + size, PAGE);
+	uint64_t start = offset - offset % PAGE, holes;
 	int code;
 
-	pen->written += size;
-	if (pen->pass == GOW_PASS_WRITE || pen->cannot_reserve)
+	if (pen->counted_end > start && pen->counted_end <= start + PAGE)
+		start = pen->counted_end;
+	pen->counted_end = end;
+	if (start >= end)
 		return GOW_OK;
-	code = gow_file_holes(pen->file, offset, size, &holes, error);
+	code = gow_file_holes(pen->file, start, end - start, &holes, error);
 	if (code || !holes)
 		return code;
 	pen->room += holes;
-	return pen->pass == GOW_PASS_RESERVE ? reserve(pen, offset, size, error) : GOW_OK;
+	return pen->pass == GOW_PASS_RESERVE ? reserve(pen, start, end, error) : GOW_OK;
+}
+
+int gow_pen_mark(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)
+{
+	pen->written += size;
+	return pen->pass == GOW_PASS_WRITE || pen->cannot_reserve || !size
+	               ? GOW_OK
+	               : take_room(pen, offset, size, error);
 }
 
 int gow_pen_write(struct gow_pen *pen, uint64_t offset, const void *bytes, size_t size,

@@ -15,7 +15,8 @@ struct gow_pen {
 	struct gow_file *file; /* not owned */
 	enum gow_pass pass;
 	uint64_t written;      /* bytes that are (or would be) written */
-	uint64_t room;         /* of these, bytes that fall into holes, or past the end */
+	uint64_t room;         /* bytes of the pages for these that are holes, or past the end */
+	uint64_t counted_end;  /* up to where room was last counted */
 	bool cannot_reserve;   /* the file system has no way to */
 };
 

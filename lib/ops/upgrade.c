@@ -512,7 +512,17 @@ static int reserve(struct upgrade *upgrade, gow_error *error)
 	return code;
 }
 
-/* Up to the magic everything can be taken back by cutting the file. */
+/* Up to the magic everything can be taken back by cutting the file; what has not grown is not
+ * touched at all. */
+static void take_back(struct upgrade *upgrade)
+{
+	const uint64_t size = upgrade->trailer.original_size;
+	uint64_t grown;
+
+	if (!gow_file_size(upgrade->job->file, &grown, NULL) && grown > size)
+		(void)gow_file_truncate(upgrade->job->file, size, NULL);
+}
+
 static int begin(struct upgrade *upgrade, gow_error *error)
 {
 	int code = reserve(upgrade, error);
@@ -525,7 +535,7 @@ static int begin(struct upgrade *upgrade, gow_error *error)
 	if (!code)
 		code = gow_lock_poll(upgrade->job->lock, error);
 	if (code) {
-		(void)gow_file_truncate(upgrade->job->file, upgrade->trailer.original_size, NULL);
+		take_back(upgrade);
 		return code;
 	}
 	code = write_magic(upgrade, upgrade->from, true, error);
