@@ -10,6 +10,8 @@
  *	                       for version 3 a line `numbers` and how many version numbers are 0,
  *	                       1 and higher: `numbers Z O H wrong W`, where W is how many allocated
  *	                       blocks have 0, or others another
+ *	guest --data-blocks DISK
+ *	                       prints how many blocks of a raw disk are not all zeros
  *	guest --map IMAGE      prints a line `logical physical` for every allocated block
  *
  * Exit status: 0 done, 1 a call failed, 2 bad usage, 3 the image is not sound: the magic is
@@ -215,17 +217,37 @@ static void write_disk(const struct image *image, const char *name)
 		failed(name);
 }
 
+/* A raw disk. */
+static void count_data_blocks(const char *name)
+{
+	static uint8_t block[BLOCK], zeros[BLOCK];
+	struct image disk = { .name = name, .fd = open(name, O_RDONLY | O_CLOEXEC) };
+	uint32_t blocks = 0;
+	struct stat st;
+
+	if (disk.fd < 0 || fstat(disk.fd, &st) < 0)
+		failed(name);
+	for (uint64_t at = 0; at < (uint64_t)st.st_size; at += BLOCK) {
+		read_at(&disk, at, block, sizeof block);
+		blocks += memcmp(block, zeros, sizeof block) != 0;
+	}
+	printf("%" PRIu32 "\n", blocks);
+}
+
 int main(int argc, char **argv)
 {
 	struct image image = { .fd = -1 };
 
 	if (argc != 3) {
-		fputs("usage: guest IMAGE DISK | --header IMAGE | --map IMAGE\n", stderr);
+		fputs("usage: guest IMAGE DISK | --header IMAGE | --map IMAGE | --data-blocks DISK\n",
+		      stderr);
 		return 2;
 	}
 	if (strcmp(argv[1], "--header") == 0) {
 		open_image(&image, argv[2]);
 		print_header(&image);
+	} else if (strcmp(argv[1], "--data-blocks") == 0) {
+		count_data_blocks(argv[2]);
 	} else if (strcmp(argv[1], "--map") == 0) {
 		open_image(&image, argv[2]);
 		print_map(&image);

@@ -432,8 +432,9 @@ static int check_means(struct compact *compact, gow_error *error)
 		return gow_fail(error, GOW_ERR_UNSUPPORTED,
 		                "has entries that a torn write could damage; write a new image with -o");
 	if (punches(compact)) /* past the end: changes nothing, and tells whether it can be done */
-		return gow_file_punch(compact->job->file, offset_of(compact, UINT32_MAX),
-		                      GOW_BLOCK_SIZE, error);
+		return gow_file_punch(compact->job->file,
+		                      gow_round_up(compact->map.file_size, HOLE_GRAIN), HOLE_GRAIN,
+		                      error);
 	/* A full disk is to be met now, and not when the map has been changed. */
 	code = gow_check_room(compact->job->file, compact->pen.room, error);
 	if (!code && compact->pen.room)
