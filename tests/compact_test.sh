@@ -191,7 +191,7 @@ testPunch() {
 	assertJson '.moved_blocks == 0 and .punched_bytes > 0'
 	assertGuest "$tmp/image" "$work/raw"
 	"$GOW_TESTBIN/guest" --map "$tmp/image" >"$tmp/after"
-	assertNull "moved" "$(comm -13 "$tmp/before" "$tmp/after")"
+	assertNull "moved" "$(grep -vxF -f "$tmp/before" "$tmp/after")"
 	assertTrue "no space came free" \
 		"[ $(stat -c %b "$tmp/image") -le $((space - $(json .punched_bytes) / 512 + 16)) ]"
 	state_of "$tmp/image"
