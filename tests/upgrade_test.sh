@@ -5,7 +5,13 @@
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 
-start_1=4194324 start_2=16777728 start_3=33554944
+# expected_size names them by version.
+# shellcheck disable=SC2034
+{
+	start_1=4194324
+	start_2=16777728
+	start_3=33554944
+}
 
 # Blocks in random order, leaks in both ends, zeros, a short last block: more than are
 # moved at once from 1 to 2, and more than 256.

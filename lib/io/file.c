@@ -170,7 +170,7 @@ static int call_reserver(reserver reserve, struct gow_file *file, uint64_t offse
 {
 	int code = check_range(file, offset, size, error);
 
-	forget_run(file);
+	/* What was a hole is still zeros: the run that was found last stays true. */
 	if (code || !size)
 		return code;
 	if (!reserve)

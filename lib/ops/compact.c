@@ -28,6 +28,7 @@ struct compact {
 	const struct gow_compact_job *job;
 	struct gow_map map;
 	struct gow_block_set zeros; /* logical blocks that are to be given back */
+	struct gow_block_set holes; /* of the others, those that are holes in the file */
 	struct gow_block_set used;  /* physical blocks below target that stay where they are */
 	uint32_t kept;              /* logical blocks that stay allocated */
 	uint32_t target;            /* block_count in the end */
@@ -75,6 +76,29 @@ static uint32_t end_of_kept(const struct compact *compact)
 	return end;
 }
 
+/* Blocks of zeros that are kept, and are holes in the file, may be holes where they go as well.
+ * Others have data. Asked once and for all, since what is written makes asking dear. */
+static int find_holes(struct compact *compact, gow_error *error)
+{
+	const struct gow_map *map = &compact->map;
+	int code = gow_block_set_new(map->logical_blocks, &compact->holes, error);
+
+	if (!(compact->job->flags & GOW_COMPACT_KEEP_ZEROS))
+		return code;
+	for (uint32_t i = 0; i < map->logical_blocks && !code; i++) {
+		uint64_t start, end;
+
+		if (!is_kept(compact, i))
+			continue;
+		code = gow_file_next_data(compact->job->file, offset_of(compact, map->entries[i]),
+		                          &start, &end, error);
+		if (!code && (start == end ||
+		              start >= offset_of(compact, map->entries[i] + UINT64_C(1))))
+			gow_block_set_add(&compact->holes, i);
+	}
+	return code;
+}
+
 /* Where the image ends, and which blocks below that need not move: the others that are kept fill
  * exactly the gaps, so no way moves fewer. */
 static int plan(struct compact *compact, gow_error *error)
@@ -87,7 +111,9 @@ static int plan(struct compact *compact, gow_error *error)
 	compact->target = punches(compact) ? end_of_kept(compact) : compact->kept;
 	if (punches(compact))
 		return GOW_OK;
-	code = gow_block_set_new(compact->target, &compact->used, error);
+	code = find_holes(compact, error);
+	if (!code)
+		code = gow_block_set_new(compact->target, &compact->used, error);
 	for (uint32_t i = 0; i < map->logical_blocks && !code; i++)
 		if (is_kept(compact, i) && map->entries[i] < compact->target)
 			gow_block_set_add(&compact->used, map->entries[i]);
@@ -202,17 +228,6 @@ static void next_batch(const struct compact *compact, struct movers *movers)
 	}
 }
 
-/* Whether the block is one hole in the file; then it may be one where it goes, too. */
-static int is_file_hole(struct compact *compact, uint32_t physical, bool *hole, gow_error *error)
-{
-	uint64_t start, end;
-	int code = gow_file_next_data(compact->job->file, offset_of(compact, physical), &start,
-	                              &end, error);
-
-	*hole = !code && (start == end || start >= offset_of(compact, physical + UINT64_C(1)));
-	return code;
-}
-
 static int copy_run(struct compact *compact, const struct mover *first, uint32_t blocks,
                     gow_error *error)
 {
@@ -229,32 +244,36 @@ static int copy_run(struct compact *compact, const struct mover *first, uint32_t
 	return code ? gow_fail_at_block(error, code, first->logical) : GOW_OK;
 }
 
+/* How many movers, from the first one on, are neighbours where they are and where they go, and
+ * have data. */
+static uint32_t mover_run(const struct compact *compact, const struct mover *list, uint32_t count)
+{
+	uint32_t run = 1;
+
+	while (run < RUN_BLOCKS && run < count && list[run].from == list[0].from + run &&
+	       list[run].to == list[0].to + run &&
+	       !gow_block_set_has(&compact->holes, list[run].logical))
+		run++;
+	return run;
+}
+
 /* Copies one batch, neighbours together; nothing names the copies yet. */
 static int copy_batch(struct compact *compact, const struct movers *movers, gow_error *error)
 {
-	const struct mover *list = movers->list;
 	uint32_t at = 0;
 
 	while (at < movers->count) {
+		const struct mover *list = movers->list + at;
 		uint32_t run = 1;
-		bool hole;
-		int code = is_file_hole(compact, list[at].from, &hole, error);
+		int code;
 
-		if (!code && hole)
-			code = gow_pen_clear(&compact->pen, offset_of(compact, list[at].to),
+		if (gow_block_set_has(&compact->holes, list[0].logical)) {
+			code = gow_pen_clear(&compact->pen, offset_of(compact, list[0].to),
 			                     GOW_BLOCK_SIZE, error);
-		while (!code && !hole && run < RUN_BLOCKS && at + run < movers->count &&
-		       list[at + run].from == list[at].from + run &&
-		       list[at + run].to == list[at].to + run) {
-			bool end;
-
-			code = is_file_hole(compact, list[at + run].from, &end, error);
-			if (end)
-				break;
-			run++;
+		} else {
+			run = mover_run(compact, list, movers->count - at);
+			code = copy_run(compact, list, run, error);
 		}
-		if (!code && !hole)
-			code = copy_run(compact, list + at, run, error);
 		if (code)
 			return code;
 		at += run;
@@ -505,6 +524,7 @@ static void release(struct compact *compact)
 {
 	gow_map_release(&compact->map);
 	gow_block_set_release(&compact->zeros);
+	gow_block_set_release(&compact->holes);
 	gow_block_set_release(&compact->used);
 	free(compact->buffer);
 }
