@@ -386,7 +386,8 @@ typedef enum gow_step_kind {
 	GOW_STEP_WRITE,    /* bytes of the file are overwritten */
 	GOW_STEP_COPY,     /* a block is copied to the end of the file */
 	GOW_STEP_EXTEND,   /* the file grows by zeros */
-	GOW_STEP_ROLL_BACK /* what an interrupted repair overwrote is put back */
+	GOW_STEP_ROLL_BACK,/* what an interrupted repair overwrote is put back */
+	GOW_STEP_FINISH    /* an interrupted upgrade is gone on with */
 } gow_step_kind;
 
 /* "write", "copy", ... */

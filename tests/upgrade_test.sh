@@ -319,7 +319,7 @@ survives() {
 		run gow-check "$tmp/image"
 		assertStatus 4
 		assertOut 'journal.pending'
-		assertOut "an upgrade from version $1 to $2 \([0-9]+ of [0-9]+ bytes moved\)"
+		assertOut "upgrade from version $1 to $2 \([0-9]+ of [0-9]+ bytes moved\)"
 		cp --sparse=always "$tmp/image" "$tmp/renamed"
 		run gow-upgrade --json --rollback "$tmp/renamed"
 		assertStatus 0
@@ -445,7 +445,7 @@ testARenamedImageKeepsItsRecord() {
 	cp "$tmp/image" "$tmp/elsewhere/other name"
 	rm "$tmp/image"
 	run gow-info "$tmp/elsewhere/other name"
-	assertOut 'pending: .*an upgrade from version 1 to 3'
+	assertOut 'pending: .*upgrade from version 1 to 3'
 	run gow-upgrade -n --json "$tmp/elsewhere/other name"
 	assertStatus 0
 	assertJson '.resumed and .changed == false'
@@ -471,6 +471,26 @@ testWhatIsUnderWayIsFinishedFirst() {
 	run gow-upgrade --rollback "$tmp/image"
 	assertStatus 8
 	assertErr 'no upgrade is under way'
+}
+
+# gow-repair goes on with it; what is taken back, gow-upgrade takes back.
+testRepairFinishesIt() {
+	take_copy "$work/large.1" "$tmp/image"
+	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=sync:7:kill gow-upgrade "$tmp/image"
+	assertStatus 137
+	cp --sparse=always "$tmp/image" "$tmp/copy"
+	state_of "$tmp/image"
+	run gow-repair -n --json "$tmp/image"
+	assertJson '.plan[0].kind == "finish" and .changed == false'
+	assertUnchanged "$tmp/image"
+	for option in -p -y; do
+		cp --sparse=always "$tmp/copy" "$tmp/image"
+		run gow-repair $option --json "$tmp/image"
+		assertStatus 3
+		assertJson '.changed and .plan[0].kind == "finish" and .plan[0].id == "journal.pending"'
+		assertGuest "$tmp/image" "$work/large.raw"
+		assertEquals "version 3" "$(header "$tmp/image" | cut -d' ' -f1-2)"
+	done
 }
 
 testFullDisk() {

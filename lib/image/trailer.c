@@ -369,7 +369,7 @@ const char *gow_trailer_describe(const struct gow_trailer *trailer, char *buf, s
 	uint64_t moved = trailer->move_length - trailer->unmoved;
 
 	(void)snprintf(buf, size,
-	               "an upgrade from version %" PRIu32 " to %" PRIu32 " (%" PRIu64
+	               "upgrade from version %" PRIu32 " to %" PRIu32 " (%" PRIu64
 	               " of %" PRIu64 " bytes moved)",
 	               trailer->from_version, trailer->to_version, moved, trailer->move_length);
 	return buf;

@@ -70,7 +70,7 @@ int gow_trailer_find(struct gow_file *file, const struct gow_layout *layout,
 int gow_trailer_hash_header(struct gow_file *file, const struct gow_layout *layout, uint64_t size,
                             uint8_t hash[GOW_TRAILER_HASH], gow_error *error);
 
-/* "an upgrade from version 2 to 3, ..." with how far it is; returns buf. */
+/* "upgrade from version 2 to 3, ..." with how far it is; returns buf. */
 const char *gow_trailer_describe(const struct gow_trailer *trailer, char *buf, size_t size);
 
 /* For pending.c. */

@@ -167,7 +167,7 @@ static const char *judge_state(struct crash_walk *walk, struct memdisk *disk)
 		                     &walk->journey->rows[sample_version(file) - 1], NULL);
 	else if (raw.pending.kind != GOW_PENDING_UPGRADE)
 		wrong = "the record is not found";
-	else if (!strstr(raw.pending.what, "an upgrade from version 1 to 2 ("))
+	else if (!strstr(raw.pending.what, "upgrade from version 1 to 2 ("))
 		wrong = "the record says something else";
 	if (!code)
 		gow_raw_release(&raw);
