@@ -91,6 +91,8 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 		doc_text(doc, "digest", job->found.text);
 	else if (job->digest)
 		doc_null(doc, "digest");
+	if (info->pending)
+		doc_text(doc, "pending", info->pending);
 	if (info->in_use)
 		doc_bool(doc, "in_use", true);
 	doc_bool(doc, "changed", false);
@@ -166,6 +168,8 @@ static int print(struct cli *cli, const char *image, gow_check *check, const gow
 	code = findings_text(&cli->out, image, check, cli->report.verbose, error);
 	if (code)
 		return code;
+	if (info->pending)
+		out_print(&cli->out, "    %s\n", info->pending);
 	if (((const struct check_job *)cli->own)->digest)
 		print_digest(cli, image);
 	print_summary(cli, image, check, info);

@@ -229,6 +229,12 @@ static void print_guest(struct out *out, const gow_repair_step *step)
 		out_print(out, " may be foreign data: look");
 }
 
+/* Whether it is about bytes that can be named. */
+static bool has_range(const gow_repair_step *step)
+{
+	return step->kind != GOW_STEP_ROLL_BACK && step->kind != GOW_STEP_FINISH;
+}
+
 static void print_step(struct repair_job *job, const gow_repair_step *step)
 {
 	struct out *out = &job->cli->out;
@@ -236,11 +242,11 @@ static void print_step(struct repair_job *job, const gow_repair_step *step)
 	out_print(out, "  %s: %s", step->problem ? step->problem->name : "preamble", step->text);
 	if (step->value != GOW_NOWHERE)
 		out_print(out, ", %" PRIu64, step->value);
-	if (step->kind != GOW_STEP_ROLL_BACK)
+	if (has_range(step))
 		out_print(out, " (%" PRIu64 " bytes at %" PRIu64, step->length, step->offset);
 	if (step->source != GOW_NOWHERE)
 		out_print(out, " from %" PRIu64, step->source);
-	if (step->kind != GOW_STEP_ROLL_BACK)
+	if (has_range(step))
 		out_print(out, ")");
 	print_guest(out, step);
 	out_print(out, "\n");

@@ -445,7 +445,8 @@ typedef enum gow_step_kind {
 	GOW_STEP_WRITE,    /* bytes of the file are overwritten */
 	GOW_STEP_COPY,     /* a block is copied to the end of the file */
 	GOW_STEP_EXTEND,   /* the file grows by zeros */
-	GOW_STEP_ROLL_BACK /* what an interrupted repair overwrote is put back */
+	GOW_STEP_ROLL_BACK,/* what an interrupted repair overwrote is put back */
+	GOW_STEP_FINISH    /* an interrupted upgrade is gone on with */
 } gow_step_kind;
 
 /* "write", "copy", ... */
@@ -549,6 +550,79 @@ typedef struct gow_undo_result {
  * again. GOW_ERR_CHANGED if that would take back what was done since. */
 int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_result *result,
                     gow_error *error);
+
+/* ---- compacting -------------------------------------------------------------------------- */
+
+enum {
+	GOW_COMPACT_DRY_RUN = 1 << 0,    /* find out what would be done, change nothing */
+	GOW_COMPACT_KEEP_ZEROS = 1 << 1, /* leave blocks that hold only zeros allocated */
+	GOW_COMPACT_PUNCH = 1 << 2,      /* give space back as holes, and move nothing */
+	GOW_COMPACT_NO_LOCK = 1 << 3
+};
+
+typedef struct gow_compact_options {
+	unsigned flags;
+	const char *output;  /* NULL: in place; otherwise a new file, and the image stays as it is */
+	double wait_seconds;
+	const gow_monitor *monitor;
+} gow_compact_options;
+
+typedef struct gow_compact_result {
+	bool changed;            /* the file was changed, or would be */
+	uint64_t leaked_blocks;  /* physical blocks that no entry named, and that were given back */
+	uint64_t zero_blocks;    /* allocated blocks of zeros that were given back */
+	uint64_t moved_blocks;   /* that changed their place; copied, for a new file */
+	uint64_t written_bytes;  /* blocks, map entries and block_count */
+	uint64_t punched_bytes;  /* given back as holes */
+	uint64_t extra_bytes;    /* disk that it took: holes that blocks were moved into */
+	uint64_t old_file_size, new_file_size; /* bytes */
+} gow_compact_result;
+
+/*
+ * Gives back the space of leaked blocks and of blocks that hold only zeros, moves the last blocks
+ * into the gaps, and cuts the file. Killed at any instant it leaves a sound image (with leaks at
+ * worst) of the same guest, and the next call goes on. A sound image is needed
+ * (GOW_ERR_CORRUPT). Of the numbers above, a dry run tells what a real one would.
+ */
+int gow_compact(const char *path, const gow_compact_options *options,
+                gow_compact_result *result, gow_error *error);
+
+/* ---- upgrading --------------------------------------------------------------------------- */
+
+enum {
+	GOW_UPGRADE_DRY_RUN = 1 << 0,  /* find out what would be done, change nothing */
+	GOW_UPGRADE_ROLLBACK = 1 << 1, /* take an interrupted upgrade back */
+	GOW_UPGRADE_NO_LOCK = 1 << 2
+};
+
+typedef struct gow_upgrade_options {
+	unsigned flags;
+	unsigned to;         /* the version wanted; 0: the newest */
+	const char *output;  /* NULL: in place; otherwise a new file, and the image stays as it is */
+	double wait_seconds;
+	const gow_monitor *monitor;
+} gow_upgrade_options;
+
+typedef struct gow_upgrade_result {
+	unsigned old_version, new_version; /* of the image, before and after */
+	bool changed;            /* the file was changed, or would be */
+	bool resumed;            /* an interrupted upgrade was found, and gone on with */
+	bool rolled_back;        /* it was taken back */
+	uint64_t moved_bytes;    /* data that changed its place in the file; copied, for a new file */
+	uint64_t written_bytes;  /* all that was written, headers and the record included */
+	uint64_t extra_bytes;    /* disk that it took while it lasted, beyond what the file had */
+	uint64_t old_file_size, new_file_size; /* bytes */
+} gow_upgrade_result;
+
+/*
+ * Makes an image of a newer version of path, in place. Killed at any instant it leaves an image
+ * that is either sound or pending (journal.pending), and that the next call goes on with, or with
+ * GOW_UPGRADE_ROLLBACK takes back, byte for byte. A sound image is needed (GOW_ERR_CORRUPT); an
+ * older version than the image's is refused (GOW_ERR_ARGUMENT); one that is there already is
+ * left as it is. Of the numbers above, a dry run tells what a real one would.
+ */
+int gow_upgrade(const char *path, const gow_upgrade_options *options,
+                gow_upgrade_result *result, gow_error *error);
 
 /* The library's version, "MAJOR.MINOR.PATCH". */
 const char *gow_version(void);

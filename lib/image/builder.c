@@ -44,25 +44,53 @@ void gow_builder_free(struct gow_builder *builder)
 	free(builder);
 }
 
+static int check_limit(const struct gow_builder *builder, uint64_t logical, uint32_t blocks,
+                       gow_error *error)
+{
+	if (logical + blocks <= builder->layout->map_entries)
+		return GOW_OK;
+	return gow_fail_at_block(error,
+	                         gow_fail(error, GOW_ERR_LIMIT,
+	                                  "the disk is larger than %s holds (%llu bytes)",
+	                                  builder->layout->name,
+	                                  (unsigned long long)builder->layout->logical_limit),
+	                         logical);
+}
+
+static uint64_t next_offset(const struct gow_builder *builder)
+{
+	return gow_layout_block_offset(builder->layout, builder->block_count);
+}
+
+static void number_blocks(struct gow_builder *builder, uint64_t logical, uint32_t blocks)
+{
+	for (uint32_t i = 0; i < blocks; i++)
+		builder->entries[logical + i] = builder->block_count++;
+}
+
 int gow_builder_append(struct gow_builder *builder, uint64_t logical, const void *bytes,
                        size_t size, gow_error *error)
 {
 	uint32_t blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
-	int code;
+	int code = check_limit(builder, logical, blocks, error);
 
-	if (logical + blocks > builder->layout->map_entries)
-		return gow_fail_at_block(error,
-		                         gow_fail(error, GOW_ERR_LIMIT,
-		                                  "the disk is larger than %s holds (%llu bytes)",
-		                                  builder->layout->name,
-		                                  (unsigned long long)
-		                                          builder->layout->logical_limit),
-		                         logical);
-	code = gow_file_write(builder->file,
-	                      gow_layout_block_offset(builder->layout, builder->block_count),
-	                      bytes, size, error);
-	for (uint32_t i = 0; i < blocks && !code; i++)
-		builder->entries[logical + i] = builder->block_count++;
+	if (!code)
+		code = gow_file_write(builder->file, next_offset(builder), bytes, size, error);
+	if (!code)
+		number_blocks(builder, logical, blocks);
+	return code;
+}
+
+int gow_builder_append_from(struct gow_builder *builder, uint64_t logical, struct gow_file *file,
+                            uint64_t offset, uint32_t blocks, gow_error *error)
+{
+	int code = check_limit(builder, logical, blocks, error);
+
+	if (!code)
+		code = gow_file_copy(file, offset, builder->file, next_offset(builder),
+		                     (uint64_t)blocks * GOW_BLOCK_SIZE, error);
+	if (!code)
+		number_blocks(builder, logical, blocks);
 	return code;
 }
 

@@ -24,6 +24,10 @@ void gow_builder_free(struct gow_builder *builder);
 int gow_builder_append(struct gow_builder *builder, uint64_t logical, const void *bytes,
                        size_t size, gow_error *error);
 
+/* The same for whole blocks that stand in another file at offset, and neighbours there. */
+int gow_builder_append_from(struct gow_builder *builder, uint64_t logical, struct gow_file *file,
+                            uint64_t offset, uint32_t blocks, gow_error *error);
+
 /*
  * Writes the header of a disk of logical_size bytes (lawful). Version numbers, where the layout
  * has them, are taken from versions (one for every map entry), or 1 for every block appended if

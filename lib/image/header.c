@@ -204,6 +204,14 @@ int gow_header_write(struct gow_file *file, const struct gow_header *header, gow
 	return code ? code : gow_file_write(file, 0, bytes, size, error);
 }
 
+int gow_header_write_magic(struct gow_file *file, const struct gow_layout *layout, bool pending,
+                           gow_error *error)
+{
+	return gow_file_write(file, layout->magic_offset,
+	                      pending ? layout->magic_pending : layout->magic, GOW_MAGIC_SIZE,
+	                      error);
+}
+
 int gow_header_write_block_count(struct gow_file *file, const struct gow_header *header,
                                  gow_error *error)
 {

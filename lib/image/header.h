@@ -41,6 +41,10 @@ bool gow_size_is_lawful(const struct gow_layout *layout, uint64_t logical_size);
 /* Writes the preamble. */
 int gow_header_write(struct gow_file *file, const struct gow_header *header, gow_error *error);
 
+/* Writes the magic alone: pending, or the one of an image at rest. */
+int gow_header_write_magic(struct gow_file *file, const struct gow_layout *layout, bool pending,
+                           gow_error *error);
+
 /* Writes one field of it, for a step that must not touch the others. */
 int gow_header_write_block_count(struct gow_file *file, const struct gow_header *header,
                                  gow_error *error);

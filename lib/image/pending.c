@@ -6,6 +6,7 @@
 
 #include "image/undo.h"
 #include "io/overlay.h"
+#include "image/trailer.h"
 
 /* Finds one kind of record; leaves pending alone where there is none. */
 typedef int (*finder)(struct gow_file *file, const struct gow_header *header,
@@ -78,6 +79,7 @@ int gow_pending_view(struct gow_file *file, const struct gow_header *header,
 /* One for every way of changing an image in place; ends with NULL. */
 static const finder finders[] = {
 	find_repair,
+	gow_trailer_find_pending,
 	NULL,
 };
 

@@ -173,7 +173,7 @@ static int call_reserver(reserver reserve, struct gow_file *file, uint64_t offse
 {
 	int code = check_range(file, offset, size, error);
 
-	forget_run(file);
+	/* What was a hole is still zeros: the run that was found last stays true. */
 	if (code || !size)
 		return code;
 	if (!reserve)
@@ -192,6 +192,28 @@ int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow
 int gow_file_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
 	return call_reserver(file->ops->reserve, file, offset, size, error);
+}
+
+int gow_file_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = check_range(file, offset, size, error);
+
+	forget_run(file);
+	if (code || !size)
+		return code;
+	if (!file->ops->punch)
+		return gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                                 "holes cannot be made here"),
+		                        file->name);
+	return file->ops->punch(file, offset, size, error);
+}
+
+int gow_file_clear(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = gow_file_punch(file, offset, size, error);
+
+	return code == GOW_ERR_UNSUPPORTED ? gow_file_zero(file, offset, size, error) : code;
 }
 
 int gow_file_close(struct gow_file *file, gow_error *error)
@@ -338,8 +360,8 @@ static int posix_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow
 	return write_zeros(file, offset, size, error);
 }
 
-static int posix_fallocate_as(struct gow_file *file, int mode, uint64_t offset, uint64_t size,
-                              gow_error *error)
+static int change_space(struct gow_file *file, int mode, uint64_t offset, uint64_t size,
+                        const char *unsupported, const char *failed, gow_error *error)
 {
 	int result;
 
@@ -349,21 +371,29 @@ static int posix_fallocate_as(struct gow_file *file, int mode, uint64_t offset, 
 	if (result == 0)
 		return GOW_OK;
 	if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ENODEV)
-		return gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
-		                                 "space cannot be reserved on this file system"),
+		return gow_fail_in_file(error, gow_fail(error, GOW_ERR_UNSUPPORTED, "%s", unsupported),
 		                        file->name);
-	return call_failed(file, errno, "cannot reserve space", offset, error);
+	return call_failed(file, errno, failed, offset, error);
 }
 
 static int posix_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
-	return posix_fallocate_as(file, 0, offset, size, error);
+	return change_space(file, 0, offset, size, "space cannot be reserved on this file system",
+	                    "cannot reserve space", error);
 }
 
 static int posix_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
-	return posix_fallocate_as(file, FALLOC_FL_KEEP_SIZE, offset, size, error);
+	return change_space(file, FALLOC_FL_KEEP_SIZE, offset, size,
+	                    "space cannot be reserved on this file system", "cannot reserve space",
+	                    error);
+}
+
+static int posix_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return change_space(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size,
+	                    "holes cannot be made on this file system", "cannot make a hole",
+	                    error);
 }
 
 static int posix_close(struct gow_file *file, gow_error *error)
@@ -388,8 +418,81 @@ static const struct gow_file_ops posix_ops = {
 	.zero = posix_zero,
 	.allocate = posix_allocate,
 	.reserve = posix_reserve,
+	.punch = posix_punch,
 	.close = posix_close,
 };
+
+/* ---- copying ----------------------------------------------------------------------------- */
+
+/* What file systems share: whole pages, at places that differ by whole pages. */
+enum { SHARE_GRAIN = 4096 };
+
+static int copy_through_memory(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                               uint64_t to_offset, uint64_t size, gow_error *error)
+{
+	uint8_t buffer[GOW_BLOCK_SIZE];
+	int code = GOW_OK;
+
+	while (!code && size) {
+		size_t part = (size_t)gow_min(size, sizeof buffer), got;
+
+		code = gow_file_read(from, from_offset, buffer, part, &got, error);
+		if (!code)
+			code = gow_file_write(to, to_offset, buffer, got, error);
+		if (got < part)
+			break;
+		from_offset += part;
+		to_offset += part;
+		size -= part;
+	}
+	return code;
+}
+
+/* Where the kernel will not, memory does. */
+static int copy_in_kernel(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                          uint64_t to_offset, uint64_t size, gow_error *error)
+{
+	off_t source = (off_t)from_offset, target = (off_t)to_offset;
+
+	while (size) {
+		ssize_t n = copy_file_range(from->fd, &source, to->fd, &target, size, 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) /* what fails for good fails there again, and says where */
+			return copy_through_memory(from, (uint64_t)source, to, (uint64_t)target,
+			                           size, error);
+		if (n == 0)
+			break;
+		size -= (uint64_t)n;
+	}
+	return GOW_OK;
+}
+
+int gow_file_copy(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                  uint64_t to_offset, uint64_t size, gow_error *error)
+{
+	/* In the middle lie the pages that can be shared; the ends are copied. */
+	const uint64_t head = gow_min(size, gow_round_up(from_offset, SHARE_GRAIN) - from_offset);
+	const uint64_t tail = (size - head) % SHARE_GRAIN;
+	const uint64_t parts[] = { head, size - head - tail, tail };
+	int code = check_range(from, from_offset, size, error);
+
+	if (!code)
+		code = check_range(to, to_offset, size, error);
+	forget_run(to);
+	for (size_t i = 0; i < 3 && !code; i++) {
+		code = from->ops == &posix_ops && to->ops == &posix_ops
+		               ? copy_in_kernel(from, from_offset, to, to_offset, parts[i], error)
+		               : copy_through_memory(from, from_offset, to, to_offset, parts[i],
+		                                     error);
+		from_offset += parts[i];
+		to_offset += parts[i];
+	}
+	return code;
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
 
 int gow_file_from_fd(int fd, const char *name, struct gow_file **file, gow_error *error)
 {

@@ -41,6 +41,9 @@ struct gow_file_ops {
 	/* Optional: the same, and the file never grows: what is reserved past its end serves later
 	 * writes, and is given back when the file is cut. */
 	int (*reserve)(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+	/* Optional: makes the range read as zeros and gives its space back; the size stays.
+	 * GOW_ERR_UNSUPPORTED where the file system cannot. */
+	int (*punch)(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 	/* Frees everything, also when it fails. */
 	int (*close)(struct gow_file *file, gow_error *error);
 };
@@ -81,6 +84,18 @@ int gow_file_next_data(struct gow_file *file, uint64_t offset, uint64_t *start, 
 int gow_file_zero(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 int gow_file_allocate(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
 int gow_file_reserve(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+
+int gow_file_punch(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+
+/* Makes the range read as zeros: as a hole where the file system can, by writing elsewhere. */
+int gow_file_clear(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error);
+
+/*
+ * Copies a range from one file to another: shares it where the file system can (reflink), and has
+ * the kernel copy it otherwise. What lies past the source's end is not written.
+ */
+int gow_file_copy(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
+                  uint64_t to_offset, uint64_t size, gow_error *error);
 
 /* Accepts NULL. Check the result after writing; in a clean-up path pass NULL for error. */
 int gow_file_close(struct gow_file *file, gow_error *error);

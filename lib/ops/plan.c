@@ -24,6 +24,8 @@ const char *gow_step_name(gow_step_kind kind)
 		return "extend";
 	case GOW_STEP_ROLL_BACK:
 		return "roll-back";
+	case GOW_STEP_FINISH:
+		return "finish";
 	}
 	return "unknown";
 }

@@ -13,6 +13,7 @@
 #include "ops/change.h"
 #include "ops/plan.h"
 #include "ops/salvage.h"
+#include "ops/upgrade.h"
 
 /* ---- an image that is to be changed ------------------------------------------------------ */
 
@@ -88,13 +89,12 @@ static void tell_found(const struct job *job, const gow_finding *finding)
 		job->options->found(job->options->context, finding);
 }
 
-static void tell_roll_back(const struct job *job, const struct gow_undo *undo)
+static void tell_pending(const struct job *job, const struct gow_layout *layout,
+                         gow_step_kind kind, const char *text, uint64_t length)
 {
-	const gow_place place = place_of_magic(undo->layout);
+	const gow_place place = place_of_magic(layout);
 	const gow_finding found = { gow_problem_get(GOW_JOURNAL_PENDING), 1, place };
-	gow_repair_step step = gow_plan_step(GOW_JOURNAL_PENDING, GOW_STEP_ROLL_BACK,
-	                                     "what was overwritten is put back", 0,
-	                                     undo->old_size);
+	gow_repair_step step = gow_plan_step(GOW_JOURNAL_PENDING, kind, text, 0, length);
 
 	tell_found(job, &found);
 	job->result->steps++;
@@ -102,10 +102,10 @@ static void tell_roll_back(const struct job *job, const struct gow_undo *undo)
 		job->options->step(job->options->context, &step);
 }
 
-/* Whether whoever decides wants the interrupted change rolled back. */
-static bool may_roll_back(struct job *job, const struct gow_undo *undo)
+/* Whether whoever decides wants the interrupted change dealt with. */
+static bool may_see_to_it(struct job *job, const struct gow_layout *layout)
 {
-	const gow_place place = place_of_magic(undo->layout);
+	const gow_place place = place_of_magic(layout);
 	gow_answer answer;
 
 	if (job->options->level != GOW_REPAIR_ASK)
@@ -121,7 +121,8 @@ static int roll_back(struct job *job, struct gow_undo *undo, gow_error *error)
 	struct gow_change change = change_of(job, job->options->monitor);
 	int code;
 
-	tell_roll_back(job, undo);
+	tell_pending(job, undo->layout, GOW_STEP_ROLL_BACK, "what was overwritten is put back",
+	             undo->old_size);
 	if (job->options->dry_run) {
 		code = gow_overlay_new(job->file, &job->rolled_back, error);
 		return code ? code : gow_undo_lay(undo, job->rolled_back, error);
@@ -139,6 +140,36 @@ static int refuse_pending(const struct job *job, const char *what, gow_error *er
 	return gow_fail_in_file(error, code, job->path);
 }
 
+/* Goes on with an upgrade to its end. A dry run cannot show the image that comes of it. */
+static int finish_upgrade(struct job *job, const struct gow_header *header, bool *over,
+                          gow_error *error)
+{
+	const struct gow_upgrade_job upgrade = {
+		.file = job->file,
+		.lock = &job->lock,
+		.rows = gow_layouts,
+		.row_count = gow_layout_count,
+		.monitor = job->options->monitor,
+	};
+	gow_upgrade_result upgraded;
+	int code;
+
+	if (!may_see_to_it(job, header->layout)) {
+		*over = true;
+		return refuse_pending(job, "finish it with gow-upgrade, or take it back with "
+		                           "gow-upgrade --rollback",
+		                      error);
+	}
+	tell_pending(job, header->layout, GOW_STEP_FINISH, "the upgrade is gone on with",
+	             header->file_size);
+	*over = job->options->dry_run;
+	if (*over)
+		return GOW_OK;
+	code = gow_upgrade_file(&upgrade, &upgraded, error);
+	job->result->changed = !code;
+	return code;
+}
+
 /* Deals with what an interrupted change has left; *over: nothing more is to be done. */
 static int finish_change(struct job *job, const struct gow_header *header, bool *over,
                          gow_error *error)
@@ -154,7 +185,7 @@ static int finish_change(struct job *job, const struct gow_header *header, bool 
 	if (code)
 		return code;
 	if (undo) {
-		*over = !may_roll_back(job, undo);
+		*over = !may_see_to_it(job, undo->layout);
 		code = *over ? refuse_pending(job, "an interrupted repair is not rolled back",
 		                              error)
 		             : roll_back(job, undo, error);
@@ -164,10 +195,8 @@ static int finish_change(struct job *job, const struct gow_header *header, bool 
 	if (missing)
 		return refuse_pending(job, doubt, error);
 	code = gow_pending_find(job->file, header, &pending, error);
-	if (!code && pending.kind != GOW_PENDING_NONE)
-		return refuse_pending(job, "finish it with gow-upgrade, or take it back with "
-		                           "gow-upgrade --rollback",
-		                      error);
+	if (!code && pending.kind == GOW_PENDING_UPGRADE)
+		return finish_upgrade(job, header, over, error);
 	if (!code && doubt[0])
 		gow_note(job->options->monitor, GOW_NOTE_WARNING, NULL, "%s", doubt);
 	return code;

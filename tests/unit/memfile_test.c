@@ -27,7 +27,7 @@ static void content_is_what_was_written(void)
 		uint32_t length = rng_below(&rng, SIZE - offset + 1);
 		size_t got;
 
-		switch (rng_below(&rng, 5)) {
+		switch (rng_below(&rng, 6)) {
 		case 0:
 			rng_fill(&rng, model + offset, length);
 			CHECK_OK(gow_file_write(handle, offset, model + offset, length, &error),
@@ -47,6 +47,10 @@ static void content_is_what_was_written(void)
 		case 3:
 			CHECK_OK(gow_file_allocate(handle, offset, length, &error), &error);
 			size = length && offset + length > size ? offset + length : size;
+			break;
+		case 4:
+			memset(model + offset, 0, length);
+			CHECK_OK(gow_file_punch(handle, offset, length, &error), &error);
 			break;
 		default:
 			break;

@@ -55,8 +55,9 @@ void check_equal(const char *file, int line, const char *expected_text, uint64_t
 
 void check_string(const char *file, int line, const char *expected, const char *actual)
 {
-	if (strcmp(expected, actual) != 0)
-		check_fail(file, line, "\"%s\" instead of \"%s\"", actual, expected);
+	if (expected && actual ? strcmp(expected, actual) != 0 : expected != actual)
+		check_fail(file, line, "\"%s\" instead of \"%s\"", actual ? actual : "(none)",
+		           expected ? expected : "(none)");
 }
 
 void check_bytes(const char *file, int line, const void *expected, const void *actual, size_t size)

@@ -43,6 +43,7 @@ _Noreturn void check_skip(const char *fmt, ...) __attribute__((format(printf, 1,
 /* The arguments, evaluated once each. */
 void check_equal(const char *file, int line, const char *expected_text, uint64_t expected,
                  const char *actual_text, uint64_t actual);
+/* No text at all (NULL) is unlike every text. */
 void check_string(const char *file, int line, const char *expected, const char *actual);
 void check_bytes(const char *file, int line, const void *expected, const void *actual,
                  size_t size);

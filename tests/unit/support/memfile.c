@@ -479,6 +479,10 @@ static void perform(struct content *content, const struct memfile_call *call)
 		content_punch(content, call->offset, call->offset + call->size);
 		content->size = gow_max(content->size, call->offset + call->size);
 		break;
+	case MEMFILE_PUNCH:
+		content_punch(content, call->offset,
+		              gow_min(call->offset + call->size, content->size));
+		break;
 	case MEMFILE_ALLOCATE:
 		content->size = gow_max(content->size, call->offset + call->size);
 		break;
@@ -518,6 +522,11 @@ static int mem_allocate(struct gow_file *handle, uint64_t offset, uint64_t size,
                         gow_error *error)
 {
 	return mem_change(handle, MEMFILE_ALLOCATE, offset, size, error);
+}
+
+static int mem_punch(struct gow_file *handle, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return mem_change(handle, MEMFILE_PUNCH, offset, size, error);
 }
 
 static int mem_next_data(struct gow_file *handle, uint64_t offset, uint64_t *start, uint64_t *end,
@@ -568,6 +577,7 @@ static const struct gow_file_ops all_ops = {
 	.next_data = mem_next_data,
 	.zero = mem_zero,
 	.allocate = mem_allocate,
+	.punch = mem_punch,
 	.close = mem_close,
 };
 
@@ -773,9 +783,16 @@ struct walk {
 	struct rng rng;
 };
 
+/* Whether it changes a range of bytes, which may be done in part. */
+static bool has_sectors(const struct memfile_call *call)
+{
+	return call->kind == MEMFILE_WRITE || call->kind == MEMFILE_ZERO ||
+	       call->kind == MEMFILE_PUNCH;
+}
+
 static uint64_t sectors_of(const struct memfile_call *call)
 {
-	if (!call->size || (call->kind != MEMFILE_WRITE && call->kind != MEMFILE_ZERO))
+	if (!call->size || !has_sectors(call))
 		return 1;
 	return (call->offset + call->size - 1) / SECTOR - call->offset / SECTOR + 1;
 }
@@ -812,7 +829,7 @@ static void land(struct content *content, const struct memfile_call *call,
 	const uint64_t sectors = sectors_of(call);
 	struct rng rng = { fate->seed };
 
-	if (call->kind != MEMFILE_WRITE && call->kind != MEMFILE_ZERO) {
+	if (!has_sectors(call)) {
 		perform(content, call);
 		return;
 	}
@@ -1011,6 +1028,7 @@ static bool changes_content(const struct memfile_call *call)
 		return call->size != 0;
 	case MEMFILE_TRUNCATE:
 	case MEMFILE_ZERO:
+	case MEMFILE_PUNCH:
 	case MEMFILE_ALLOCATE:
 	case MEMFILE_CREATE:
 	case MEMFILE_RENAME:

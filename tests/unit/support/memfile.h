@@ -48,7 +48,7 @@ bool memfile_equal(const struct memfile *a, const struct memfile *b);
 /* Opens it; as often as wanted. Closing leaves the file on its disk, which must live longer. */
 struct gow_file *memfile_open(struct memfile *file);
 
-/* The same without the optional calls (next_data, zero, allocate). */
+/* The same without the optional calls (next_data, zero, allocate, punch). */
 struct gow_file *memfile_open_plain(struct memfile *file);
 
 /* ---- as a struct gow_folder ----------------------------------------------------------------- */
@@ -77,6 +77,7 @@ enum memfile_kind {
 	MEMFILE_NEXT_DATA,
 	MEMFILE_ZERO,
 	MEMFILE_ALLOCATE,
+	MEMFILE_PUNCH,
 	MEMFILE_CLOSE,
 	MEMFILE_CREATE, /* these three are calls to the folder */
 	MEMFILE_RENAME,
@@ -114,8 +115,8 @@ struct memfile_fault {
 #define MEMFILE_ALL_KINDS                                                                     \
 	(1u << MEMFILE_READ | 1u << MEMFILE_WRITE | 1u << MEMFILE_SIZE | 1u << MEMFILE_TRUNCATE | \
 	 1u << MEMFILE_SYNC | 1u << MEMFILE_NEXT_DATA | 1u << MEMFILE_ZERO |                     \
-	 1u << MEMFILE_ALLOCATE | 1u << MEMFILE_CREATE | 1u << MEMFILE_RENAME |                  \
-	 1u << MEMFILE_REMOVE)
+	 1u << MEMFILE_ALLOCATE | 1u << MEMFILE_PUNCH | 1u << MEMFILE_CREATE |                   \
+	 1u << MEMFILE_RENAME | 1u << MEMFILE_REMOVE)
 
 void memdisk_fail(struct memdisk *disk, const struct memfile_fault *fault);
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gow-compact - gives back the space of leaked blocks and of blocks that hold only zeros. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/cli.h"
+#include "common/options.h"
+#include "common/size.h"
+
+enum { KEEP_ZEROS = 1, PUNCH, OUTPUT };
+
+static const struct poptOption options[] = {
+	OPTION_FLAG("keep-zeros", '\0', KEEP_ZEROS, "leave blocks of zeros allocated"),
+	OPTION_FLAG("punch", '\0', PUNCH, "make holes in the file, and move nothing"),
+	OPTION_VALUE("output", 'o', OUTPUT,
+	             "write a new image in logical order, leave IMAGE as it is", "OUT"),
+	OPTIONS_DRY_RUN,
+	OPTIONS_BATCH,
+	OPTIONS_LOCK,
+	OPTIONS_PROGRESS,
+	OPTIONS_COMMON,
+	POPT_TABLEEND
+};
+
+struct compact_job {
+	gow_compact_options options;
+	char *output; /* owned */
+};
+
+static int take(struct cli *cli, int option, const char *value)
+{
+	struct compact_job *job = cli->own;
+
+	if (option == KEEP_ZEROS) {
+		job->options.flags |= GOW_COMPACT_KEEP_ZEROS;
+	} else if (option == PUNCH) {
+		job->options.flags |= GOW_COMPACT_PUNCH;
+	} else {
+		free(job->output);
+		job->output = strdup(value);
+		if (!job->output) {
+			report_error(&cli->report, NULL, "no memory");
+			return EXIT_ERROR;
+		}
+	}
+	return EXIT_CLEAN;
+}
+
+static void print_json(struct cli *cli, const char *image, const gow_compact_result *result)
+{
+	const struct compact_job *job = cli->own;
+	struct doc doc;
+
+	doc_begin(&doc, &cli->out, cli->tool->name, image);
+	if (job->output)
+		doc_text(&doc, "output", job->output);
+	doc_bool(&doc, "changed", result->changed && !cli->dry_run);
+	doc_uint(&doc, "leaked_blocks", result->leaked_blocks);
+	doc_uint(&doc, "zero_blocks", result->zero_blocks);
+	doc_uint(&doc, "moved_blocks", result->moved_blocks);
+	doc_uint(&doc, "moved_bytes", result->moved_blocks * GOW_BLOCK_SIZE);
+	doc_uint(&doc, "written_bytes", result->written_bytes);
+	doc_uint(&doc, "punched_bytes", result->punched_bytes);
+	doc_uint(&doc, "extra_bytes", result->extra_bytes);
+	doc_uint(&doc, "bytes_before", result->old_file_size);
+	doc_uint(&doc, "bytes_after", result->new_file_size);
+	if (cli->dry_run)
+		doc_bool(&doc, "dry_run", true);
+	doc_end(&doc, EXIT_CLEAN);
+}
+
+static void print_text(struct cli *cli, const char *image, const gow_compact_result *result)
+{
+	const struct compact_job *job = cli->own;
+	char before[SIZE_TEXT], after[SIZE_TEXT], bytes[SIZE_TEXT];
+
+	out_name(&cli->out, image);
+	if (job->output) {
+		out_print(&cli->out, " -> ");
+		out_name(&cli->out, job->output);
+	} else if (!result->changed) {
+		out_print(&cli->out, ": compact already, %s\n",
+		          size_long(after, sizeof after, result->new_file_size));
+		return;
+	}
+	out_print(&cli->out,
+	          ": %s %" PRIu64 " leaked and %" PRIu64 " zero blocks, %s %" PRIu64
+	          ", %s written",
+	          cli->dry_run ? "would give back" : "gave back", result->leaked_blocks,
+	          result->zero_blocks, cli->dry_run ? "move" : "moved", result->moved_blocks,
+	          size_long(bytes, sizeof bytes, result->written_bytes));
+	if (job->options.flags & GOW_COMPACT_PUNCH)
+		out_print(&cli->out, ", %s of holes",
+		          size_long(bytes, sizeof bytes, result->punched_bytes));
+	out_print(&cli->out, ", %s -> %s\n", size_long(before, sizeof before, result->old_file_size),
+	          size_long(after, sizeof after, result->new_file_size));
+}
+
+static int compact_image(struct cli *cli, const char *image)
+{
+	const struct compact_job *job = cli->own;
+	struct doc doc = { .out = NULL };
+	gow_compact_result result;
+	gow_error error;
+
+	if (gow_compact(image, &job->options, &result, &error))
+		return cli_fail(cli, &doc, image, &error);
+	if (cli->json)
+		print_json(cli, image, &result);
+	else if (cli_prints(cli))
+		print_text(cli, image, &result);
+	return EXIT_CLEAN;
+}
+
+static int run(struct cli *cli)
+{
+	struct compact_job *job = cli->own;
+
+	if (job->output && (cli->arg_count != 1 || cli->files_from))
+		return cli_usage(cli, "--output: one image makes one new file");
+	if (job->output && job->options.flags & GOW_COMPACT_PUNCH)
+		return cli_usage(cli, "--punch works in place; it takes no --output");
+	job->options.flags |= (cli->no_lock ? GOW_COMPACT_NO_LOCK : 0u) |
+	                      (cli->dry_run ? GOW_COMPACT_DRY_RUN : 0u);
+	job->options.output = job->output;
+	job->options.wait_seconds = cli->wait_seconds;
+	job->options.monitor = &cli->monitor;
+	return batch_run(cli, compact_image);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_tool tool = {
+		.name = "gow-compact",
+		.arguments = "IMAGE...",
+		.min_args = 1,
+		.max_args = CLI_MANY,
+		.options = options,
+		.take = take,
+		.run = run,
+	};
+	struct compact_job job = { .output = NULL };
+	int status = cli_main(&tool, &job, argc, argv);
+
+	free(job.output);
+	return status;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* gow-upgrade - makes an image one of a newer version, in place or as a new file. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/batch.h"
+#include "common/cli.h"
+#include "common/options.h"
+#include "common/size.h"
+
+enum { TO = 1, OUTPUT, ROLLBACK };
+
+static const struct poptOption options[] = {
+	OPTION_VALUE("to", '\0', TO, "the version wanted (3)", "2|3"),
+	OPTION_VALUE("output", 'o', OUTPUT, "write a new image, leave IMAGE as it is", "OUT"),
+	OPTION_FLAG("rollback", '\0', ROLLBACK, "take an interrupted upgrade back"),
+	OPTIONS_DRY_RUN,
+	OPTIONS_BATCH,
+	OPTIONS_LOCK,
+	OPTIONS_PROGRESS,
+	OPTIONS_COMMON,
+	POPT_TABLEEND
+};
+
+struct upgrade_job {
+	gow_upgrade_options options;
+	char *output; /* owned */
+};
+
+static int take(struct cli *cli, int option, const char *value)
+{
+	struct upgrade_job *job = cli->own;
+	uint64_t version;
+
+	if (option == ROLLBACK) {
+		job->options.flags |= GOW_UPGRADE_ROLLBACK;
+	} else if (option == OUTPUT) {
+		free(job->output);
+		job->output = strdup(value);
+		if (!job->output) {
+			report_error(&cli->report, NULL, "no memory");
+			return EXIT_ERROR;
+		}
+	} else {
+		if (number_parse(value, 1, 3, &version) || version == 1)
+			return cli_usage(cli,
+			                 "--to: '%s': 2 and 3 are known; gow-convert writes older "
+			                 "versions",
+			                 value);
+		job->options.to = (unsigned)version;
+	}
+	return EXIT_CLEAN;
+}
+
+static void print_json(struct cli *cli, const char *image, const gow_upgrade_result *result)
+{
+	const struct upgrade_job *job = cli->own;
+	struct doc doc;
+
+	doc_begin(&doc, &cli->out, cli->tool->name, image);
+	if (job->output)
+		doc_text(&doc, "output", job->output);
+	doc_uint(&doc, "version_before", result->old_version);
+	doc_uint(&doc, "version_after", result->new_version);
+	doc_bool(&doc, "changed", result->changed && !cli->dry_run);
+	doc_bool(&doc, "resumed", result->resumed);
+	doc_bool(&doc, "rolled_back", result->rolled_back);
+	doc_uint(&doc, "moved_bytes", result->moved_bytes);
+	doc_uint(&doc, "written_bytes", result->written_bytes);
+	doc_uint(&doc, "extra_bytes", result->extra_bytes);
+	doc_uint(&doc, "bytes_before", result->old_file_size);
+	doc_uint(&doc, "bytes_after", result->new_file_size);
+	if (cli->dry_run)
+		doc_bool(&doc, "dry_run", true);
+	doc_end(&doc, EXIT_CLEAN);
+}
+
+static void print_text(struct cli *cli, const char *image, const gow_upgrade_result *result)
+{
+	const struct upgrade_job *job = cli->own;
+	char moved[SIZE_TEXT], written[SIZE_TEXT], extra[SIZE_TEXT];
+	bool worked = result->changed || job->output;
+
+	out_name(&cli->out, image);
+	if (job->output) {
+		out_print(&cli->out, " -> ");
+		out_name(&cli->out, job->output);
+	}
+	if (!worked) {
+		out_print(&cli->out, ": version %u already\n", result->new_version);
+		return;
+	}
+	out_print(&cli->out, ": %s%s version %u%s, %s moved, %s written",
+	          cli->dry_run ? "would be " : "",
+	          result->rolled_back ? "rolled back to" : "made", result->new_version,
+	          result->resumed && !result->rolled_back ? ", going on where it stopped" : "",
+	          size_long(moved, sizeof moved, result->moved_bytes),
+	          size_long(written, sizeof written, result->written_bytes));
+	if (cli->dry_run)
+		out_print(&cli->out, ", %s of disk needed",
+		          size_long(extra, sizeof extra, result->extra_bytes));
+	out_print(&cli->out, "\n");
+}
+
+static int upgrade_image(struct cli *cli, const char *image)
+{
+	const struct upgrade_job *job = cli->own;
+	struct doc doc = { .out = NULL };
+	gow_upgrade_result result;
+	gow_error error;
+
+	if (gow_upgrade(image, &job->options, &result, &error))
+		return cli_fail(cli, &doc, image, &error);
+	if (cli->json)
+		print_json(cli, image, &result);
+	else if (cli_prints(cli))
+		print_text(cli, image, &result);
+	return EXIT_CLEAN;
+}
+
+static int run(struct cli *cli)
+{
+	struct upgrade_job *job = cli->own;
+
+	if (job->output && (cli->arg_count != 1 || cli->files_from))
+		return cli_usage(cli, "--output: one image makes one new file");
+	if (job->output && job->options.flags & GOW_UPGRADE_ROLLBACK)
+		return cli_usage(cli, "--rollback works in place; it takes no --output");
+	if (job->options.to && job->options.flags & GOW_UPGRADE_ROLLBACK)
+		return cli_usage(cli, "--rollback goes back to where it came from; it takes no --to");
+	job->options.flags |= (cli->no_lock ? GOW_UPGRADE_NO_LOCK : 0u) |
+	                      (cli->dry_run ? GOW_UPGRADE_DRY_RUN : 0u);
+	job->options.output = job->output;
+	job->options.wait_seconds = cli->wait_seconds;
+	job->options.monitor = &cli->monitor;
+	return batch_run(cli, upgrade_image);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct cli_tool tool = {
+		.name = "gow-upgrade",
+		.arguments = "IMAGE...",
+		.min_args = 1,
+		.max_args = CLI_MANY,
+		.options = options,
+		.take = take,
+		.run = run,
+	};
+	struct upgrade_job job = { .output = NULL };
+	int status = cli_main(&tool, &job, argc, argv);
+
+	free(job.output);
+	return status;
+}

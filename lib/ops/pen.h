@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pen.h - writing, or finding out beforehand what writing will take. The same steps go three
+ * times over a pen: to measure, to reserve the space, and to write. So what a dry run tells is
+ * what a real one does, and what was reserved is what is needed.
+ */
+#ifndef GOW_OPS_PEN_H
+#define GOW_OPS_PEN_H
+
+#include "io/file.h"
+
+enum gow_pass { GOW_PASS_MEASURE, GOW_PASS_RESERVE, GOW_PASS_WRITE };
+
+struct gow_pen {
+	struct gow_file *file; /* not owned */
+	enum gow_pass pass;
+	uint64_t written;      /* bytes that are (or would be) written */
+	uint64_t room;         /* bytes of the pages for these that are holes, or past the end */
+	uint64_t counted_end;  /* up to where room was last counted */
+	bool cannot_reserve;   /* the file system has no way to */
+};
+
+/* These act on a range of the file as the pass wants; gow_pen_mark says that the caller writes
+ * it himself in the pass for that. */
+int gow_pen_write(struct gow_pen *pen, uint64_t offset, const void *bytes, size_t size,
+                  gow_error *error);
+int gow_pen_mark(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error);
+
+/* Makes a hole, or zeros where there can be none; counts as nothing written. */
+int gow_pen_clear(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error);
+
+/* How many bytes of the range have no space in the file. */
+int gow_file_holes(struct gow_file *file, uint64_t offset, uint64_t size, uint64_t *holes,
+                   gow_error *error);
+
+#endif

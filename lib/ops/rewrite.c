@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/rewrite.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/monitor.h"
+#include "image/builder.h"
+#include "image/image.h"
+#include "io/draft.h"
+#include "ops/zeros.h"
+
+/* Neighbours that are copied at once, between two safe points: 16 MiB. */
+enum { RUN_BLOCKS = 256 };
+
+struct rewrite {
+	const gow_compact_options *options;
+	gow_image *image;
+	const struct gow_map *map;
+	struct gow_block_set zeros;
+	uint32_t kept;
+	struct gow_draft *draft;
+	struct gow_builder *builder;
+};
+
+static bool is_kept(const struct rewrite *rewrite, uint32_t logical)
+{
+	return rewrite->map->entries[logical] != GOW_UNALLOCATED &&
+	       !gow_block_set_has(&rewrite->zeros, logical);
+}
+
+/* How many neighbours, for the guest and in the file, follow that are all kept. */
+static uint32_t kept_run(const struct rewrite *rewrite, uint32_t logical, uint32_t most)
+{
+	const uint32_t *entries = rewrite->map->entries + logical;
+	uint32_t run = 1;
+
+	while (run < most && is_kept(rewrite, logical + run) && entries[run] == entries[0] + run)
+		run++;
+	return run;
+}
+
+/* What lies past the end of the disk in its last block is nobody's, and not carried over. */
+static int append_last(struct rewrite *rewrite, uint32_t logical, size_t size, gow_error *error)
+{
+	uint8_t buffer[GOW_BLOCK_SIZE];
+	int code = gow_image_read(rewrite->image, (uint64_t)logical * GOW_BLOCK_SIZE, buffer, size,
+	                          error);
+
+	return code ? code : gow_builder_append(rewrite->builder, logical, buffer, size, error);
+}
+
+static int append_blocks(struct rewrite *rewrite, uint32_t whole, gow_error *error)
+{
+	const struct gow_map *map = rewrite->map;
+	uint32_t done = 0;
+	int code = GOW_OK;
+
+	for (uint32_t at = 0; at < whole && !code;) {
+		uint32_t run;
+
+		if (!is_kept(rewrite, at)) {
+			at++;
+			continue;
+		}
+		run = kept_run(rewrite, at, (uint32_t)gow_min(RUN_BLOCKS, whole - at));
+		code = gow_tick(rewrite->options->monitor, "copy", (uint64_t)done * GOW_BLOCK_SIZE,
+		                (uint64_t)rewrite->kept * GOW_BLOCK_SIZE, error);
+		if (!code)
+			code = gow_lock_poll(gow_image_lock(rewrite->image), error);
+		if (!code)
+			code = gow_builder_append_from(rewrite->builder, at,
+			                               gow_image_file(rewrite->image),
+			                               gow_layout_block_offset(map->layout,
+			                                                       map->entries[at]),
+			                               run, error);
+		done += run;
+		at += run;
+	}
+	return code;
+}
+
+static int build(struct rewrite *rewrite, gow_error *error)
+{
+	const struct gow_map *map = rewrite->map;
+	const uint32_t whole = (uint32_t)(map->logical_size / GOW_BLOCK_SIZE);
+	const size_t rest = map->logical_size % GOW_BLOCK_SIZE;
+	int code = gow_builder_new(gow_draft_file(rewrite->draft), map->layout, &rewrite->builder,
+	                           error);
+
+	if (!code)
+		code = append_blocks(rewrite, whole, error);
+	if (!code && rest && is_kept(rewrite, whole))
+		code = append_last(rewrite, whole, rest, error);
+	return code ? code
+	            : gow_builder_finish(rewrite->builder, map->logical_size, map->versions, error);
+}
+
+static int make_draft(struct rewrite *rewrite, gow_error *error)
+{
+	const gow_compact_options *options = rewrite->options;
+	const struct gow_draft_options draft_options = {
+		.no_lock = options->flags & GOW_COMPACT_NO_LOCK,
+		.wait_seconds = options->wait_seconds,
+		.monitor = options->monitor,
+		.like = gow_image_file(rewrite->image),
+	};
+	const uint64_t need = (uint64_t)rewrite->kept * GOW_BLOCK_SIZE +
+	                      gow_layout_header_end(rewrite->map->layout);
+	int code = gow_check_room_for(options->output, need, error);
+
+	if (code || options->flags & GOW_COMPACT_DRY_RUN)
+		return code;
+	return gow_draft_begin(options->output, &draft_options, &rewrite->draft, error);
+}
+
+static int open_source(struct rewrite *rewrite, const char *path, gow_error *error)
+{
+	const gow_compact_options *options = rewrite->options;
+	const gow_open_options open_options = {
+		.flags = options->flags & GOW_COMPACT_NO_LOCK ? GOW_OPEN_NO_LOCK : 0,
+		.wait_seconds = options->wait_seconds,
+		.monitor = options->monitor,
+	};
+	int code = gow_image_open(path, &open_options, &rewrite->image, error);
+
+	if (code)
+		return code;
+	rewrite->map = gow_image_map(rewrite->image);
+	code = gow_block_set_new(rewrite->map->logical_blocks, &rewrite->zeros, error);
+	if (!code && !(options->flags & GOW_COMPACT_KEEP_ZEROS))
+		code = gow_find_zeros(gow_image_file(rewrite->image), rewrite->map,
+		                      gow_image_lock(rewrite->image), options->monitor,
+		                      &rewrite->zeros, error);
+	for (uint32_t i = 0; i < rewrite->map->logical_blocks && !code; i++)
+		rewrite->kept += is_kept(rewrite, i);
+	return code;
+}
+
+static void tell(const struct rewrite *rewrite, gow_compact_result *result)
+{
+	const struct gow_map *map = rewrite->map;
+	const uint32_t present = gow_present_blocks(map->layout, map->file_size);
+	const uint64_t size = gow_image_file_size(map->layout, rewrite->kept);
+
+	*result = (gow_compact_result){
+		.leaked_blocks = present - rewrite->kept - rewrite->zeros.count,
+		.zero_blocks = rewrite->zeros.count,
+		.moved_blocks = rewrite->kept,
+		.written_bytes = size,
+		.extra_bytes = size,
+		.old_file_size = map->file_size,
+		.new_file_size = size,
+	};
+}
+
+int gow_rewrite(const char *path, const gow_compact_options *options,
+                gow_compact_result *result, gow_error *error)
+{
+	struct rewrite rewrite = { .options = options };
+	int code = gow_draft_check(options->output, false, error);
+
+	if (!code)
+		code = open_source(&rewrite, path, error);
+	if (!code)
+		code = make_draft(&rewrite, error);
+	if (!code && rewrite.draft)
+		code = build(&rewrite, error);
+	if (!code && rewrite.draft) {
+		struct gow_draft *draft = rewrite.draft;
+
+		rewrite.draft = NULL;
+		code = gow_draft_publish(draft, error);
+	}
+	if (!code)
+		tell(&rewrite, result);
+	gow_draft_discard(rewrite.draft);
+	gow_builder_free(rewrite.builder);
+	gow_block_set_release(&rewrite.zeros);
+	gow_image_close(rewrite.image);
+	return code;
+}
