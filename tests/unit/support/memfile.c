@@ -643,7 +643,7 @@ static void perform_name(struct content *subject, struct content *target,
 {
 	if (call->kind == MEMFILE_CREATE) {
 		subject->gone = false;
-	} else if (call->kind == MEMFILE_RENAME) {
+	} else if (call->kind == MEMFILE_RENAME && target) {
 		content_copy(target, subject);
 		target->gone = false;
 	}
