@@ -434,7 +434,7 @@ static int copy_through_memory(struct gow_file *from, uint64_t from_offset, stru
 	int code = GOW_OK;
 
 	while (!code && size) {
-		size_t part = (size_t)gow_min(size, sizeof buffer), got;
+		size_t part = (size_t)gow_min(size, sizeof buffer), got = 0;
 
 		code = gow_file_read(from, from_offset, buffer, part, &got, error);
 		if (!code)

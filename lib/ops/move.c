@@ -87,7 +87,7 @@ static uint64_t chunk_limit(const struct gow_trailer *trailer)
 
 	if (distance >= trailer->move_length + GOW_BLOCK_SIZE)
 		return trailer->move_length; /* well apart */
-	return distance > 2 * GOW_BLOCK_SIZE
+	return distance > UINT64_C(2) * GOW_BLOCK_SIZE
 	               ? (distance / GOW_BLOCK_SIZE - 1) * GOW_BLOCK_SIZE
 	               : distance;
 }

@@ -149,7 +149,7 @@ static const char *recover(struct crash_walk *walk, struct memdisk *disk, bool r
 		return is_as_before(walk->sample, file) ? NULL : "not rolled back byte for byte";
 	/* A record that was not whole yet stays as leaked blocks. */
 	wrong = judge_upgraded(walk->sample, walk->journey, file, pending);
-	return wrong ? wrong : NULL;
+	return wrong;
 }
 
 static const char *judge_state(struct crash_walk *walk, struct memdisk *disk)
@@ -514,9 +514,6 @@ static void a_stale_record_is_not_believed(void)
 		struct gow_file *handle;
 		struct gow_raw raw;
 		gow_upgrade_result result;
-		const struct memfile_fault fault = { .nth = upgraded ? 3 : 1,
-			                             .kinds = 1u << MEMFILE_TRUNCATE,
-			                             .sys_errno = EIO };
 		static const struct memfile_fault none;
 		const uint8_t count = 99;
 
@@ -551,7 +548,6 @@ static void a_stale_record_is_not_believed(void)
 			CHECK_CODE(GOW_ERR_IO, upgrade(journey, sample.file, false, false, &result),
 			           &error);
 		}
-		(void)fault;
 		memdisk_fail(sample.disk, &none);
 		CHECK(!sample_is_pending(sample.file));
 		/* It is found as long as the image is what it was ... */
@@ -588,8 +584,7 @@ static void a_damaged_record_is_not_found(void)
 	do {
 		stopper.calls = 0;
 		stopper.stop_at--;
-		memfile_resize(sample.file, 0);
-		sample_free(&sample);
+			sample_free(&sample);
 		sample_make(&sample, life_of(4, journey));
 		job.file = memfile_open(sample.file);
 		(void)gow_upgrade_file(&job, &result, &error);

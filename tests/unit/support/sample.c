@@ -163,11 +163,29 @@ static const char *judge_header(const struct sample *sample, const struct hm_ima
 	return NULL;
 }
 
+static const char *judge_guest(const struct sample *sample, const struct hm_image *image,
+                               const struct memfile *file)
+{
+	static uint8_t bytes[BLOCK];
+	static char text[64];
+
+	for (uint32_t i = 0; i < sample->logical_blocks; i++) {
+		memset(bytes, 0, sizeof bytes);
+		if (image->map[i] != HM_NONE)
+			memfile_get(file, hm_data_start(&image->layout) + (uint64_t)image->map[i] * BLOCK,
+			            bytes, BLOCK);
+		if (memcmp(bytes, sample->guest + (size_t)i * BLOCK, BLOCK) == 0)
+			continue;
+		(void)snprintf(text, sizeof text, "guest block %u (physical %u) is another", i,
+		               image->map[i]);
+		return text;
+	}
+	return NULL;
+}
+
 const char *sample_judge(const struct sample *sample, const struct memfile *file,
                          const struct gow_layout *layout, struct hm_image *read)
 {
-	static uint8_t bytes[BLOCK], none[BLOCK];
-	static char text[128];
 	const uint64_t start = hm_data_start(layout);
 	const uint64_t size = memfile_size(file);
 	struct hm_image image;
@@ -180,19 +198,8 @@ const char *sample_judge(const struct sample *sample, const struct memfile *file
 	hm_read(&image, file);
 	wrong = judge_header(sample, &image,
 	                     size > start ? (size - start + BLOCK - 1) / BLOCK : 0);
-	for (uint32_t i = 0; i < sample->logical_blocks && !wrong; i++) {
-		const uint8_t *block = none;
-
-		if (image.map[i] != HM_NONE) {
-			memfile_get(file, start + (uint64_t)image.map[i] * BLOCK, bytes, BLOCK);
-			block = bytes;
-		}
-		if (memcmp(block, sample->guest + (size_t)i * BLOCK, BLOCK) == 0)
-			continue;
-		(void)snprintf(text, sizeof text, "guest block %u (physical %u) is another", i,
-		               image.map[i]);
-		wrong = text;
-	}
+	if (!wrong)
+		wrong = judge_guest(sample, &image, file);
 	if (read) {
 		memcpy(read->map, image.map, layout->map_entries * sizeof *image.map);
 		memcpy(read->versions, image.versions, layout->map_entries * sizeof *image.map);
