@@ -30,11 +30,11 @@ enum {
 
 enum { RECORD_MARK = 1 }; /* goes back last */
 
-static const char head_magic[8] = "GOW-UNDO";
-static const char end_magic[8] = "GOW-END.";
-static const char done_magic[8] = "GOW-DONE";
-static const char back_magic[8] = "GOW-BACK";
-static const char link_magic[8] = "GOW-LINK";
+static const uint8_t head_magic[8] = "GOW-UNDO";
+static const uint8_t end_magic[8] = "GOW-END.";
+static const uint8_t done_magic[8] = "GOW-DONE";
+static const uint8_t back_magic[8] = "GOW-BACK";
+static const uint8_t link_magic[8] = "GOW-LINK";
 
 struct record {
 	uint64_t offset;
@@ -59,7 +59,7 @@ static void seal(uint8_t sector[SECTOR])
 	put(sector + SEAL, 8, XXH3_64bits(sector, SEAL));
 }
 
-static bool is_sealed(const uint8_t sector[SECTOR], const char magic[8])
+static bool is_sealed(const uint8_t sector[SECTOR], const uint8_t magic[8])
 {
 	return memcmp(sector, magic, 8) == 0 && get(sector + SEAL, 8) == XXH3_64bits(sector, SEAL);
 }
@@ -1007,7 +1007,7 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 
 /* ---- marks that come later --------------------------------------------------------------- */
 
-static int write_mark(const struct gow_undo *undo, uint64_t at, const char magic[8],
+static int write_mark(const struct gow_undo *undo, uint64_t at, const uint8_t magic[8],
                       gow_error *error)
 {
 	uint8_t sector[SECTOR] = { 0 };

@@ -72,17 +72,16 @@ static const struct gow_source_ops raw_ops = {
 };
 
 /* Owns file, also when it fails. */
-static int open_raw(struct gow_file *file, const struct gow_lock *lock,
+static int open_raw(struct gow_file *file, uint64_t size, const struct gow_lock *lock,
                     struct gow_source **source, gow_error *error)
 {
 	struct raw_source *raw = calloc(1, sizeof *raw);
-	int code = raw ? gow_file_size(file, &raw->base.size, error) : out_of_memory(error);
 
-	if (code) {
+	if (!raw) {
 		(void)gow_file_close(file, NULL);
-		free(raw);
-		return code;
+		return out_of_memory(error);
 	}
+	raw->base.size = size;
 	raw->base.ops = &raw_ops;
 	raw->base.format = GOW_FORMAT_RAW;
 	raw->base.file = file;
@@ -95,8 +94,14 @@ static int open_raw(struct gow_file *file, const struct gow_lock *lock,
 int gow_source_of_file(struct gow_file *file, struct gow_source **source, gow_error *error)
 {
 	const struct gow_lock none = { .file = NULL };
+	uint64_t size;
+	int code = gow_file_size(file, &size, error);
 
-	return open_raw(file, &none, source, error);
+	if (code) {
+		(void)gow_file_close(file, NULL);
+		return code;
+	}
+	return open_raw(file, size, &none, source, error);
 }
 
 /* ---- standard input ---------------------------------------------------------------------- */
@@ -391,6 +396,7 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
 	struct gow_file *file;
 	struct gow_lock lock;
 	bool magic = false;
+	uint64_t length;
 	int code;
 
 	if (strcmp(path, "-") == 0)
@@ -398,7 +404,9 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
 	code = gow_open_locked(path, GOW_FILE_DEVICE, &open_options, &file, &lock, error);
 	if (code)
 		return code;
-	if (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_TAR)
+	/* Measured before anything is read, so that a file which shrinks is caught at it. */
+	code = gow_file_size(file, &length, error);
+	if (!code && options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_TAR)
 		code = gow_header_has_magic(file, gow_layouts, gow_layout_count, &magic, error);
 	if (!code && gow_file_is_device(file) && (magic || layout_of_format(options->format)))
 		code = refuse_device_image(file, error);
@@ -423,7 +431,7 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
 	}
 	if (magic || (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_PROBE))
 		return open_image(file, &lock, magic, options, source, error);
-	return open_raw(file, &lock, source, error);
+	return open_raw(file, length, &lock, source, error);
 }
 
 void gow_source_close(struct gow_source *source)
