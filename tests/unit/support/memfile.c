@@ -641,6 +641,8 @@ static struct memfile *file_in(struct memdisk *disk, const char *name)
 static void perform_name(struct content *subject, struct content *target,
                          const struct memfile_call *call)
 {
+	if (!subject) /* not of this disk */
+		return;
 	if (call->kind == MEMFILE_CREATE) {
 		subject->gone = false;
 	} else if (call->kind == MEMFILE_RENAME && target) {
