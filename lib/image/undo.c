@@ -30,11 +30,11 @@ enum {
 
 enum { RECORD_MARK = 1 }; /* goes back last */
 
-static const uint8_t head_magic[8] = "GOW-UNDO";
-static const uint8_t end_magic[8] = "GOW-END.";
-static const uint8_t done_magic[8] = "GOW-DONE";
-static const uint8_t back_magic[8] = "GOW-BACK";
-static const uint8_t link_magic[8] = "GOW-LINK";
+static const uint8_t head_magic[8] = { 'G', 'O', 'W', '-', 'U', 'N', 'D', 'O' };
+static const uint8_t end_magic[8] = { 'G', 'O', 'W', '-', 'E', 'N', 'D', '.' };
+static const uint8_t done_magic[8] = { 'G', 'O', 'W', '-', 'D', 'O', 'N', 'E' };
+static const uint8_t back_magic[8] = { 'G', 'O', 'W', '-', 'B', 'A', 'C', 'K' };
+static const uint8_t link_magic[8] = { 'G', 'O', 'W', '-', 'L', 'I', 'N', 'K' };
 
 struct record {
 	uint64_t offset;
@@ -541,7 +541,7 @@ static int fill_pointer(void *context, struct gow_file *file, gow_error *error)
 
 	memcpy(bytes, link_magic, 8);
 	put(bytes + 8, 4, length);
-	memcpy(bytes + 12, path, length);
+	memcpy(bytes + 12, path, length); // NOLINT(bugprone-not-null-terminated-result): counted
 	put(bytes + 12 + length, 8, XXH3_64bits(bytes, 12 + length));
 	code = gow_file_write(file, 0, bytes, 12 + length + 8, error);
 	return code ? code : gow_file_sync(file, error);
