@@ -2,6 +2,7 @@
 #include "common/cli.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,15 @@ static int end(struct cli *cli)
 	return EXIT_ERROR;
 }
 
+/* Left to itself, malloc keeps tables as large as a header once some have been freed; the memory
+ * is bounded only if they go back to the system. */
+static void bound_memory(void)
+{
+	enum { LARGE = 256 << 10 };
+
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
+}
+
 int cli_main(const struct cli_tool *tool, void *own, int argc, char **argv)
 {
 	struct cli cli;
@@ -72,6 +82,7 @@ int cli_main(const struct cli_tool *tool, void *own, int argc, char **argv)
 
 	if (!streams_fill())
 		return EXIT_ERROR; /* and nowhere to say so */
+	bound_memory();
 	signals_install();
 	begin(&cli, tool, own);
 	status = options_parse(&cli, argc, argv);
