@@ -123,7 +123,7 @@ static void print_question(const struct repair_job *job, const gow_problem *prob
 	(void)fflush(stderr);
 }
 
-/* The first character of a line, in lower case; 0: there was none to be had. */
+/* The first character of a line; 0: there was none to be had. */
 static char read_answer(void)
 {
 	char first = '\0', byte = '\0';
@@ -138,7 +138,7 @@ static char read_answer(void)
 		if (!first && byte != ' ' && byte != '\t')
 			first = byte;
 	}
-	return first >= 'A' && first <= 'Z' ? (char)(first - 'A' + 'a') : first;
+	return first;
 }
 
 static gow_answer ask(void *context, const gow_problem *problem, const gow_place *place)
@@ -149,15 +149,19 @@ static gow_answer ask(void *context, const gow_problem *problem, const gow_place
 		print_question(job, problem, place);
 		switch (read_answer()) {
 		case 'y':
+		case 'Y':
 			return GOW_ANSWER_YES;
 		case 'n':
+		case 'N':
 			return GOW_ANSWER_NO;
 		case 'a':
+		case 'A':
 			return GOW_ANSWER_ALL;
 		case '\0':
 			(void)fputc('\n', stderr);
 			return GOW_ANSWER_QUIT;
 		case 'q':
+		case 'Q':
 			return GOW_ANSWER_QUIT;
 		default:
 			break;

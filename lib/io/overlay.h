@@ -17,9 +17,9 @@ int gow_overlay_new(struct gow_file *base, struct gow_file **overlay, gow_error 
 /* From now on the overlay owns its base, and closes it with itself. */
 void gow_overlay_own_base(struct gow_file *overlay);
 
-/* Lays size bytes of the base, from source on, over offset; what is past the base's end counts as
+/* Lays size bytes of an overlay's base, from source on, over offset; what is past the base's end counts as
  * zeros. The overlay grows to hold them. What is laid over source is not seen. */
-int gow_overlay_copy(struct gow_file *overlay, uint64_t offset, uint64_t source, uint64_t size,
+int gow_overlay_copy(struct gow_file *file, uint64_t offset, uint64_t source, uint64_t size,
                      gow_error *error);
 
 enum gow_piece_kind {

@@ -553,6 +553,7 @@ static int reset_part(struct gow_plan *plan, uint32_t first, uint32_t count, gow
 	uint32_t now[VERSION_PART], versions[VERSION_PART];
 	int code = gow_header_read_versions(plan->overlay, plan->layout, first, count, now, error);
 
+	memset(versions, 0, sizeof versions);
 	for (uint32_t i = 0; i < count; i++)
 		versions[i] = entries[i] != GOW_UNALLOCATED;
 	if (code || memcmp(now, versions, count * sizeof *now) == 0)

@@ -362,7 +362,7 @@ static void tell_plan(struct job *job)
 static int measure(struct job *job, gow_error *error)
 {
 	const struct gow_plan *plan = &job->plan;
-	uint64_t old_size, new_size;
+	uint64_t old_size = 0, new_size = 0;
 	int code = gow_file_size(base_of(job), &old_size, error);
 
 	if (!code)
@@ -370,7 +370,7 @@ static int measure(struct job *job, gow_error *error)
 	if (!code)
 		code = gow_undo_size(base_of(job), plan->overlay, job->layout,
 		                     &job->result->undo_bytes, error);
-	job->result->growth = code ? 0 : new_size - old_size;
+	job->result->growth = new_size - old_size;
 	return code;
 }
 

@@ -199,7 +199,7 @@ static int undo(const struct world *world, struct memdisk *disk)
 		code = GOW_ERR_MISMATCH;
 	if (!code)
 		code = gow_undo_open(&change.place, layers[0], true, &change.undo, &error);
-	if (!code && !change.undo->done)
+	if (!code && change.undo && !change.undo->done)
 		code = GOW_ERR_MISMATCH;
 	if (!code)
 		code = gow_undo_check_done(change.undo, change.image, &error);

@@ -667,7 +667,8 @@ static int call_folder(struct gow_folder *folder, enum memfile_kind kind, struct
 		return gow_fail_errno(error, disk->fault.sys_errno ? disk->fault.sys_errno : EIO,
 		                      "made to fail");
 	if (subject)
-		perform_name(&subject->content, target ? &target->content : NULL, call);
+		perform_name(&subject->content, target ? &target->content : &subject->content,
+		             call);
 	return GOW_OK;
 }
 
@@ -869,7 +870,8 @@ static void land_in(struct memdisk *state, const struct walk *walk,
 {
 	if (call->subject)
 		perform_name(content_in(state, walk, call->subject),
-		             call->target ? content_in(state, walk, call->target) : NULL, call);
+		             content_in(state, walk, call->target ? call->target : call->subject),
+		             call);
 	else
 		land(content_in(state, walk, call->file), call, fate);
 }
