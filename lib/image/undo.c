@@ -865,7 +865,7 @@ static int verify(const struct gow_undo_place *place, struct gow_undo *undo, gow
 {
 	uint8_t sector[SECTOR];
 	const char *fault;
-	uint64_t size;
+	uint64_t size = 0;
 	size_t got;
 	int code = gow_file_size(undo->file, &size, error);
 
@@ -1061,7 +1061,7 @@ int gow_undo_lay(const struct gow_undo *undo, struct gow_file *overlay, gow_erro
 int gow_undo_restores(const struct gow_undo *undo, struct gow_file *image, bool *restores,
                       gow_error *error)
 {
-	uint8_t digest[GOW_UNDO_DIGEST];
+	uint8_t digest[GOW_UNDO_DIGEST] = { 0 };
 	struct gow_file *overlay;
 	int code = gow_overlay_new(image, &overlay, error);
 
@@ -1136,8 +1136,8 @@ int gow_undo_check_records(const struct gow_undo *undo, struct gow_file *image, 
 
 int gow_undo_check_done(const struct gow_undo *undo, struct gow_file *image, gow_error *error)
 {
-	uint8_t digest[GOW_UNDO_DIGEST];
-	uint64_t size;
+	uint8_t digest[GOW_UNDO_DIGEST] = { 0 };
+	uint64_t size = 0;
 	int code;
 
 	if (!undo->done || undo->spoilt)

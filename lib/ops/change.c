@@ -134,7 +134,7 @@ static int write_range(void *context, uint64_t offset, uint32_t length, gow_erro
 static int write_overlay(struct work *work, gow_error *error)
 {
 	struct gow_file *image = work->change->image;
-	uint64_t size, new_size;
+	uint64_t size = 0, new_size = 0;
 	int code = gow_file_size(image, &size, error);
 
 	if (!code)
