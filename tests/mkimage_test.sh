@@ -117,6 +117,24 @@ END
 	has "the end" $((4194324 + 65536 - 8)) 0807060504030201
 }
 
+testRepeatsAndCopies() {
+	make <<'END'
+version 1
+size 512
+map 0 0
+data 0 text "0123456789"
+repeat 40 5 a5
+extend end+70000
+copy data_start+block 65536 data_start
+copy 60 4 data_start+8
+copy end-8 8 end-4
+END
+	has "one byte, often" 39 ffa5a5a5a5a5ff
+	has "a short copy" 59 ff38390000ff
+	has "a whole block" $((4194324 + 65536)) 30313233343536373839
+	assertEquals "zeros past the end" 0 "$(tail -c 4000 "$tmp/image" | tr -d '\0' | wc -c)"
+}
+
 testLengths() {
 	make <<'END'
 version 2
@@ -248,6 +266,9 @@ testBadRecipes() {
 	rejected 'truncate end+1' 'truncate from'
 	rejected 'extend 0' 'extend from'
 	rejected 'extend max64' 'too long'
+	rejected 'repeat end 1 00' 'past the end'
+	rejected 'repeat 0 1 0' 'even number'
+	rejected 'copy end-1 2 0' 'past the end'
 }
 
 testBadBeginnings() {

@@ -180,6 +180,20 @@ testAsking() {
 	assertSameFile "$tmp/repaired.gow" "$image"
 }
 
+# A copy that came to stand where an entry points would give it foreign data, and it
+# would never be found again.
+testCopiesKeepOffWhatEntriesPointTo() {
+	need_tool script || return 0
+	damaged crosslink-cut-tail-range-v3
+	answer n n y y y
+	assertStatus 4
+	assertOut 'map.range has to be mended first'
+	assertSameFile "$original" "$image"
+	answer n a a a a
+	assertStatus 1
+	assertNoOut 'has to be mended first'
+}
+
 # ---- sizes ----
 
 testSize() {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "image/undo.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -812,6 +813,9 @@ static const char *take_head(const struct gow_undo_place *place, struct gow_undo
 	memcpy(undo->header_digest, sector + 56, GOW_UNDO_DIGEST);
 	memcpy(undo->what, sector + WHAT_AT, GOW_UNDO_WHAT);
 	undo->what[GOW_UNDO_WHAT - 1] = '\0';
+	for (char *at = undo->what; *at; at++)
+		if (iscntrl((unsigned char)*at)) /* it is going to be printed */
+			*at = '?';
 	if (undo->records_size > size || file_end(undo) != size)
 		return "it is torn: it has not the length that it says";
 	if (undo->old_size > INT64_MAX || undo->new_size < undo->old_size ||

@@ -99,7 +99,7 @@ static int posix_open(struct gow_folder *folder, const char *name, unsigned flag
 	}
 	if (fd < 0)
 		return call_failed(folder, name,
-		                   flags & GOW_FOLDER_CREATE ? "cannot make it" : "cannot open",
+		                   flags & GOW_FOLDER_CREATE ? "cannot be made" : "cannot open",
 		                   error);
 	full_name(folder, name, full);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
