@@ -456,8 +456,13 @@ check_left() {
 	if is_marked "$image"; then
 		run gow-check --json "$image"
 		assertStatus 4
-		assertJson '[.findings[].id] == ["journal.pending"]'
+		assertJson '[.findings[].id] == ["journal.pending"] and
+			(.pending | test("repair \\(map.crosslink"))'
+		run gow-check "$image"
+		assertOut 'under way was: .*repair \(map'
 		run gow-info --json "$image"
+		assertStatus 4
+		assertJson '.pending | test("repair \\(map.crosslink")'
 		run gow-repair -n --json "$image"
 		assertStatus 4
 		assertJson '.plan[0].kind == "roll-back"'
