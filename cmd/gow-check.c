@@ -143,8 +143,6 @@ static void print_summary(struct cli *cli, const char *image, const gow_check *c
 		out_print(out, ": %s; do not boot; %s", summary,
 		          is_mendable(check) ? "gow-repair -n tells what can be mended"
 		                             : "bring it back from a backup");
-		if (info->pending)
-			out_print(out, "; under way was: %s", info->pending);
 	} else {
 		out_print(out, ": GOW %u, %s, ", info->version,
 		          size_short(size, sizeof size, info->logical_size));

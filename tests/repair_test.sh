@@ -459,7 +459,7 @@ check_left() {
 		assertJson '[.findings[].id] == ["journal.pending"] and
 			(.pending | test("repair \\(map.crosslink"))'
 		run gow-check "$image"
-		assertOut 'under way was: .*repair \(map'
+		assertOut '^    .*repair \(map'
 		run gow-info --json "$image"
 		assertStatus 4
 		assertJson '.pending | test("repair \\(map.crosslink")'
@@ -537,11 +537,11 @@ testEveryFailingCall() {
 	case=map-crosslink-v1
 	repaired $case
 	damaged $case
-	for call in write sync truncate rename; do
+	for call in write:EIO write:ENOSPC sync:EIO truncate:EFBIG rename:EDQUOT allocate:ENOSPC; do
 		n=1
 		while :; do
-			run_faulty FAULTIO_FILE="$tmp/images*" FAULTIO_FAIL="$call:$n:EIO" \
-				gow-repair -y "$image"
+			run_faulty FAULTIO_FILE="$tmp/images*" \
+				FAULTIO_FAIL="${call%:*}:$n:${call#*:}" gow-repair -y "$image"
 			[ $status -eq 1 ] && break
 			assertEquals "exit status of $call $n" 8 "$status"
 			assertOutEmpty
