@@ -239,7 +239,7 @@ static const struct sample_plan *life_of(int which, const struct journey *journe
 
 static void every_crash_is_recovered_from(void)
 {
-	static const struct memfile_crash_plan plan = { .all_subsets = 6, .random = 6, .torn = 1,
+	static const struct memfile_crash_plan plan = { .all_subsets = 4, .random = 3, .torn = 1,
 		                                        .seed = 11 };
 
 	for (int j = 0; j < JOURNEYS; j++) {
@@ -249,9 +249,12 @@ static void every_crash_is_recovered_from(void)
 		for (int i = 0; (life = life_of(i, journey)); i++) {
 			struct sample sample;
 			struct crash_walk walk = { .sample = &sample, .journey = journey,
-				                   .depth = 1, .every = 23 };
+				                   .depth = 1, .every = 41 };
 			gow_upgrade_result result;
 
+			/* Two chunks a block: with five blocks everything has been seen. */
+			if (j == SHIFT && life->present > 5)
+				continue;
 			check_about("%s, life %d", journey->name, i);
 			sample_make(&sample, life);
 			CHECK_OK(upgrade(journey, sample.file, false, false, &result), &error);
