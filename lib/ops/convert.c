@@ -724,8 +724,9 @@ static void let_go_of_ends(struct job *job)
 {
 	gow_sink_release(job->copy.sink);
 	gow_source_close(job->source);
+	gow_source_close(job->spooled);
 	job->copy.sink = NULL;
-	job->copy.source = job->source = NULL;
+	job->copy.source = job->source = job->spooled = NULL;
 }
 
 /* Durable, and under its name. */
@@ -760,7 +761,6 @@ int gow_convert(const char *source, const char *dest, const gow_convert_options 
 		*result = made;
 	gow_draft_discard(job.draft);
 	(void)gow_file_close(job.device, NULL);
-	gow_source_close(job.spooled);
 	free(job.kept);
 	free(job.member);
 	return code;
