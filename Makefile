@@ -315,9 +315,10 @@ lint-shell:
 	zsh -n completion/gow.zsh.in
 	fish -n completion/gow.fish.in
 
-# Warnings and style alike, but for which pages of others are installed here.
+# Warnings and style alike, but for which pages of others are installed here; by lines, since it
+# writes to two places that are one here.
 lint-man: $(MADEMAN)
-	@! mandoc -T lint -W style $(MAN) 2>&1 </dev/null | \
+	@! stdbuf -oL mandoc -T lint -W style $(MAN) 2>&1 </dev/null | \
 		grep -vE 'referenced manual not found|mandoc\.db lacks'
 
 # Suppressed for all: system headers, which it is not meant to read, and its

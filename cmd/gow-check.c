@@ -5,21 +5,22 @@
 
 #include "common/batch.h"
 #include "common/cli.h"
+#include "common/digest.h"
 #include "common/findings.h"
 #include "common/options.h"
 #include "common/size.h"
 
-enum { BOOT = 1, DATA, DIGEST, MANIFEST, WRITE_MANIFEST, FORCE_SHARE };
+enum { BOOT = 1, DATA, MANIFEST, WRITE_MANIFEST, FORCE_SHARE };
 
 static const struct poptOption options[] = {
 	OPTION_FLAG("boot", '\0', BOOT, "exit 0 if there are advisory findings only"),
 	OPTION_FLAG("data", '\0', DATA, "read every allocated block, too"),
-	OPTION_FLAG("digest", '\0', DIGEST, "print the guest digest, too"),
 	OPTION_VALUE("manifest", '\0', MANIFEST, "compare the guest's disk with a manifest",
 	             "FILE"),
 	OPTION_VALUE("write-manifest", '\0', WRITE_MANIFEST,
 	             "write a manifest of the guest's disk to a new file", "FILE"),
 	OPTION_FLAG("force-share", '\0', FORCE_SHARE, "read the image even while it is written to"),
+	OPTIONS_DIGEST,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
 	OPTIONS_PROGRESS,
@@ -28,7 +29,7 @@ static const struct poptOption options[] = {
 };
 
 struct check_job {
-	bool boot, data, digest, force_share;
+	bool boot, data, force_share;
 	gow_digest_options proof; /* its strings are owned */
 	gow_digest found;         /* "" where there is none */
 };
@@ -58,7 +59,6 @@ static int take(struct cli *cli, int option, const char *value)
 		return take_file(cli, "--manifest", value, &job->proof.manifest);
 	if (option == WRITE_MANIFEST)
 		return take_file(cli, "--write-manifest", value, &job->proof.write_manifest);
-	job->digest |= option == DIGEST;
 	job->boot |= option == BOOT;
 	job->data |= option == DATA;
 	job->force_share |= option == FORCE_SHARE;
@@ -87,10 +87,8 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 	code = findings_json(doc, check, cli->report.verbose, error);
 	if (code)
 		return code;
-	if (job->digest && job->found.text[0])
-		doc_text(doc, "digest", job->found.text);
-	else if (job->digest)
-		doc_null(doc, "digest");
+	if (cli->digest)
+		digest_json(doc, "digest", &job->found);
 	if (info->pending)
 		doc_text(doc, "pending", info->pending);
 	if (info->in_use)
@@ -112,20 +110,11 @@ static bool is_mendable(const gow_check *check)
 	return false;
 }
 
-static bool reads_data(const struct check_job *job)
-{
-	return job->data || job->digest || job->proof.manifest || job->proof.write_manifest;
-}
-
-static void print_digest(struct cli *cli, const char *image)
+static bool reads_data(const struct cli *cli)
 {
 	const struct check_job *job = cli->own;
 
-	out_name(&cli->out, image);
-	if (job->found.text[0])
-		out_print(&cli->out, ": digest %s\n", job->found.text);
-	else
-		out_print(&cli->out, ": no digest: the guest's disk cannot be read in full\n");
+	return job->data || cli->digest || job->proof.manifest || job->proof.write_manifest;
 }
 
 static void print_summary(struct cli *cli, const char *image, const gow_check *check,
@@ -149,7 +138,7 @@ static void print_summary(struct cli *cli, const char *image, const gow_check *c
 		if (gow_check_count(check, GOW_ADVISORY))
 			out_print(out, "safe to boot, %s", summary);
 		else
-			out_print(out, "sound%s", reads_data(job) ? ", all data readable" : "");
+			out_print(out, "sound%s", reads_data(cli) ? ", all data readable" : "");
 		if (job->proof.manifest)
 			out_print(out, ", same as the manifest");
 	}
@@ -170,8 +159,8 @@ static int print(struct cli *cli, const char *image, gow_check *check, const gow
 		return code;
 	if (info->pending)
 		out_print(&cli->out, "    %s\n", info->pending);
-	if (((const struct check_job *)cli->own)->digest)
-		print_digest(cli, image);
+	if (cli->digest)
+		digest_text(&cli->out, image, &((const struct check_job *)cli->own)->found);
 	print_summary(cli, image, check, info);
 	return GOW_OK;
 }
@@ -189,7 +178,7 @@ static int check_image(struct cli *cli, const char *image)
 	int code = gow_check_open(image, &open_options, &check, &error);
 
 	job->found.text[0] = '\0';
-	if (!code && (job->digest || job->proof.manifest || job->proof.write_manifest))
+	if (!code && (cli->digest || job->proof.manifest || job->proof.write_manifest))
 		code = gow_check_digest(check, &job->proof, &job->found, &error);
 	else if (!code && job->data)
 		code = gow_check_data(check, &error);

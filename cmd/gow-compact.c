@@ -6,6 +6,7 @@
 
 #include "common/batch.h"
 #include "common/cli.h"
+#include "common/digest.h"
 #include "common/options.h"
 #include "common/size.h"
 
@@ -16,6 +17,7 @@ static const struct poptOption options[] = {
 	OPTION_FLAG("punch", '\0', PUNCH, "make holes in the file, and move nothing"),
 	OPTION_VALUE("output", 'o', OUTPUT,
 	             "write a new image in logical order, leave IMAGE as it is", "OUT"),
+	OPTIONS_DIGEST,
 	OPTIONS_DRY_RUN,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
@@ -66,6 +68,8 @@ static void print_json(struct cli *cli, const char *image, const gow_compact_res
 	doc_uint(&doc, "extra_bytes", result->extra_bytes);
 	doc_uint(&doc, "bytes_before", result->old_file_size);
 	doc_uint(&doc, "bytes_after", result->new_file_size);
+	if (cli->digest)
+		digests_json(&doc, &result->digests);
 	if (cli->dry_run)
 		doc_bool(&doc, "dry_run", true);
 	doc_end(&doc, EXIT_CLEAN);
@@ -111,6 +115,8 @@ static int compact_image(struct cli *cli, const char *image)
 		print_json(cli, image, &result);
 	else if (cli_prints(cli))
 		print_text(cli, image, &result);
+	if (cli->digest && !cli->json && cli_prints(cli))
+		digests_text(&cli->out, job->output ? job->output : image, &result.digests);
 	return EXIT_CLEAN;
 }
 
@@ -123,7 +129,8 @@ static int run(struct cli *cli)
 	if (job->output && job->options.flags & GOW_COMPACT_PUNCH)
 		return cli_usage(cli, "--punch works in place; it takes no --output");
 	job->options.flags |= (cli->no_lock ? GOW_COMPACT_NO_LOCK : 0u) |
-	                      (cli->dry_run ? GOW_COMPACT_DRY_RUN : 0u);
+	                      (cli->dry_run ? GOW_COMPACT_DRY_RUN : 0u) |
+	                      (cli->digest ? GOW_COMPACT_DIGEST : 0u);
 	job->options.output = job->output;
 	job->options.wait_seconds = cli->wait_seconds;
 	job->options.monitor = &cli->monitor;

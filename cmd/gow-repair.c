@@ -9,6 +9,7 @@
 
 #include "common/batch.h"
 #include "common/cli.h"
+#include "common/digest.h"
 #include "common/findings.h"
 #include "common/options.h"
 #include "common/signals.h"
@@ -29,6 +30,7 @@ static const struct poptOption options[] = {
 	             "rebuild a ruined preamble as this version", "1|2|3"),
 	OPTION_FLAG("reset-versions", '\0', RESET_VERSIONS,
 	            "start exhausted version numbers anew; every copy must be thrown away"),
+	OPTIONS_DIGEST,
 	OPTIONS_DRY_RUN,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
@@ -343,6 +345,8 @@ static void print_json(struct repair_job *job, const gow_repair_result *result, 
 	doc_uint(doc, "growth", result->growth);
 	if (result->undo_file[0])
 		doc_text(doc, "undo_file", result->undo_file);
+	if (job->options.digest)
+		digests_json(doc, &result->digests);
 	if (job->options.dry_run)
 		doc_bool(doc, "dry_run", true);
 	doc_bool(doc, "changed", result->changed);
@@ -398,6 +402,8 @@ static void print_text(struct repair_job *job, const gow_repair_result *result, 
 	if (result->undo_file[0])
 		out_name(out, result->undo_file);
 	out_print(out, "%s\n", result->undo_file[0] ? ")" : "");
+	if (job->options.digest)
+		digests_text(out, job->image, &result->digests);
 }
 
 static int repair_image(struct cli *cli, const char *image)
@@ -432,6 +438,8 @@ static void print_undo_json(struct cli *cli, const char *image, const gow_undo_r
 	doc_uint(&doc, "old_size", result->old_size);
 	doc_uint(&doc, "new_size", result->new_size);
 	doc_uint(&doc, "layers_left", result->layers_left);
+	if (cli->digest)
+		digests_json(&doc, &result->digests);
 	if (cli->dry_run)
 		doc_bool(&doc, "dry_run", true);
 	doc_bool(&doc, "changed", result->changed);
@@ -450,12 +458,15 @@ static void print_undo_text(struct cli *cli, const char *image, const gow_undo_r
 	if (result->layers_left)
 		out_print(out, "; %u more can be taken back", result->layers_left);
 	out_print(out, "\n");
+	if (cli->digest)
+		digests_text(out, image, &result->digests);
 }
 
 static int undo_image(struct cli *cli, const char *image)
 {
 	const gow_undo_options undo_options = {
 		.dry_run = cli->dry_run,
+		.digest = cli->digest,
 		.no_lock = cli->no_lock,
 		.wait_seconds = cli->wait_seconds,
 		.monitor = &cli->monitor,
@@ -518,6 +529,7 @@ static int run(struct cli *cli)
 	                     : job->yes || cli->dry_run ? GOW_REPAIR_ALL
 	                                                : GOW_REPAIR_ASK;
 	job->options.dry_run = cli->dry_run;
+	job->options.digest = cli->digest;
 	job->options.no_lock = cli->no_lock;
 	job->options.wait_seconds = cli->wait_seconds;
 	job->options.salvage = job->salvage;

@@ -6,6 +6,7 @@
 
 #include "common/batch.h"
 #include "common/cli.h"
+#include "common/digest.h"
 #include "common/options.h"
 #include "common/size.h"
 
@@ -15,6 +16,7 @@ static const struct poptOption options[] = {
 	OPTION_VALUE("to", '\0', TO, "the version wanted (3)", "2|3"),
 	OPTION_VALUE("output", 'o', OUTPUT, "write a new image, leave IMAGE as it is", "OUT"),
 	OPTION_FLAG("rollback", '\0', ROLLBACK, "take an interrupted upgrade back"),
+	OPTIONS_DIGEST,
 	OPTIONS_DRY_RUN,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
@@ -71,6 +73,8 @@ static void print_json(struct cli *cli, const char *image, const gow_upgrade_res
 	doc_uint(&doc, "extra_bytes", result->extra_bytes);
 	doc_uint(&doc, "bytes_before", result->old_file_size);
 	doc_uint(&doc, "bytes_after", result->new_file_size);
+	if (cli->digest)
+		digests_json(&doc, &result->digests);
 	if (cli->dry_run)
 		doc_bool(&doc, "dry_run", true);
 	doc_end(&doc, EXIT_CLEAN);
@@ -116,6 +120,8 @@ static int upgrade_image(struct cli *cli, const char *image)
 		print_json(cli, image, &result);
 	else if (cli_prints(cli))
 		print_text(cli, image, &result);
+	if (cli->digest && !cli->json && cli_prints(cli))
+		digests_text(&cli->out, job->output ? job->output : image, &result.digests);
 	return EXIT_CLEAN;
 }
 
@@ -130,7 +136,8 @@ static int run(struct cli *cli)
 	if (job->options.to && job->options.flags & GOW_UPGRADE_ROLLBACK)
 		return cli_usage(cli, "--rollback goes back to where it came from; it takes no --to");
 	job->options.flags |= (cli->no_lock ? GOW_UPGRADE_NO_LOCK : 0u) |
-	                      (cli->dry_run ? GOW_UPGRADE_DRY_RUN : 0u);
+	                      (cli->dry_run ? GOW_UPGRADE_DRY_RUN : 0u) |
+	                      (cli->digest ? GOW_UPGRADE_DIGEST : 0u);
 	job->options.output = job->output;
 	job->options.wait_seconds = cli->wait_seconds;
 	job->options.monitor = &cli->monitor;

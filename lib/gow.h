@@ -227,6 +227,12 @@ typedef struct gow_digest {
 	char text[33];
 } gow_digest;
 
+/* The digests on both sides of a change; "" where they were not asked for, or where the guest's disk
+ * could not be read in full. Of a dry run: what the other one would be. */
+typedef struct gow_digests {
+	gow_digest before, after;
+} gow_digests;
+
 typedef struct gow_digest_options {
 	const char *manifest;       /* compare with this manifest; NULL: none */
 	const char *write_manifest; /* write one to this new file; NULL: none */
@@ -483,6 +489,7 @@ typedef struct gow_repair_options {
 	gow_repair_level level;
 	bool dry_run;            /* make the plan, and change nothing */
 	bool no_lock;
+	bool digest;             /* make the guest digest before and after */
 	bool reset_versions;     /* mend version.exhausted: all version numbers anew from 1 */
 	unsigned assume_version; /* rebuild a ruined preamble as this version; 0: do not */
 	uint64_t size;           /* mend header.size and map.beyond-size with this; 0: not told */
@@ -516,6 +523,7 @@ typedef struct gow_repair_result {
 	uint64_t damaged_entries; /* header.truncated: guest blocks that lost their mapping */
 	bool changed;             /* the file was changed */
 	bool quit;                /* an answer was GOW_ANSWER_QUIT */
+	gow_digests digests;
 	char evidence[512];       /* what spoke for assume_version; "" where it was not needed */
 	char undo_file[4096];     /* what takes the repair back; "" where nothing was changed */
 } gow_repair_result;
@@ -531,6 +539,7 @@ int gow_repair(const char *path, const gow_repair_options *options, gow_repair_r
 typedef struct gow_undo_options {
 	bool dry_run;
 	bool no_lock;
+	bool digest; /* make the guest digest before and after */
 	double wait_seconds;
 	const gow_monitor *monitor;
 } gow_undo_options;
@@ -542,6 +551,7 @@ typedef struct gow_undo_result {
 	uint64_t bytes;        /* that are put back */
 	uint64_t old_size;     /* length of the file before the repair, */
 	uint64_t new_size;     /* and after it */
+	gow_digests digests;
 	bool interrupted;      /* the repair, or an earlier undo, was not over */
 	bool changed;
 } gow_undo_result;
@@ -557,7 +567,9 @@ enum {
 	GOW_COMPACT_DRY_RUN = 1 << 0,    /* find out what would be done, change nothing */
 	GOW_COMPACT_KEEP_ZEROS = 1 << 1, /* leave blocks that hold only zeros allocated */
 	GOW_COMPACT_PUNCH = 1 << 2,      /* give space back as holes, and move nothing */
-	GOW_COMPACT_NO_LOCK = 1 << 3
+	GOW_COMPACT_NO_LOCK = 1 << 3,
+	GOW_COMPACT_DIGEST = 1 << 4      /* make the guest digest before and after; GOW_ERR_MISMATCH
+	                                  * if they differ (a new file does not appear then) */
 };
 
 typedef struct gow_compact_options {
@@ -576,6 +588,7 @@ typedef struct gow_compact_result {
 	uint64_t punched_bytes;  /* given back as holes */
 	uint64_t extra_bytes;    /* disk that it took: holes that blocks were moved into */
 	uint64_t old_file_size, new_file_size; /* bytes */
+	gow_digests digests;
 } gow_compact_result;
 
 /*
@@ -592,7 +605,9 @@ int gow_compact(const char *path, const gow_compact_options *options,
 enum {
 	GOW_UPGRADE_DRY_RUN = 1 << 0,  /* find out what would be done, change nothing */
 	GOW_UPGRADE_ROLLBACK = 1 << 1, /* take an interrupted upgrade back */
-	GOW_UPGRADE_NO_LOCK = 1 << 2
+	GOW_UPGRADE_NO_LOCK = 1 << 2,
+	GOW_UPGRADE_DIGEST = 1 << 3    /* make the guest digest before and after; GOW_ERR_MISMATCH
+	                                * if they differ (a new file does not appear then) */
 };
 
 typedef struct gow_upgrade_options {
@@ -612,6 +627,7 @@ typedef struct gow_upgrade_result {
 	uint64_t written_bytes;  /* all that was written, headers and the record included */
 	uint64_t extra_bytes;    /* disk that it took while it lasted, beyond what the file had */
 	uint64_t old_file_size, new_file_size; /* bytes */
+	gow_digests digests;     /* what is pending has none before */
 } gow_upgrade_result;
 
 /*

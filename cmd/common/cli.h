@@ -42,6 +42,7 @@ struct cli {
 	bool json;
 	bool no_lock;
 	bool dry_run;
+	bool digest;
 	double wait_seconds;
 	char *files_from; /* owned; NULL: none */
 	bool null_separated;

@@ -26,6 +26,7 @@ enum shared_option {
 	NO_LOCK,
 	WAIT,
 	DRY_RUN,
+	DIGEST,
 };
 
 const struct poptOption options_common[] = {
@@ -63,6 +64,11 @@ const struct poptOption options_lock[] = {
 
 const struct poptOption options_dry_run[] = {
 	OPTION_FLAG("dry-run", 'n', DRY_RUN, "say what would be done, and change nothing"),
+	POPT_TABLEEND
+};
+
+const struct poptOption options_digest[] = {
+	OPTION_FLAG("digest", '\0', DIGEST, "print the guest digest, too"),
 	POPT_TABLEEND
 };
 
@@ -188,6 +194,9 @@ static int take_shared(struct cli *cli, enum shared_option option, const char *v
 		return EXIT_CLEAN;
 	case DRY_RUN:
 		cli->dry_run = true;
+		return EXIT_CLEAN;
+	case DIGEST:
+		cli->digest = true;
 		return EXIT_CLEAN;
 	case LIST_OPTIONS:
 	case VERSION:

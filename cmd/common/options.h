@@ -15,6 +15,7 @@ extern const struct poptOption options_progress[];
 extern const struct poptOption options_batch[];
 extern const struct poptOption options_lock[];
 extern const struct poptOption options_dry_run[];
+extern const struct poptOption options_digest[];
 
 /* popt does not write to a table, it only forgot to say so. */
 #define OPTIONS_INCLUDE(table, title) \
@@ -24,6 +25,7 @@ extern const struct poptOption options_dry_run[];
 #define OPTIONS_BATCH    OPTIONS_INCLUDE(options_batch, "Many images:")
 #define OPTIONS_LOCK     OPTIONS_INCLUDE(options_lock, "Other users of the image:")
 #define OPTIONS_DRY_RUN  OPTIONS_INCLUDE(options_dry_run, NULL)
+#define OPTIONS_DIGEST   OPTIONS_INCLUDE(options_digest, NULL)
 
 /* An option without a value, and one with: option is handed to the tool's take. */
 #define OPTION_FLAG(name, letter, option, text) \

@@ -17,21 +17,25 @@ void gow_check_list_findings(gow_check *check)
 			check->findings[check->finding_count++] = check->verdict.by_id[i];
 }
 
-int gow_check_open(const char *path, const gow_open_options *options, gow_check **check,
-                   gow_error *error)
+/* NULL: no memory. */
+static gow_check *new_check(const gow_monitor *monitor, gow_error *error)
 {
-	gow_check *made;
-	int code;
+	gow_check *made = calloc(1, sizeof *made);
 
-	if (options && options->flags & (GOW_OPEN_WRITE | GOW_OPEN_SALVAGE))
-		return gow_fail(error, GOW_ERR_ARGUMENT, "checking changes nothing");
-	made = calloc(1, sizeof *made);
-	if (!made)
-		return gow_fail_memory(error, sizeof *made);
-	made->monitor = options ? options->monitor : NULL;
-	code = gow_open_locked(path, 0, options, &made->file, &made->lock, error);
-	if (!code)
-		code = gow_raw_load(made->file, gow_layouts, gow_layout_count, &made->raw, error);
+	if (!made) {
+		(void)gow_fail_memory(error, sizeof *made);
+		return NULL;
+	}
+	made->monitor = monitor;
+	made->lock = &made->own_lock;
+	return made;
+}
+
+/* Judges what has been opened; closes the check where that fails. */
+static int judge(gow_check *made, gow_check **check, gow_error *error)
+{
+	int code = gow_raw_load(made->file, gow_layouts, gow_layout_count, &made->raw, error);
+
 	if (!code)
 		code = gow_judge(&made->raw, &made->verdict, error);
 	if (code) {
@@ -43,12 +47,46 @@ int gow_check_open(const char *path, const gow_open_options *options, gow_check 
 	return GOW_OK;
 }
 
+int gow_check_open(const char *path, const gow_open_options *options, gow_check **check,
+                   gow_error *error)
+{
+	gow_check *made;
+	int code;
+
+	if (options && options->flags & (GOW_OPEN_WRITE | GOW_OPEN_SALVAGE))
+		return gow_fail(error, GOW_ERR_ARGUMENT, "checking changes nothing");
+	made = new_check(options ? options->monitor : NULL, error);
+	if (!made)
+		return GOW_ERR_MEMORY;
+	code = gow_open_locked(path, 0, options, &made->file, made->lock, error);
+	if (code) {
+		gow_check_close(made);
+		return code;
+	}
+	return judge(made, check, error);
+}
+
+int gow_check_of_file(struct gow_file *file, struct gow_lock *lock, const gow_monitor *monitor,
+                      gow_check **check, gow_error *error)
+{
+	gow_check *made = new_check(monitor, error);
+
+	if (!made)
+		return GOW_ERR_MEMORY;
+	made->file = file;
+	made->borrowed = true;
+	if (lock)
+		made->lock = lock;
+	return judge(made, check, error);
+}
+
 void gow_check_close(gow_check *check)
 {
 	if (!check)
 		return;
 	gow_raw_release(&check->raw);
-	(void)gow_file_close(check->file, NULL);
+	if (!check->borrowed)
+		(void)gow_file_close(check->file, NULL);
 	free(check->unreadable);
 	free(check->mismatched);
 	free(check);
@@ -193,7 +231,7 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 		.map_readable = check->raw.entries != NULL,
 		.pending = check->raw.pending.kind == GOW_PENDING_NONE ? NULL
 		                                                       : check->raw.pending.what,
-		.in_use = check->lock.in_use,
+		.in_use = check->lock->in_use,
 	};
 
 	if (found.map_readable) {

@@ -9,7 +9,9 @@
 
 struct gow_check {
 	struct gow_file *file;
-	struct gow_lock lock;
+	bool borrowed;          /* the file is another's */
+	struct gow_lock own_lock;
+	struct gow_lock *lock;  /* that one, or another's with the file */
 	struct gow_raw raw;
 	struct gow_verdict verdict;
 	const gow_monitor *monitor;
@@ -19,6 +21,11 @@ struct gow_check {
 	gow_finding findings[GOW_PROBLEM_COUNT];
 	size_t finding_count;
 };
+
+/* gow_check_open for a file that is open, with its lock (may be NULL); both stay their owner's,
+ * who keeps them until the check is closed. monitor may be NULL. */
+int gow_check_of_file(struct gow_file *file, struct gow_lock *lock, const gow_monitor *monitor,
+                      gow_check **check, gow_error *error);
 
 /* The verdict as the list that is given out: to be called when it changed. */
 void gow_check_list_findings(gow_check *check);

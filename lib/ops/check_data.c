@@ -251,7 +251,7 @@ static int walk_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
 		}
 		code = gow_tick(check->monitor, "data", walk->done, walk->total, error);
 		if (!code)
-			code = gow_lock_poll(&check->lock, error);
+			code = gow_lock_poll(check->lock, error);
 		if (!code)
 			code = check_run(walk, at, run, &blocks, error);
 		if (code)

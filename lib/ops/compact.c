@@ -9,6 +9,7 @@
 #include "base/monitor.h"
 #include "io/draft.h"
 #include "ops/pen.h"
+#include "ops/proof.h"
 #include "ops/rewrite.h"
 #include "ops/zeros.h"
 
@@ -564,13 +565,27 @@ static int compact_in_place(const char *path, const gow_compact_options *options
 		.flags = options->flags,
 		.monitor = options->monitor,
 	};
+	struct gow_proof proof = {
+		.wanted = options->flags & GOW_COMPACT_DIGEST,
+		.lock = &lock,
+		.monitor = options->monitor,
+	};
 	int closed, code;
 
 	code = gow_open_locked(path, dry_run ? 0 : GOW_FILE_WRITE, &open_options, &job.file, &lock,
 	                       error);
 	if (code)
 		return code;
-	code = gow_compact_file(&job, result, error);
+	proof.file = job.file;
+	code = gow_proof_begin(&proof, error);
+	if (!code)
+		code = gow_compact_file(&job, result, error);
+	if (!code)
+		code = gow_proof_end(&proof, dry_run ? NULL : job.file, error);
+	if (!code)
+		code = gow_proof_compare(&proof, error);
+	if (!code)
+		result->digests = proof.digests;
 	closed = gow_file_close(job.file, code ? NULL : error);
 	return code ? code : closed;
 }

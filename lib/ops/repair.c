@@ -12,6 +12,7 @@
 #include "ops/assume.h"
 #include "ops/change.h"
 #include "ops/plan.h"
+#include "ops/proof.h"
 #include "ops/salvage.h"
 #include "ops/upgrade.h"
 
@@ -28,6 +29,7 @@ struct job {
 	char *name; /* place.image */
 	const struct gow_layout *layout;
 	struct gow_plan plan;
+	struct gow_proof proof;
 };
 
 static int open_job(struct job *job, bool write, bool no_lock, double wait_seconds,
@@ -43,6 +45,9 @@ static int open_job(struct job *job, bool write, bool no_lock, double wait_secon
 
 	if (!code)
 		code = gow_folder_of(job->path, &job->place.folder, &job->name, error);
+	job->proof.file = job->file;
+	job->proof.lock = &job->lock;
+	job->proof.monitor = monitor;
 	job->place.image = job->name;
 	job->place.rows = gow_layouts;
 	job->place.row_count = gow_layout_count;
@@ -116,6 +121,14 @@ static bool may_see_to_it(struct job *job, const struct gow_layout *layout)
 	return answer == GOW_ANSWER_YES || answer == GOW_ANSWER_ALL;
 }
 
+/* The image as a dry run's rollback would leave it. */
+static int show_rolled_back(struct job *job, const struct gow_undo *undo, gow_error *error)
+{
+	int code = gow_overlay_new(job->file, &job->rolled_back, error);
+
+	return code ? code : gow_undo_lay(undo, job->rolled_back, error);
+}
+
 static int roll_back(struct job *job, struct gow_undo *undo, gow_error *error)
 {
 	struct gow_change change = change_of(job, job->options->monitor);
@@ -123,10 +136,8 @@ static int roll_back(struct job *job, struct gow_undo *undo, gow_error *error)
 
 	tell_pending(job, undo->layout, GOW_STEP_ROLL_BACK, "what was overwritten is put back",
 	             undo->old_size);
-	if (job->options->dry_run) {
-		code = gow_overlay_new(job->file, &job->rolled_back, error);
-		return code ? code : gow_undo_lay(undo, job->rolled_back, error);
-	}
+	if (job->options->dry_run)
+		return show_rolled_back(job, undo, error);
 	change.undo = undo;
 	code = gow_change_roll_back(&change, error);
 	job->result->changed = !code;
@@ -508,11 +519,24 @@ static int repair(struct job *job, gow_error *error)
 	return code;
 }
 
+/* What the repair has made of the image, or of a dry run would. */
+static struct gow_file *outcome_of(const struct job *job)
+{
+	if (!job->options->dry_run || job->result->quit)
+		return job->file;
+	return job->plan.overlay ? job->plan.overlay : base_of(job);
+}
+
 int gow_repair(const char *path, const gow_repair_options *options, gow_repair_result *result,
                gow_error *error)
 {
 	gow_repair_result *made = calloc(1, sizeof *made);
-	struct job job = { .options = options, .result = made, .path = path };
+	struct job job = {
+		.options = options,
+		.result = made,
+		.path = path,
+		.proof.wanted = options->digest,
+	};
 	int code = made ? GOW_OK : gow_fail_memory(error, sizeof *made);
 
 	if (!code && options->assume_version && options->level == GOW_REPAIR_PREEN)
@@ -524,9 +548,15 @@ int gow_repair(const char *path, const gow_repair_options *options, gow_repair_r
 		code = open_job(&job, !options->dry_run, options->no_lock, options->wait_seconds,
 		                options->monitor, error);
 	if (!code)
+		code = gow_proof_begin(&job.proof, error);
+	if (!code)
 		code = repair(&job, error);
 	if (!code)
+		code = gow_proof_end(&job.proof, outcome_of(&job), error);
+	if (!code) {
 		*result = *made;
+		result->digests = job.proof.digests;
+	}
 	close_job(&job);
 	free(made);
 	return code;
@@ -661,6 +691,8 @@ static int take_back(struct job *job, const gow_undo_options *options, gow_undo_
 		if (!code)
 			code = gow_change_roll_back(&change, error);
 		result->changed = !code;
+	} else if (options->digest) {
+		code = show_rolled_back(job, undo, error);
 	}
 	if (!code)
 		code = count_layers(job, &result->layers_left, error);
@@ -674,15 +706,21 @@ int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_
                     gow_error *error)
 {
 	gow_undo_result *made = calloc(1, sizeof *made);
-	struct job job = { .path = path };
+	struct job job = { .path = path, .proof.wanted = options->digest };
 	int code = made ? open_job(&job, !options->dry_run, options->no_lock,
 	                           options->wait_seconds, options->monitor, error)
 	                : gow_fail_memory(error, sizeof *made);
 
 	if (!code)
+		code = gow_proof_begin(&job.proof, error);
+	if (!code)
 		code = take_back(&job, options, made, error);
 	if (!code)
+		code = gow_proof_end(&job.proof, base_of(&job), error);
+	if (!code) {
 		*result = *made;
+		result->digests = job.proof.digests;
+	}
 	close_job(&job);
 	free(made);
 	return code;

@@ -8,6 +8,7 @@
 #include "image/builder.h"
 #include "image/image.h"
 #include "io/draft.h"
+#include "ops/proof.h"
 #include "ops/zeros.h"
 
 /* Neighbours that are copied at once, between two safe points: 16 MiB. */
@@ -21,6 +22,7 @@ struct rewrite {
 	uint32_t kept;
 	struct gow_draft *draft;
 	struct gow_builder *builder;
+	struct gow_proof proof;
 };
 
 static bool is_kept(const struct rewrite *rewrite, uint32_t logical)
@@ -127,6 +129,12 @@ static int open_source(struct rewrite *rewrite, const char *path, gow_error *err
 	if (code)
 		return code;
 	rewrite->map = gow_image_map(rewrite->image);
+	rewrite->proof = (struct gow_proof){
+		.wanted = options->flags & GOW_COMPACT_DIGEST,
+		.file = gow_image_file(rewrite->image),
+		.lock = gow_image_lock(rewrite->image),
+		.monitor = options->monitor,
+	};
 	code = gow_block_set_new(rewrite->map->logical_blocks, &rewrite->zeros, error);
 	if (!code && !(options->flags & GOW_COMPACT_KEEP_ZEROS))
 		code = gow_find_zeros(gow_image_file(rewrite->image), rewrite->map,
@@ -135,6 +143,17 @@ static int open_source(struct rewrite *rewrite, const char *path, gow_error *err
 	for (uint32_t i = 0; i < rewrite->map->logical_blocks && !code; i++)
 		rewrite->kept += is_kept(rewrite, i);
 	return code;
+}
+
+/* Of the new file, which gets its name only when it holds the same disk. */
+static int prove(struct rewrite *rewrite, gow_error *error)
+{
+	struct gow_file *file = rewrite->draft ? gow_draft_file(rewrite->draft) : NULL;
+	int code = file && rewrite->proof.wanted ? gow_file_sync(file, error) : GOW_OK;
+
+	if (!code)
+		code = gow_proof_end(&rewrite->proof, file, error);
+	return code ? code : gow_proof_compare(&rewrite->proof, error);
 }
 
 static void tell(const struct rewrite *rewrite, gow_compact_result *result)
@@ -151,6 +170,7 @@ static void tell(const struct rewrite *rewrite, gow_compact_result *result)
 		.extra_bytes = size,
 		.old_file_size = map->file_size,
 		.new_file_size = size,
+		.digests = rewrite->proof.digests,
 	};
 }
 
@@ -163,9 +183,13 @@ int gow_rewrite(const char *path, const gow_compact_options *options,
 	if (!code)
 		code = open_source(&rewrite, path, error);
 	if (!code)
+		code = gow_proof_begin(&rewrite.proof, error);
+	if (!code)
 		code = make_draft(&rewrite, error);
 	if (!code && rewrite.draft)
 		code = build(&rewrite, error);
+	if (!code)
+		code = prove(&rewrite, error);
 	if (!code && rewrite.draft) {
 		struct gow_draft *draft = rewrite.draft;
 

@@ -12,6 +12,7 @@
 #include "image/trailer.h"
 #include "io/draft.h"
 #include "ops/move.h"
+#include "ops/proof.h"
 
 /* One change, under way. */
 struct upgrade {
@@ -777,6 +778,11 @@ static int upgrade_in_place(const char *path, const gow_upgrade_options *options
 		.monitor = options->monitor,
 	};
 	struct gow_lock lock;
+	struct gow_proof proof = {
+		.wanted = options->flags & GOW_UPGRADE_DIGEST,
+		.lock = &lock,
+		.monitor = options->monitor,
+	};
 	int closed, code;
 
 	code = gow_open_locked(path, dry_run ? 0 : GOW_FILE_WRITE, &open_options, &job.file, &lock,
@@ -784,28 +790,38 @@ static int upgrade_in_place(const char *path, const gow_upgrade_options *options
 	if (code)
 		return code;
 	job.lock = &lock;
-	code = gow_upgrade_file(&job, result, error);
+	proof.file = job.file;
+	code = gow_proof_begin(&proof, error);
+	if (!code)
+		code = gow_upgrade_file(&job, result, error);
+	if (!code)
+		code = gow_proof_end(&proof, dry_run ? NULL : job.file, error);
+	if (!code)
+		code = gow_proof_compare(&proof, error);
+	if (!code)
+		result->digests = proof.digests;
 	closed = gow_file_close(job.file, code ? NULL : error);
 	return code ? code : closed;
 }
 
 /* What version it is, and whether it can become the one wanted. */
 static int check_source(const char *path, const gow_open_options *options,
-                        const struct gow_layout *to, unsigned *version, gow_error *error)
+                        const struct gow_layout *to, gow_upgrade_result *told, gow_error *error)
 {
 	gow_image *image;
 	int code = gow_image_open(path, options, &image, error);
 
 	if (code)
 		return code;
-	*version = gow_image_version(image);
+	told->old_version = gow_image_version(image);
+	told->old_file_size = gow_image_map(image)->file_size;
 	gow_image_close(image);
-	if (*version <= to->version)
+	if (told->old_version <= to->version)
 		return GOW_OK;
 	return gow_fail(error, GOW_ERR_ARGUMENT,
 	                "is of version %u already, and cannot become version %u here; gow-convert "
 	                "writes older versions",
-	                *version, to->version);
+	                told->old_version, to->version);
 }
 
 /* A new file with what the guest sees is what converting makes. */
@@ -818,7 +834,8 @@ static int upgrade_to_new(const char *path, const gow_upgrade_options *options,
 	const gow_open_options open_options = open_options_of(options);
 	const gow_convert_options convert = {
 		.flags = (options->flags & GOW_UPGRADE_DRY_RUN ? GOW_CONVERT_DRY_RUN : 0u) |
-		         (options->flags & GOW_UPGRADE_NO_LOCK ? GOW_CONVERT_NO_LOCK : 0u),
+		         (options->flags & GOW_UPGRADE_NO_LOCK ? GOW_CONVERT_NO_LOCK : 0u) |
+		         (options->flags & GOW_UPGRADE_DIGEST ? GOW_CONVERT_VERIFY : 0u),
 		.source_format = GOW_FORMAT_GOW,
 		.dest_format = formats[to->version],
 		.wait_seconds = options->wait_seconds,
@@ -830,7 +847,7 @@ static int upgrade_to_new(const char *path, const gow_upgrade_options *options,
 
 	if (options->flags & GOW_UPGRADE_ROLLBACK)
 		return gow_fail(error, GOW_ERR_ARGUMENT, "a rollback is done in place only");
-	code = check_source(path, &open_options, to, &told.old_version, error);
+	code = check_source(path, &open_options, to, &told, error);
 	if (!code)
 		code = gow_convert(path, options->output, &convert, &converted, error);
 	if (code)
@@ -839,6 +856,8 @@ static int upgrade_to_new(const char *path, const gow_upgrade_options *options,
 	told.moved_bytes = converted.data_bytes;
 	told.written_bytes = converted.data_bytes + gow_layout_header_end(to);
 	told.extra_bytes = told.new_file_size = converted.file_size;
+	/* Verifying has found the same on both sides. */
+	told.digests = (gow_digests){ converted.digest, converted.digest };
 	*result = told;
 	return GOW_OK;
 }
