@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,6 +92,60 @@ static void find_holder(int fd, short type, char *holder)
 		name_process(lock.l_pid, holder);
 	else if (fstat(fd, &st) == 0)
 		find_opener(&st, holder);
+}
+
+/*
+ * Whether a line of /proc/locks (proc_locks(5)) tells of a lock on the file with that id that keeps
+ * us out. *pid is its holder's, 0 where it has none.
+ */
+static bool line_keeps_out(char *line, const char *file_id, bool exclusive, long *pid)
+{
+	enum { NUMBER, KIND, MANNER, TYPE, PID, ID, FIELDS };
+	char *fields[FIELDS], *rest = NULL;
+
+	for (int i = 0; i < FIELDS; i++) {
+		fields[i] = strtok_r(i ? NULL : line, " ", &rest);
+		if (!fields[i])
+			return false;
+	}
+	if (strcmp(fields[KIND], "OFDLCK") != 0 && strcmp(fields[KIND], "POSIX") != 0)
+		return false;
+	*pid = strtol(fields[PID], NULL, 10);
+	return strcmp(fields[ID], file_id) == 0 &&
+	       (exclusive || strcmp(fields[TYPE], "WRITE") == 0);
+}
+
+/*
+ * Whether a lock that is there would keep us out, asked without opening the file: that would break
+ * its holder's lease, and end the holder's work, only for us to be refused then. What cannot be
+ * told this way is told by trying.
+ */
+static bool is_locked(const char *path, bool exclusive, char *holder)
+{
+	char file_id[64], line[256];
+	struct stat st;
+	bool locked = false;
+	FILE *locks;
+	long pid = 0;
+
+	if (stat(path, &st))
+		return false;
+	(void)snprintf(file_id, sizeof file_id, "%02x:%02x:%lu", major(st.st_dev),
+	               minor(st.st_dev), (unsigned long)st.st_ino);
+	locks = fopen("/proc/locks", "re");
+	if (!locks)
+		return false;
+	while (!locked && fgets(line, sizeof line, locks))
+		locked = line_keeps_out(line, file_id, exclusive, &pid);
+	(void)fclose(locks);
+	if (!locked)
+		return false;
+	(void)snprintf(holder, HOLDER_SIZE, "another process");
+	if (pid > 0)
+		name_process(pid, holder);
+	else
+		find_opener(&st, holder);
+	return true;
 }
 
 static int busy(const char *name, const char *what, const char *holder, gow_error *error)
@@ -181,8 +236,12 @@ static int open_once(const char *path, unsigned file_flags, const struct policy 
                      gow_error *error)
 {
 	struct gow_lock taken = { .monitor = policy->monitor, .lease = F_UNLCK };
-	int code = gow_file_open(path, file_flags, &taken.file, error);
+	char holder[HOLDER_SIZE];
+	int code;
 
+	if (!no_lock && !policy->force_share && is_locked(path, policy->exclusive, holder))
+		return busy(path, "is locked", holder, error);
+	code = gow_file_open(path, file_flags, &taken.file, error);
 	if (code)
 		return code == GOW_ERR_BUSY ? busy_to_open(path, error) : code;
 	taken.must_yield = policy->exclusive || (policy->steady && !policy->force_share);

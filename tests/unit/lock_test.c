@@ -421,6 +421,47 @@ static void other_readers_do_not_disturb(void)
 	finish(&other);
 }
 
+static bool fail_to_lock_to_read(const char *path)
+{
+	return gow_open_locked(path, 0, NULL, &held, &held_lock, NULL) == GOW_ERR_BUSY;
+}
+
+static bool fail_to_lock_to_write(const char *path)
+{
+	return gow_open_locked(path, GOW_FILE_WRITE, NULL, &held, &held_lock, NULL) == GOW_ERR_BUSY;
+}
+
+/* Whoever is kept out by a lock does not open the file, which would end the holder's work. */
+static void who_is_kept_out_does_not_disturb(void)
+{
+	const struct {
+		unsigned file_flags;
+		deed try;
+	} cases[] = {
+		{ GOW_FILE_WRITE, fail_to_lock_to_read },
+		{ GOW_FILE_WRITE, fail_to_lock_to_write },
+		{ 0, fail_to_lock_to_write },
+	};
+
+	need_leases();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		const gow_open_options options = { .flags = GOW_OPEN_STEADY };
+		const char *path = new_file();
+		struct other other = start(path, NULL, cases[i].try);
+		struct gow_file *file;
+		struct gow_lock lock;
+
+		check_about("case %zu", i);
+		CHECK_OK(gow_open_locked(path, cases[i].file_flags, &options, &file, &lock, &error),
+		         &error);
+		tell(other.to, 'x');
+		CHECK_EQ('2', hear(other.from));
+		CHECK_OK(gow_lock_poll(&lock, &error), &error);
+		CHECK_OK(gow_file_close(file, &error), &error);
+		finish(&other);
+	}
+}
+
 /* A reader that need not be sure warns once, and lets the other in. */
 static void a_plain_reader_gives_way(void)
 {
@@ -537,6 +578,7 @@ CHECK_MAIN(CHECK_TEST(readers_share), CHECK_TEST(a_writer_is_kept_off_a_reader),
            CHECK_TEST(without_locks_nobody_is_met), CHECK_TEST(a_process_meets_itself),
            CHECK_TEST(an_open_writer_is_noticed), CHECK_TEST(an_open_reader_keeps_writers_off),
            CHECK_TEST(who_opens_it_during_the_work_is_noticed),
-           CHECK_TEST(other_readers_do_not_disturb), CHECK_TEST(a_plain_reader_gives_way),
+           CHECK_TEST(other_readers_do_not_disturb),
+           CHECK_TEST(who_is_kept_out_does_not_disturb), CHECK_TEST(a_plain_reader_gives_way),
            CHECK_TEST(a_lock_never_taken_is_quiet), CHECK_TEST(waiting_ends_when_told),
            CHECK_TEST(waiting_is_rewarded), CHECK_TEST(errors_are_not_waited_for))
