@@ -5,35 +5,12 @@
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 
-# A disk whose blocks are out of order in the image, with a block of zeros that is
-# allocated, one that is a hole, and a last block half outside the disk.
-recipe() {
-	cat <<END
-version $1
-size 20*65536+1536
-map 0 3
-map 1 2
-map 5-7 0 step 4
-map 9 5
-map 20 6
-data 0 pattern 1
-data 2 pattern 2
-data 3 text "first"
-data 4 last 7f
-data 5 zero
-data 6 pattern 3
-blocks 9
-END
-}
+# shellcheck source=digest.sh
+. "$TESTS/digest.sh"
 
 suiteSetUp() {
-	for version in 1 2 3; do
-		recipe $version >"$work/recipe"
-		make_image "$work/recipe" "$work/v$version.gow"
-	done
-	make_raw "$work/recipe" "$work/disk.raw"
+	make_disks
 	"$GOW_TESTBIN/guestdigest" -m "$work/disk.raw" >"$work/expected"
-	digest=$("$GOW_TESTBIN/guestdigest" "$work/disk.raw")
 }
 
 testKnownDigest() {
