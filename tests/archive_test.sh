@@ -342,25 +342,19 @@ testHolesAtTheEnds() {
 }
 
 testHundredThousandExtents() {
-	cat >"$tmp/recipe" <<'END'
-version 1
-size 12G+512
-map 0-179999 0
-blocks 180000
-END
-	make_image "$tmp/recipe" "$tmp/sparse.gow"
 	truncate -s 12G "$tmp/many.raw"
 	# Every other of 196,608 blocks has its number in it.
 	"$GOW_TESTBIN/mkextents" "$tmp/many.raw" 98304 ||
 		{ fail "mkextents"; return; }
-	run gow-convert --member raw "$tmp/many.raw" "$tmp/many.tar"
+	# Six gigabytes, of which little is left when they are compressed; read, but not written.
+	run gow-convert --member raw "$tmp/many.raw" "$tmp/many.tar.zst"
 	assertStatus 0
-	run gow-convert "$tmp/many.tar" "$tmp/many.gow"
+	run gow-convert -n --json "$tmp/many.tar.zst" "$tmp/many.gow"
 	assertStatus 0
-	tar xOf "$tmp/many.tar" many.manifest >"$tmp/m"
+	assertEquals "$("$GOW_TESTBIN/guestdigest" "$tmp/many.raw")" "$(json .digest)"
+	assertJson ".data_bytes == 98304 * 65536"
+	tar xOf "$tmp/many.tar.zst" many.manifest >"$tmp/m"
 	assertEquals $((98304 + 3)) "$(wc -l <"$tmp/m" | tr -d ' ')"
-	run gow-check --manifest "$tmp/m" "$tmp/many.gow"
-	assertStatus 0
 }
 
 # ---- archives by others ----
