@@ -573,6 +573,30 @@ testTruncated() {
 	done
 }
 
+# What is left is too short to look like an archive, or its mark is damaged: it must not be taken
+# for a raw disk, which anything can be.
+testNothingLeftToKnowItBy() {
+	run gow-convert --member raw "$work/vm.gow" "$tmp/raw.tar"
+	for suffix in tar tgz tzst tar.zst gz xz lz4 bz2 Z lz zip 7z cpio TAR.GZ; do
+		for length in 0 1 5 100 511; do
+			head -c "$length" "$tmp/raw.tar" >"$tmp/cut.$suffix"
+			refused 8 "$tmp/cut.$suffix"
+			assertErr "cut.$suffix: is called like an archive"
+		done
+	done
+	cp "$tmp/raw.tar" "$tmp/mark.tar"
+	printf X | dd of="$tmp/mark.tar" bs=1 seek=259 conv=notrunc status=none
+	refused 8 "$tmp/mark.tar"
+	assertErr 'say -f raw'
+	# Somebody may mean it.
+	run gow-convert -f raw "$tmp/cut.tar" "$tmp/meant.raw"
+	assertStatus 0
+	assertSameFile "$tmp/cut.tar" "$tmp/meant.raw"
+	# What is called like one and is an image is just that.
+	cp "$work/vm.gow" "$tmp/image.tar"
+	back "$tmp/image.tar"
+}
+
 # The whole archive, but for its end: after the disk, or after the manifest.
 testEndIsMissing() {
 	gow_end=$((512 + $(stat -c %s "$work/plain/vm.gow")))

@@ -90,6 +90,7 @@ testSourceName() {
 	assertSameFile "$work/disk.raw" "$tmp/a.raw"
 	convert "$tmp/image.gow" "$tmp/a.gow2"
 	assertStatus 0
+	assertErr 'image.gow: warning: is called like a GOW image'
 	assertSameFile "$work/2.gow" "$tmp/a.gow2"
 }
 

@@ -2,6 +2,7 @@
 /* source.c - guest disks to read from: raw files and devices, standard input, GOW images. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -376,6 +377,40 @@ int gow_source_of_image(gow_image *image, struct gow_source **source, gow_error 
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/* Anything can be a raw disk, also what is left of an archive when its first bytes are damaged. */
+static bool is_called_archive(const char *path)
+{
+	static const char *const suffixes[] = {
+		".tar", ".tgz", ".tzst", ".txz", ".tbz", ".tbz2", ".gz", ".xz",
+		".zst", ".lz4", ".bz2",  ".lz",  ".Z",   ".zip",  ".7z", ".cpio",
+	};
+	const char *dot = strrchr(path, '.');
+
+	for (size_t i = 0; dot && i < sizeof suffixes / sizeof *suffixes; i++)
+		if (strcasecmp(dot, suffixes[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool is_called_image(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && strncasecmp(dot, ".gow", 4) == 0 &&
+	       (!dot[4] || (dot[4] >= '1' && dot[4] <= '3' && !dot[5]));
+}
+
+static int refuse_archive(struct gow_file *file, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_DAMAGED,
+	                    "is called like an archive, and does not begin like one: it is damaged, "
+	                    "or say -f raw if it is a raw disk all the same");
+
+	code = gow_fail_in_file(error, code, file->name);
+	(void)gow_file_close(file, NULL);
+	return code;
+}
+
 static int refuse_device_image(const struct gow_file *file, gow_error *error)
 {
 	return gow_fail_in_file(error,
@@ -428,6 +463,12 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
 		}
 		if (is_archive(options, head, size))
 			return open_archive(&input, options, source, error);
+		if (is_called_archive(path))
+			return refuse_archive(file, error);
+		if (is_called_image(path))
+			gow_note(options->monitor, GOW_NOTE_WARNING, path,
+			         "is called like a GOW image, and does not begin like one: it is "
+			         "taken for a raw disk");
 	}
 	if (magic || (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_PROBE))
 		return open_image(file, &lock, magic, options, source, error);
