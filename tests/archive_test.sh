@@ -723,6 +723,25 @@ testClaims() {
 		assertTrue "$(cat "$tmp/peak") KiB of memory" "[ $(cat "$tmp/peak") -lt 65536 ]"
 }
 
+# The digits of the map are changed, and nothing else, so that all lengths and sums hold.
+testWrongSparseMaps() {
+	truncate -s 1000448 "$tmp/vm.raw"
+	head -c 4096 /dev/urandom | dd of="$tmp/vm.raw" conv=notrunc status=none
+	head -c 4096 /dev/urandom | dd of="$tmp/vm.raw" bs=4096 seek=32 conv=notrunc status=none
+	tar --format=posix --sparse-version=0.1 -cSf "$tmp/right.tar" -C "$tmp" vm.raw
+	grep -aq '=0,4096,131072,4096,' "$tmp/right.tar" ||
+		{ skip "no holes on this file system"; return; }
+	run gow-convert "$tmp/right.tar" "$tmp/back.raw"
+	assertStatus 0
+	assertSameFile "$tmp/vm.raw" "$tmp/back.raw"
+	# More data than there is, less, one on the other, backwards, past the end.
+	for map in 0,4096,131072,8192 0,8192,131072,4096 0,4096,131072,1024 0,4096,001072,4096 \
+		8,4096,000000,4096 0,4096,999999,4096 0,4096,131072,-096; do
+		LC_ALL=C sed "s/=0,4096,131072,4096,/=$map,/" "$tmp/right.tar" >"$tmp/wrong.tar"
+		refused 8 "$tmp/wrong.tar"
+	done
+}
+
 # Corrupt images are refused before a block of them is believed.
 testCorruptMembers() {
 	for case in map-range-v1 map-crosslink-v1 map-beyond-size-v1 header-size-v1 header-truncated-v1 \
