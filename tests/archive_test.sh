@@ -253,7 +253,7 @@ testUsage() {
 	assertStatus 16
 	run gow-convert "$work/vm.gow" "$work/vm.tar"
 	assertStatus 8
-	assertErr 'exists already'
+	assertErr 'exists already; use --force'
 }
 
 testDryRun() {

@@ -89,6 +89,7 @@ testExistingManifestIsKept() {
 	run gow-check --write-manifest "$tmp/m" "$work/v3.gow"
 	assertStatus 8
 	assertErr "$tmp/m: exists already"
+	assertNoErr '--force' # which it does not have
 	assertEquals mine "$(cat "$tmp/m")"
 }
 

@@ -58,7 +58,7 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 
 	if (lstat(path, &st) == 0 && !force)
 		return failed(gow_fail(error, GOW_ERR_EXISTS,
-		                       "exists already; use --force to replace it"),
+		                       "exists already, and is not replaced; name another file"),
 		              path, error);
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
 		return failed(gow_fail(error, GOW_ERR_UNSUPPORTED,
@@ -75,6 +75,16 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 		code = gow_fail_errno(error, errno, "cannot make a file in its folder");
 	free(folder);
 	return code ? failed(code, path, error) : GOW_OK;
+}
+
+int gow_draft_check_force(const char *path, bool force, gow_error *error)
+{
+	int code = gow_draft_check(path, force, error);
+
+	if (code != GOW_ERR_EXISTS)
+		return code;
+	return failed(gow_fail(error, GOW_ERR_EXISTS, "exists already; use --force to replace it"),
+	              path, error);
 }
 
 /* Opens a file of a new name beside draft->path. */

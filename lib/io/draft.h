@@ -27,6 +27,9 @@ struct gow_draft_options {
  */
 int gow_draft_check(const char *path, bool force, gow_error *error);
 
+/* The same, telling of --force: for the tools that have it. */
+int gow_draft_check_force(const char *path, bool force, gow_error *error);
+
 /* Begins a draft of path. A symbolic link's target is what gets replaced. */
 int gow_draft_begin(const char *path, const struct gow_draft_options *options,
                     struct gow_draft **draft, gow_error *error);

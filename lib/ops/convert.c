@@ -172,7 +172,7 @@ static int check_target(const struct job *job, gow_error *error)
 	int code = GOW_OK;
 
 	if (job->target == TARGET_FILE)
-		return gow_draft_check(job->dest, has_flag(job, GOW_CONVERT_FORCE), error);
+		return gow_draft_check_force(job->dest, has_flag(job, GOW_CONVERT_FORCE), error);
 	if (job->archive && job->target == TARGET_DEVICE)
 		code = gow_fail(error, GOW_ERR_ARGUMENT,
 		                "an archive is written to a file or to standard output, not to a "

@@ -50,7 +50,7 @@ int gow_create(const char *path, uint64_t logical_size, const gow_create_options
 		                options->version);
 	code = check_size(layout, logical_size, error);
 	if (!code)
-		code = gow_draft_check(path, options->force, error);
+		code = gow_draft_check_force(path, options->force, error);
 	if (!code)
 		code = gow_check_room_for(path, gow_layout_header_end(layout), error);
 	if (code || options->dry_run)
