@@ -218,6 +218,19 @@ END
 	done
 }
 
+# One run whose every block has another version number than the one before it: how far the run
+# goes must not be found out anew for each. (That took two minutes.)
+testManyExtentsOfOneRun() {
+	{
+		printf '%s\n' 'version 3' 'size 524288*65536' 'map 0-524287 0' 'ver 0-524287 1'
+		seq 1 2 524287 | sed 's/^/ver /; s/$/ 2/'
+	} >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/a.gow"
+	run gow-info --map "$tmp/a.gow"
+	assertStatus 0
+	assertEquals 524288 "$(grep -c '^ *[0-9]* *[0-9]* *1 *[12]$' "$out")"
+}
+
 # Maps that nobody would think of; the numbers repeat from run to run.
 testRandomMaps() {
 	seed=1

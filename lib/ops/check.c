@@ -249,6 +249,16 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 
 /* ---- extents ----------------------------------------------------------------------------- */
 
+uint32_t gow_check_next_present(const gow_check *check, uint32_t logical, uint32_t end)
+{
+	const uint32_t *entries = check->raw.entries;
+	const uint32_t present = check->raw.header.present_blocks;
+
+	while (logical < end && entries[logical] >= present)
+		logical++;
+	return logical;
+}
+
 uint32_t gow_check_present_run(const gow_check *check, uint32_t logical, uint32_t end)
 {
 	const uint32_t *entries = check->raw.entries;
@@ -311,17 +321,17 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 	const struct gow_layout *layout = check->raw.header.layout;
 	const uint32_t end = check->raw.entries ? layout->map_entries : 0;
 	struct version_window window = { .count = 0 };
-	uint32_t at = 0;
+	uint32_t at = 0, run_end = 0;
 
-	while (at < end) {
-		uint32_t run = gow_check_present_run(check, at, end);
-		gow_extent extent = { .logical = at, .blocks = run };
+	while ((at = gow_check_next_present(check, at, end)) < end) {
+		gow_extent extent = { .logical = at };
 		int code = GOW_OK;
 
-		if (!run) {
-			at++;
-			continue;
-		}
+		/* Found out once, also where version numbers cut the run into many. */
+		if (at >= run_end)
+			run_end = at + gow_check_present_run(check, at, end);
+		extent.blocks = run_end - at;
+
 		extent.physical = check->raw.entries[at];
 		extent.offset = gow_layout_block_offset(layout, extent.physical);
 		if (gow_layout_has_versions(layout))

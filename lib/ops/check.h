@@ -33,6 +33,9 @@ void gow_check_list_findings(gow_check *check);
 /* What locates a logical block. */
 gow_place gow_check_place(const gow_check *check, uint32_t logical);
 
+/* The first entry from logical on that names a present block; end where there is none. */
+uint32_t gow_check_next_present(const gow_check *check, uint32_t logical, uint32_t end);
+
 /* How many entries from logical on name present neighbours; 0 where the first names none. */
 uint32_t gow_check_present_run(const gow_check *check, uint32_t logical, uint32_t end);
 

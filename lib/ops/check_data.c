@@ -235,21 +235,15 @@ static int check_run(struct data_walk *walk, uint32_t logical, uint32_t run, uin
 	return read_blocks(walk, logical, *blocks, error);
 }
 
-static int walk_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
+/* All of a run. How long it is is found out once, and not anew for every part that is read. */
+static int walk_run(struct data_walk *walk, uint32_t at, uint32_t run, gow_error *error)
 {
 	gow_check *check = walk->check;
-	uint32_t at = 0;
 
-	while (at < end) {
-		uint32_t run = gow_check_present_run(check, at, end);
+	while (run) {
 		uint32_t blocks = 1;
-		int code;
+		int code = gow_tick(check->monitor, "data", walk->done, walk->total, error);
 
-		if (!run) {
-			at++;
-			continue;
-		}
-		code = gow_tick(check->monitor, "data", walk->done, walk->total, error);
 		if (!code)
 			code = gow_lock_poll(check->lock, error);
 		if (!code)
@@ -258,6 +252,23 @@ static int walk_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
 			return code;
 		walk->done += (uint64_t)blocks * GOW_BLOCK_SIZE;
 		at += blocks;
+		run -= blocks;
+	}
+	return GOW_OK;
+}
+
+static int walk_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
+{
+	gow_check *check = walk->check;
+	uint32_t at = gow_check_next_present(check, 0, end);
+
+	while (at < end) {
+		uint32_t run = gow_check_present_run(check, at, end);
+		int code = walk_run(walk, at, run, error);
+
+		if (code)
+			return code;
+		at = gow_check_next_present(check, at + run, end);
 	}
 	return gow_tick(check->monitor, "data", walk->done, walk->total, error);
 }
