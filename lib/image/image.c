@@ -247,6 +247,10 @@ int gow_image_read(gow_image *image, uint64_t offset, void *buf, size_t size, go
 	return code;
 }
 
+/* So many blocks of a run are looked at in one go: whoever reads it piece by piece asks anew for
+ * each, and a run may be as long as the disk. */
+enum { RUN_MOST = 4096 };
+
 int gow_image_next_data(gow_image *image, uint64_t offset, uint64_t *start, uint64_t *end,
                         gow_error *error)
 {
@@ -256,7 +260,8 @@ int gow_image_next_data(gow_image *image, uint64_t offset, uint64_t *start, uint
 		uint32_t logical = (uint32_t)(offset / GOW_BLOCK_SIZE);
 		uint64_t inside = offset % GOW_BLOCK_SIZE;
 		uint32_t physical;
-		uint32_t run = gow_map_run(map, logical, map->logical_blocks - logical, &physical);
+		uint32_t most = (uint32_t)gow_min(map->logical_blocks - logical, RUN_MOST);
+		uint32_t run = gow_map_run(map, logical, most, &physical);
 		uint64_t run_end = ((uint64_t)logical + run) * GOW_BLOCK_SIZE;
 		uint64_t in_file, data_start, data_end;
 		int code;

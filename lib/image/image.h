@@ -39,7 +39,8 @@ bool gow_image_is_damaged(const gow_image *image);
 
 /*
  * The next guest bytes at or after offset that may be other than zero: holes in the map and
- * holes in the file are passed over. *start == *end at the end of the disk.
+ * holes in the file are passed over. More may follow at *end, which goes no further than it is
+ * quick to find out. *start == *end at the end of the disk.
  */
 int gow_image_next_data(gow_image *image, uint64_t offset, uint64_t *start, uint64_t *end,
                         gow_error *error);

@@ -540,8 +540,10 @@ static int raw_read(struct gow_source *base, uint64_t offset, void *buf, size_t 
 static int image_next_data(struct gow_source *base, uint64_t offset, uint64_t *start,
                            uint64_t *end, gow_error *error)
 {
+	/* Whoever reads piece by piece asks anew for each, and a run may be as long as the disk. */
+	enum { RUN_MOST = 64 };
 	const struct gow_map *map = &archive_of(base)->map;
-	uint32_t at = (uint32_t)gow_divide_up(offset, GOW_BLOCK_SIZE);
+	uint32_t at = (uint32_t)gow_divide_up(offset, GOW_BLOCK_SIZE), first;
 
 	(void)error;
 	if (offset % GOW_BLOCK_SIZE && map->entries[at - 1] != GOW_UNALLOCATED)
@@ -549,8 +551,9 @@ static int image_next_data(struct gow_source *base, uint64_t offset, uint64_t *s
 	while (at < map->logical_blocks && map->entries[at] == GOW_UNALLOCATED)
 		at++;
 	*start = gow_min(gow_max(offset, (uint64_t)at * GOW_BLOCK_SIZE), map->logical_size);
-	while (at < map->logical_blocks && map->entries[at] != GOW_UNALLOCATED)
-		at++;
+	for (first = at; at < map->logical_blocks && at - first < RUN_MOST; at++)
+		if (map->entries[at] == GOW_UNALLOCATED)
+			break;
 	*end = gow_max(*start, gow_min((uint64_t)at * GOW_BLOCK_SIZE, map->logical_size));
 	return GOW_OK;
 }
