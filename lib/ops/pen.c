@@ -55,7 +55,8 @@ static int take_room(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_er
 	if (code || !holes)
 		return code;
 	pen->room += holes;
-	return pen->pass == GOW_PASS_RESERVE ? reserve(pen, start, end, error) : GOW_OK;
+	/* Whole pages come of it, but the file must not grow past what is going to be written. */
+	return pen->pass == GOW_PASS_RESERVE ? reserve(pen, start, offset + size, error) : GOW_OK;
 }
 
 int gow_pen_mark(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)

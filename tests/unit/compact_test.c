@@ -17,7 +17,7 @@ static gow_error error;
 
 static const struct sample_plan *life_of(int which)
 {
-	static struct sample_plan lives[8];
+	static struct sample_plan lives[9];
 	const struct gow_layout one = sample_layout(HM_SMALL1, 24, 276);
 	const struct gow_layout three = sample_layout(HM_SMALL3, 24, 512);
 
@@ -35,6 +35,9 @@ static const struct sample_plan *life_of(int which)
 			                         .count = 3, .seed = 6 };
 		lives[6] = (struct sample_plan){ .layout = three, .present = 6, .zero = 100,
 			                         .cut = 3, .seed = 7 };
+		/* What is reserved for the count lies past the end of so short a file. */
+		lives[7] = (struct sample_plan){ .layout = three, .present = 0, .count = 3,
+			                         .seed = 8 };
 	}
 	return lives[which].seed ? &lives[which] : NULL;
 }
