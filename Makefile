@@ -8,7 +8,9 @@
 #   WERROR=1               warnings are errors, as in CI
 #   DESTDIR, PREFIX        where to install (/usr/local), and bindir, libdir, ...
 #   TESTS="NAME..."        check: only these test files
-#   FUZZ_SECONDS=N         fuzz: how long
+#   FUZZ_SECONDS=N         fuzz: how long, all targets together
+#   FUZZ_SEED=N            fuzz: with what to begin (another every time)
+#   TARGETS="NAME..."      fuzz: only these targets
 #   DEPS=no                never look at, or install, Debian packages
 #   V=1                    print whole commands
 
@@ -68,6 +70,7 @@ DEMO_PACKAGES  := e2fsprogs dosfstools mtools fdisk
 TEST_PACKAGES  := $(DEMO_PACKAGES) shunit2 jq ntfs-3g xfsprogs qemu-utils \
 	grub-rescue-pc xxhash util-linux procps attr zsh fish bash-completion \
 	libarchive-tools zstd lz4 xz-utils zip cpio p7zip-full g++ mandoc
+FUZZ_PACKAGES  := clang libclang-rt-dev
 LINT_PACKAGES  := zsh fish clang clang-tidy libclang-rt-dev cppcheck shellcheck mandoc \
 	codespell
 
@@ -85,6 +88,8 @@ FAULTIO     := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(wildcard tests/faultio
 UNIT_SRC    := $(sort $(wildcard tests/unit/*_test.c))
 SUPPORT_SRC := $(sort $(wildcard tests/unit/support/*.c))
 GENPROBLEMS := $(wildcard man/gen-problems.c)
+FUZZ_SRC    := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+KIT_SRC     := $(sort $(wildcard tests/fuzz/kit/*.c))
 
 LIB_OBJ     := $(LIB_SRC:%.c=$(O)/%.o)
 COMMON_OBJ  := $(COMMON_SRC:%.c=$(O)/%.o)
@@ -93,11 +98,16 @@ HELPER_OBJ  := $(HELPER_SRC:%.c=$(O)/%.o)
 UNIT_OBJ    := $(UNIT_SRC:%.c=$(O)/%.o)
 SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(O)/%.o)
 GEN_OBJ     := $(GENPROBLEMS:%.c=$(O)/%.o)
-OBJ := $(LIB_OBJ) $(COMMON_OBJ) $(TOOL_OBJ) $(HELPER_OBJ) $(UNIT_OBJ) $(SUPPORT_OBJ) $(GEN_OBJ)
+FUZZ_OBJ    := $(FUZZ_SRC:%.c=$(O)/%.o)
+KIT_OBJ     := $(KIT_SRC:%.c=$(O)/%.o)
+PACK_OBJ    := $(O)/tests/fuzz/pack.o
+OBJ := $(LIB_OBJ) $(COMMON_OBJ) $(TOOL_OBJ) $(HELPER_OBJ) $(UNIT_OBJ) $(SUPPORT_OBJ) $(GEN_OBJ) \
+	$(FUZZ_OBJ) $(KIT_OBJ) $(PACK_OBJ)
 
 TOOLS   := $(TOOL_NAMES:%=$(BUILD)/bin/%)
 HELPERS := $(HELPER_SRC:tests/%.c=$(BUILD)/tests/%)
 UNITS   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
+FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/targets/%)
 MADEMAN := $(GENPROBLEMS:man/gen-problems.c=$(BUILD)/man/gow-problems.7)
 MAN     := $(sort $(wildcard man/*.[1-9])) $(MADEMAN)
 LIB_A   := $(BUILD)/libgow.a
@@ -123,7 +133,9 @@ HARDEN    := -fstack-protector-strong \
 HARDEN_LD := -Wl,-z,relro,-z,now
 NOUNDEF   := -Wl,-z,defs
 else
-SAN       := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# What a fuzzer learns from every comparison is not worth four fifths of the time.
+SAN       := -fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined -fno-omit-frame-pointer \
+	$(if $(findstring fuzzer,$(SANITIZE)),-fno-sanitize-coverage=trace-cmp)
 endif
 
 STD  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
@@ -155,9 +167,13 @@ LINK       = $(CC) $(ARCH) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
 $(LIB_OBJ): private PIC := -fPIC -fno-semantic-interposition
 PIC     := -fPIE
 $(UNIT_OBJ) $(SUPPORT_OBJ): private INC := $(INC) -Itests/unit
+$(FUZZ_OBJ) $(KIT_OBJ) $(PACK_OBJ): private INC := $(INC) -Itests/unit -Itests/fuzz
 # The helpers are not what is tested, and run under and around sanitized tools.
-$(HELPER_OBJ) $(HELPERS) $(FAULTIO): private SAN :=
+$(HELPER_OBJ) $(HELPERS) $(FAULTIO) $(PACK_OBJ) $(BUILD)/targets/pack: private SAN :=
 $(HELPER_OBJ): private INC :=
+# What looks for new ways through the library is not led by those through the tests.
+comma := ,
+$(FUZZ_OBJ) $(KIT_OBJ) $(SUPPORT_OBJ): private SAN := $(subst $(comma)fuzzer-no-link,,$(SAN))
 
 # --- goals -------------------------------------------------------------------
 
@@ -186,7 +202,7 @@ stamp = @$(shell mkdir -p $(@D))$(file >$@.new,$(1))if cmp -s $@.new $@; then rm
 $(BUILD)/flags: FORCE | $(if $(filter check demo lint bench fuzz deps,$(GOALS)),packages)
 	$(call stamp,$(FLAGS_TEXT))
 $(BUILD)/sources: FORCE
-	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(SUPPORT_OBJ) $(TOOL_NAMES))
+	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(SUPPORT_OBJ) $(KIT_OBJ) $(TOOL_NAMES))
 
 $(OBJ): $(O)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -233,6 +249,18 @@ $(UNITS): $(BUILD)/tests/unit/%: $(O)/tests/unit/%.o $(SUPPORT_OBJ) $(LIB_A) $(B
 	$(call say,LINK)
 	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(LIB_LIBS) $(LDLIBS)
 
+# Every assertion that fails is the end of a fuzzer, so theirs are not the unit tests'.
+FUZZ_SUPPORT := $(filter-out %/check.o,$(SUPPORT_OBJ)) $(KIT_OBJ)
+$(FUZZERS): $(BUILD)/targets/%: $(O)/tests/fuzz/%.o $(FUZZ_SUPPORT) $(LIB_A) $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) -fsanitize=fuzzer -pie -o $@ $(filter %.o %.a,$^) $(LIB_LIBS) $(LDLIBS)
+
+$(BUILD)/targets/pack: $(PACK_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) -pie -o $@ $^ $(LDLIBS)
+
 $(BUILD)/gen-problems: $(GEN_OBJ) $(LIB_A)
 	$(call say,LINK)
 	$(Q)$(LINK) -pie -o $@ $^ $(LIB_LIBS) $(LDLIBS)
@@ -256,6 +284,7 @@ $(BUILD)/gow.pc: gow.pc.in Makefile
 
 WANT := $(BUILD_PACKAGES) \
 	$(if $(filter check bench fuzz deps,$(GOALS)),$(TEST_PACKAGES)) \
+	$(if $(filter fuzz deps,$(GOALS)),$(FUZZ_PACKAGES)) \
 	$(if $(filter demo,$(GOALS)),$(DEMO_PACKAGES)) \
 	$(if $(filter lint deps,$(GOALS)),$(LINT_PACKAGES))
 
@@ -282,9 +311,19 @@ demo: packages all ## install what is missing, build, show the main job on a rea
 bench: packages all tests ## measure against peers (needs tests/bench/run)
 	@$(RUN_ENV) tests/bench/run
 
+# The targets are instrumented, and so is the library in them: another build, in a folder of its
+# own, with the compiler that has libFuzzer.
 FUZZ_SECONDS ?= 60
-fuzz: packages all tests ## look for crashes for FUZZ_SECONDS (needs tests/fuzz/run)
-	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN_ENV) tests/fuzz/run
+FUZZ_CC      ?= clang
+FUZZ_BUILD   := $(BUILD)/fuzz
+.PHONY: fuzzers fuzz-build
+fuzzers: $(FUZZERS) $(BUILD)/targets/pack
+fuzz-build: packages ## build the fuzz targets, not run
+	+@$(MAKE) --no-print-directory fuzzers BUILD='$(FUZZ_BUILD)' CC='$(FUZZ_CC)' \
+		SANITIZE=address,undefined,fuzzer-no-link
+
+fuzz: packages all tests fuzz-build ## look for wrong results and crashes for FUZZ_SECONDS
+	@$(RUN_ENV) FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_SEED='$(FUZZ_SEED)' tests/fuzz/run $(TARGETS)
 
 # --- lint --------------------------------------------------------------------
 
@@ -293,7 +332,7 @@ FILES    = $(shell git ls-files -co --exclude-standard 2>/dev/null || find . \( 
 TEXT     = $(filter-out LICENSE,$(wildcard $(FILES)))
 C_FILES  = $(filter lib/%.c cmd/%.c tests/%.c man/%.c,$(TEXT))
 SCRIPTS  = $(shell grep -lE '^(\#!.*\b(ba)?sh$$|\# shellcheck shell)' $(TEXT) /dev/null) $(filter tests/%.sh,$(TEXT))
-LINT_INC := -Ilib -Icmd -Itests/unit
+LINT_INC := -Ilib -Icmd -Itests/unit -Itests/fuzz
 
 # Each is a goal of its own, so that `make -k lint` tells everything at once.
 LINTS := lint-layers lint-text lint-spelling lint-shell lint-man lint-cppcheck lint-tidy

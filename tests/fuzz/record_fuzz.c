@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The records of changes with bytes that are not theirs: undo files, and the trailers of upgrades.
+ * Whoever takes such a change back (or goes on with it) gives the image exactly what belongs to
+ * it, or refuses and touches nothing. With sums put right again, as somebody who means harm would,
+ * anything may come of it but a crash.
+ */
+#include "kit/fuzz.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "image/trailer.h"
+#include "kit/scene.h"
+#include "ops/change.h"
+#include "ops/plan.h"
+#include "ops/upgrade.h"
+#include "support/check.h"
+
+static gow_error error;
+
+/* ---- damage ------------------------------------------------------------------------------ */
+
+struct damage {
+	bool any;    /* bytes are other than they were */
+	bool sealed; /* and sums say that they are right */
+	bool cursor; /* it lies in the cursors of a trailer */
+};
+
+static void seal64(struct memfile *file, uint64_t offset, size_t size, size_t from)
+{
+	uint8_t sector[512], sum[8];
+	uint64_t hash;
+
+	memfile_get(file, offset, sector, size);
+	hash = XXH3_64bits(sector + from, size - from);
+	for (unsigned i = 0; i < 8; i++)
+		sum[i] = (uint8_t)(hash >> 8 * i);
+	memfile_put(file, offset + size, sum, sizeof sum);
+}
+
+static void hash128(const struct memfile *file, uint64_t offset, size_t size, uint8_t hash[16])
+{
+	uint8_t *bytes = check_alloc(size);
+	XXH128_canonical_t canonical;
+
+	memfile_get(file, offset, bytes, size);
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, size));
+	memcpy(hash, canonical.digest, 16);
+	free(bytes);
+}
+
+/* Other bytes, at most 8, in [from, past). */
+static bool poke(struct memfile *file, struct input *input, uint64_t from, uint64_t past,
+                 uint64_t *where)
+{
+	const uint64_t near[] = { 0, memfile_size(file), UINT64_MAX, UINT64_C(1) << 63, 512 };
+	unsigned width = 1u << take_below(input, 4);
+	uint64_t value, at = from + take_below(input, (uint32_t)(past - from));
+	uint8_t old[8], new[8];
+
+	/* Fields stand at multiples of their width. */
+	at -= take_chance(input, 200) ? at % width : 0;
+	if (at < from || at + width > past)
+		return false;
+	memfile_get(file, at, old, width);
+	value = take_near(input, near, 5);
+	for (unsigned i = 0; i < width; i++)
+		new[i] = (uint8_t)(value >> 8 * i);
+	memfile_put(file, at, new, width);
+	*where = at;
+	return memcmp(old, new, width) != 0;
+}
+
+/* ---- undo files -------------------------------------------------------------------------- */
+
+static uint64_t little(const struct memfile *file, uint64_t offset)
+{
+	uint8_t bytes[8];
+	uint64_t value = 0;
+
+	memfile_get(file, offset, bytes, sizeof bytes);
+	for (unsigned i = 8; i > 0; i--)
+		value = value << 8 | bytes[i - 1];
+	return value;
+}
+
+/* Puts the sum of every record right, as far as records can be told. */
+static void seal_records(struct memfile *file, uint64_t past)
+{
+	uint64_t at = 512;
+
+	while (at + 32 <= past) {
+		uint64_t length = little(file, at + 8) & UINT32_MAX;
+		uint8_t *bytes, sum[8];
+		uint64_t hash;
+
+		if (length > past - at - 32)
+			return;
+		bytes = check_alloc(24 + (size_t)length);
+		memfile_get(file, at, bytes, 24);
+		memfile_get(file, at + 32, bytes + 24, (size_t)length);
+		hash = XXH3_64bits(bytes, 24 + (size_t)length);
+		for (unsigned i = 0; i < 8; i++)
+			sum[i] = (uint8_t)(hash >> 8 * i);
+		memfile_put(file, at + 24, sum, sizeof sum);
+		free(bytes);
+		at += 32 + length;
+	}
+}
+
+/* gow-undo(5): the records, the first sector, the end, and what came later. */
+static void seal_undo(struct memfile *file, bool done)
+{
+	const uint64_t size = memfile_size(file), end = size - 1536;
+	uint8_t digest[16];
+
+	if (size < 2048 || size > 1 << 22)
+		return;
+	seal_records(file, end);
+	seal64(file, 0, 504, 0);
+	hash128(file, 0, (size_t)end, digest);
+	for (unsigned i = 0; i < (done ? 2 : 1); i++) {
+		memfile_put(file, end + 512 * i + 8, digest, sizeof digest);
+		seal64(file, end + 512 * i, 504, 0);
+	}
+}
+
+static struct damage damage_undo(struct memfile *file, struct input *input, bool done)
+{
+	struct damage damage = { .sealed = take_chance(input, 96) };
+	uint32_t pokes = take_below(input, 4);
+	uint64_t size = memfile_size(file), where;
+
+	while (pokes--)
+		damage.any |= poke(file, input, 0, take_chance(input, 128) ? 512 : size, &where);
+	if (take_chance(input, 24)) {
+		memfile_resize(file, take_below(input, (uint32_t)size + 600));
+		damage.any |= memfile_size(file) != size;
+	}
+	damage.sealed &= damage.any;
+	if (damage.sealed)
+		seal_undo(file, done);
+	return damage;
+}
+
+static int accept(void *context, struct gow_file *image, gow_error *why)
+{
+	(void)context;
+	(void)image;
+	(void)why;
+	return GOW_OK;
+}
+
+static struct gow_change change_in(struct scene *scene, const struct gow_layout *layout)
+{
+	return (struct gow_change){
+		.image = memfile_open(scene->file),
+		.place = { memfolder_open(scene->disk), "image", layout, 1 },
+		.layout = layout,
+	};
+}
+
+static void close_change(struct gow_change *change)
+{
+	gow_undo_close(change->undo);
+	(void)gow_file_close(change->image, NULL);
+	gow_folder_close(change->place.folder);
+}
+
+/* Repairs, or has that cut off by a call that fails for good; false where there is nothing to do. */
+static bool repair(struct scene *scene, const struct gow_layout *layout, size_t nth)
+{
+	static const struct memfile_fault none;
+	const struct memfile_fault fault = { .nth = nth, .sys_errno = EIO, .for_good = true };
+	const gow_repair_options options = { .level = GOW_REPAIR_ALL };
+	struct gow_change change = change_in(scene, layout);
+	struct gow_plan plan;
+	bool pending, any;
+
+	CHECK_OK(gow_plan_make(&plan, change.image, layout, &options, &error), &error);
+	any = !gow_plan_is_empty(&plan);
+	memdisk_fail(scene->disk, &fault);
+	if (any)
+		(void)gow_change_commit(&change, plan.overlay, "fuzz", NULL, accept, NULL, &pending,
+		                        &error);
+	memdisk_fail(scene->disk, &none);
+	gow_plan_release(&plan);
+	close_change(&change);
+	return any;
+}
+
+static bool is_pending(const struct memfile *file, const struct gow_layout *layout)
+{
+	uint8_t magic[4];
+
+	memfile_get(file, layout->magic_offset, magic, sizeof magic);
+	return memcmp(magic, layout->magic_pending, sizeof magic) == 0;
+}
+
+/* As gow_repair and gow_repair_undo go about it. */
+static int take_back(struct scene *scene, const struct gow_layout *layout)
+{
+	struct gow_change change = change_in(scene, layout);
+	char doubt[256];
+	bool missing;
+	int code;
+
+	if (is_pending(scene->file, layout)) {
+		code = gow_undo_find(&change.place, change.image, true, &change.undo, &missing,
+		                     doubt, sizeof doubt, &error);
+		if (!code && !change.undo)
+			code = GOW_ERR_MISMATCH;
+	} else {
+		code = gow_undo_open(&change.place, 1, true, &change.undo, &error);
+		if (!code)
+			code = gow_undo_check_done(change.undo, change.image, &error);
+	}
+	if (!code) {
+		change.layout = change.undo->layout;
+		code = gow_change_roll_back(&change, &error);
+	}
+	close_change(&change);
+	return code;
+}
+
+static void fuzz_undo(struct input *input)
+{
+	struct gow_layout layout = scene_row(input);
+	size_t nth = take_chance(input, 128) ? 1 + take_below(input, 80) : 0;
+	struct scene scene;
+	struct view view;
+
+	scene_make(&scene, input, &layout);
+	scene_damage(&scene, input, false);
+	view_read(&view, &layout, 1, scene.file);
+	if (view.layout && repair(&scene, &layout, nth) &&
+	    memfolder_has(scene.disk, "image.gow-undo")) {
+		struct memfile *file = memdisk_file(scene.disk, "image.gow-undo");
+		struct damage damage = damage_undo(file, input, !is_pending(scene.file, &layout));
+		struct memdisk *left = memdisk_clone(scene.disk);
+		int code = take_back(&scene, &layout);
+
+		if (fuzz_lies())
+			memfile_put(scene.file, 0, "lies", 4);
+		if (!damage.any && !nth)
+			CHECK_OK(code, &error);
+		if (code)
+			CHECK(damage.sealed ||
+			      memfile_equal(memdisk_file(left, "image"), scene.file));
+		else
+			CHECK(damage.sealed || scene_is_as_before(&scene));
+		memdisk_free(left);
+	}
+	CHECK_EQ(0, memdisk_open_files(scene.disk));
+	view_release(&view);
+	scene_free(&scene);
+}
+
+/* ---- trailers ---------------------------------------------------------------------------- */
+
+enum { SECTOR = GOW_TRAILER_SECTOR };
+
+struct upgrading {
+	struct gow_layout rows[2];
+};
+
+static int upgrade(struct scene *scene, const struct upgrading *how, bool rollback)
+{
+	struct gow_lock lock = { .file = NULL };
+	gow_upgrade_result result;
+	struct gow_upgrade_job job = { .file = memfile_open(scene->file), .lock = &lock,
+		                       .rows = how->rows, .row_count = 2,
+		                       .to = &how->rows[1], .rollback = rollback };
+	int code = gow_upgrade_file(&job, &result, &error);
+
+	CHECK_OK(gow_file_close(job.file, NULL), NULL);
+	return code;
+}
+
+static void choose_rows(struct upgrading *how, struct input *input)
+{
+	static const uint32_t starts[][2] = { { 512, 40960 }, { 4096, 245760 }, { 65536, 262144 },
+		                              { 4096, 4096 } };
+	uint32_t which = take_below(input, 4);
+
+	how->rows[0] = hm_layout(take_chance(input, 128) ? HM_SMALL3 : HM_SMALL2, 16);
+	how->rows[1] = hm_layout(HM_SMALL3, 20);
+	for (unsigned i = 0; i < 2; i++) {
+		how->rows[i].data_align = starts[which][i];
+		how->rows[i].version = i + 1;
+	}
+}
+
+/* gow-trailer(5): the footer, and in both cursors whose they are. */
+static void seal_trailer(struct memfile *file)
+{
+	const uint64_t footer = memfile_size(file) - SECTOR;
+	uint8_t hash[16];
+
+	hash128(file, footer, SECTOR - 16, hash);
+	memfile_put(file, footer + SECTOR - 16, hash, sizeof hash);
+	for (unsigned i = 1; i <= 2; i++) {
+		memfile_put(file, footer - i * SECTOR + 48, hash, sizeof hash);
+		hash128(file, footer - i * SECTOR, SECTOR - 16, hash);
+		memfile_put(file, footer - i * SECTOR + SECTOR - 16, hash, sizeof hash);
+		memfile_get(file, footer + SECTOR - 16, hash, sizeof hash);
+	}
+}
+
+/* Trailers begin at a multiple of a sector, behind all data. */
+static struct damage damage_trailer(struct memfile *file, struct input *input, uint64_t header)
+{
+	const uint64_t size = memfile_size(file);
+	const uint64_t start = size - 3 * SECTOR - (header + SECTOR - 1) / SECTOR * SECTOR;
+	const uint64_t starts[] = { start, size - 3 * SECTOR, size - 2 * SECTOR, size - SECTOR };
+	struct damage damage = { .sealed = take_chance(input, 96) };
+	uint32_t pokes = take_below(input, 4);
+
+	while (pokes--) {
+		uint32_t part = take_below(input, 4);
+		uint64_t past = part ? starts[part] + 128 : start + header;
+		uint64_t where;
+
+		if (part && take_chance(input, 32))
+			past = starts[part] + SECTOR;
+		if (!poke(file, input, starts[part], past, &where))
+			continue;
+		damage.any = true;
+		damage.cursor |= where >= starts[1] && where < starts[3];
+	}
+	damage.sealed &= damage.any;
+	if (damage.sealed)
+		seal_trailer(file);
+	return damage;
+}
+
+static void check_upgraded(const struct view *before, const struct upgrading *how,
+                           const struct scene *scene)
+{
+	uint64_t counts[GOW_PROBLEM_COUNT];
+	const char *differs;
+	struct view now;
+
+	view_read(&now, how->rows, 2, scene->file);
+	CHECK(now.layout == &how->rows[1]);
+	view_judge(&now, counts);
+	CHECK(!any_corrupt(counts));
+	differs = views_differ(before, &now);
+	if (differs)
+		CHECK_FAIL("%s", differs);
+	view_release(&now);
+}
+
+static void fuzz_damaged_trailer(struct scene *scene, struct input *input,
+                                 const struct view *view, const struct upgrading *how)
+{
+	const uint64_t header = hm_data_start(&how->rows[0]) < view->image.file_size
+	                                ? hm_data_start(&how->rows[0])
+	                                : view->image.file_size;
+	struct damage damage = damage_trailer(scene->file, input, header);
+	struct memdisk *left = memdisk_clone(scene->disk);
+	bool rollback = take_chance(input, 128);
+	int code = upgrade(scene, how, rollback);
+
+	if (fuzz_lies())
+		memfile_put(scene->file, 0, "lies", 4);
+	CHECK(!code || damage.any);
+	/*
+	 * A cursor that is damaged where it stands cannot be told from one that was torn while it
+	 * was written: the other one is taken then, as it must be. Only writes after it tell.
+	 */
+	if (!damage.sealed && !damage.cursor) {
+		if (code)
+			CHECK(memfile_equal(memdisk_file(left, "image"), scene->file));
+		else if (rollback)
+			CHECK(scene_is_as_before(scene));
+		else
+			check_upgraded(view, how, scene);
+	}
+	memdisk_free(left);
+}
+
+static void fuzz_trailer(struct input *input)
+{
+	static const struct memfile_fault none;
+	struct memfile_fault fault = { .sys_errno = EIO, .for_good = true,
+		                       .kinds = 1u << MEMFILE_WRITE | 1u << MEMFILE_SYNC };
+	struct upgrading how;
+	struct scene scene;
+	struct view view;
+	uint64_t counts[GOW_PROBLEM_COUNT];
+
+	choose_rows(&how, input);
+	fault.nth = 1 + take_below(input, 120);
+	scene_make(&scene, input, &how.rows[0]);
+	view_read(&view, how.rows, 2, memdisk_file(scene.before, "image"));
+	view_judge(&view, counts);
+	CHECK(!any_corrupt(counts));
+	memdisk_fail(scene.disk, &fault);
+	(void)upgrade(&scene, &how, false);
+	memdisk_fail(scene.disk, &none);
+	if (is_pending(scene.file, &how.rows[0]))
+		fuzz_damaged_trailer(&scene, input, &view, &how);
+	view_release(&view);
+	scene_free(&scene);
+}
+
+void fuzz_one(struct input *input)
+{
+	if (take_chance(input, 128))
+		fuzz_trailer(input);
+	else
+		fuzz_undo(input);
+}
