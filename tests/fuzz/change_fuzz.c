@@ -163,7 +163,7 @@ static void check_compacted(const struct view *old, const struct compacting *how
 
 static void fuzz_compact(struct input *input)
 {
-	gow_compact_result result, foreseen;
+	gow_compact_result result = { .changed = false }, foreseen;
 	struct compacting how = { .layout = scene_row(input), .result = &result };
 	struct memdisk *once;
 	struct scene scene;

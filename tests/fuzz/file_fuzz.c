@@ -83,7 +83,7 @@ static void add_block(struct facts *facts, int fd, uint64_t logical, uint32_t ph
 
 static void judge_map(struct facts *facts, const uint32_t *map, uint64_t count, int fd)
 {
-	uint32_t present[FEW], found = 0;
+	uint32_t present[FEW] = { 0 }, found = 0;
 
 	for (uint32_t i = 0; i < facts->entries; i++) {
 		uint32_t p = map[i];

@@ -115,8 +115,10 @@ static bool deviate(struct text *text, struct input *input)
 
 	while (deviations-- && text->size > 1 && text->size < TEXT_MAX - 1) {
 		size_t at = take_below(input, (uint32_t)text->size);
-		char byte = take_chance(input, 200) ? liked[take_below(input, sizeof liked - 1)]
-		                                    : (char)take_number(input, 1);
+		char byte = liked[take_below(input, sizeof liked - 1)];
+
+		if (take_chance(input, 48))
+			byte = (char)take_number(input, 1);
 
 		switch (take_below(input, 4)) {
 		case 0:

@@ -218,7 +218,7 @@ static int take_back(struct scene *scene, const struct gow_layout *layout)
 		if (!code)
 			code = gow_undo_check_done(change.undo, change.image, &error);
 	}
-	if (!code) {
+	if (!code && change.undo) {
 		change.layout = change.undo->layout;
 		code = gow_change_roll_back(&change, &error);
 	}

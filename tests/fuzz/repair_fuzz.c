@@ -77,7 +77,7 @@ static void undo(struct scene *scene, const struct gow_layout *layout)
 	CHECK_OK(gow_undo_layers(&change.place, &layers, &count, &error), &error);
 	CHECK_EQ(1, count);
 	CHECK_OK(gow_undo_open(&change.place, layers[0], true, &change.undo, &error), &error);
-	CHECK(change.undo->done);
+	CHECK(change.undo && change.undo->done);
 	CHECK_OK(gow_undo_check_done(change.undo, change.image, &error), &error);
 	CHECK_OK(gow_change_roll_back(&change, &error), &error);
 	CHECK(!memfolder_has(scene->disk, "image.gow-undo"));
