@@ -29,16 +29,20 @@ struct damage {
 	bool cursor; /* it lies in the cursors of a trailer */
 };
 
-static void seal64(struct memfile *file, uint64_t offset, size_t size, size_t from)
+static void put_little(uint8_t *bytes, uint64_t value, unsigned width)
 {
-	uint8_t sector[512], sum[8];
-	uint64_t hash;
+	for (unsigned i = 0; i < width; i++)
+		bytes[i] = (uint8_t)(value >> 8 * i);
+}
 
-	memfile_get(file, offset, sector, size);
-	hash = XXH3_64bits(sector + from, size - from);
-	for (unsigned i = 0; i < 8; i++)
-		sum[i] = (uint8_t)(hash >> 8 * i);
-	memfile_put(file, offset + size, sum, sizeof sum);
+/* Seals a sector of an undo file. */
+static void seal_sector(struct memfile *file, uint64_t offset)
+{
+	uint8_t sector[512];
+
+	memfile_get(file, offset, sector, sizeof sector);
+	put_little(sector + 504, XXH3_64bits(sector, 504), 8);
+	memfile_put(file, offset, sector, sizeof sector);
 }
 
 static void hash128(const struct memfile *file, uint64_t offset, size_t size, uint8_t hash[16])
@@ -67,8 +71,7 @@ static bool poke(struct memfile *file, struct input *input, uint64_t from, uint6
 		return false;
 	memfile_get(file, at, old, width);
 	value = take_near(input, near, 5);
-	for (unsigned i = 0; i < width; i++)
-		new[i] = (uint8_t)(value >> 8 * i);
+	put_little(new, value, width);
 	memfile_put(file, at, new, width);
 	*where = at;
 	return memcmp(old, new, width) != 0;
@@ -95,16 +98,13 @@ static void seal_records(struct memfile *file, uint64_t past)
 	while (at + 32 <= past) {
 		uint64_t length = little(file, at + 8) & UINT32_MAX;
 		uint8_t *bytes, sum[8];
-		uint64_t hash;
 
 		if (length > past - at - 32)
 			return;
 		bytes = check_alloc(24 + (size_t)length);
 		memfile_get(file, at, bytes, 24);
 		memfile_get(file, at + 32, bytes + 24, (size_t)length);
-		hash = XXH3_64bits(bytes, 24 + (size_t)length);
-		for (unsigned i = 0; i < 8; i++)
-			sum[i] = (uint8_t)(hash >> 8 * i);
+		put_little(sum, XXH3_64bits(bytes, 24 + (size_t)length), 8);
 		memfile_put(file, at + 24, sum, sizeof sum);
 		free(bytes);
 		at += 32 + length;
@@ -120,12 +120,30 @@ static void seal_undo(struct memfile *file, bool done)
 	if (size < 2048 || size > 1 << 22)
 		return;
 	seal_records(file, end);
-	seal64(file, 0, 504, 0);
+	seal_sector(file, 0);
 	hash128(file, 0, (size_t)end, digest);
 	for (unsigned i = 0; i < (done ? 2 : 1); i++) {
-		memfile_put(file, end + 512 * i + 8, digest, sizeof digest);
-		seal64(file, end + 512 * i, 504, 0);
+		memfile_put(file, end + UINT64_C(512) * i + 8, digest, sizeof digest);
+		seal_sector(file, end + UINT64_C(512) * i);
 	}
+}
+
+/* In its place a pointer to one elsewhere, which is not there. */
+static void point(struct memfile *file, struct input *input)
+{
+	static const char letters[] = "/.ab\n\200";
+	size_t length = take_below(input, 4200), at = 12;
+	uint8_t bytes[12 + 4200] = { 'G', 'O', 'W', '-', 'L', 'I', 'N', 'K' };
+	uint64_t said = take_chance(input, 32) ? take_number(input, 4) : length;
+	struct rng rng = { length };
+
+	put_little(bytes + 8, said, 4);
+	for (; at < 12 + length; at++)
+		bytes[at] = (uint8_t)letters[at == 12 ? 0 : rng_below(&rng, sizeof letters - 1)];
+	memfile_resize(file, 0);
+	memfile_put(file, 0, bytes, at);
+	put_little(bytes, XXH3_64bits(bytes, at), 8);
+	memfile_put(file, at, bytes, 8);
 }
 
 static struct damage damage_undo(struct memfile *file, struct input *input, bool done)
@@ -139,6 +157,10 @@ static struct damage damage_undo(struct memfile *file, struct input *input, bool
 	if (take_chance(input, 24)) {
 		memfile_resize(file, take_below(input, (uint32_t)size + 600));
 		damage.any |= memfile_size(file) != size;
+	}
+	if (take_chance(input, 8)) {
+		point(file, input);
+		return (struct damage){ .any = true };
 	}
 	damage.sealed &= damage.any;
 	if (damage.sealed)
@@ -206,14 +228,13 @@ static int take_back(struct scene *scene, const struct gow_layout *layout)
 	struct gow_change change = change_in(scene, layout);
 	char doubt[256];
 	bool missing;
-	int code;
+	int code = GOW_OK;
 
-	if (is_pending(scene->file, layout)) {
+	if (is_pending(scene->file, layout))
 		code = gow_undo_find(&change.place, change.image, true, &change.undo, &missing,
 		                     doubt, sizeof doubt, &error);
-		if (!code && !change.undo)
-			code = GOW_ERR_MISMATCH;
-	} else {
+	/* A repair that is over may have left the mark that it found. */
+	if (!code && !change.undo) {
 		code = gow_undo_open(&change.place, 1, true, &change.undo, &error);
 		if (!code)
 			code = gow_undo_check_done(change.undo, change.image, &error);
