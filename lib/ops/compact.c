@@ -178,6 +178,13 @@ static int sync(struct compact *compact, gow_error *error)
 	return writes(compact) ? gow_file_sync(compact->job->file, error) : GOW_OK;
 }
 
+/* What a run that was killed had not synced is in the file for us to see, and may still be lost:
+ * an entry that gave a slot up, for one. */
+static int settle(struct compact *compact, gow_error *error)
+{
+	return sync(compact, error);
+}
+
 /* ---- giving zeros back ------------------------------------------------------------------- */
 
 /* Durable before anything is moved: what is freed here is moved into. */
@@ -424,6 +431,7 @@ static int free_gaps(struct compact *compact, gow_error *error)
 static int take_steps(struct compact *compact, enum gow_pass pass, gow_error *error)
 {
 	static int (*const steps[])(struct compact *, gow_error *) = {
+		settle,
 		unmap_zeros,
 		free_gaps,
 		lower_count,

@@ -467,6 +467,13 @@ static int write_record(struct upgrade *upgrade, gow_error *error)
 	return code ? code : gow_file_sync(upgrade->job->file, error);
 }
 
+/* What a run that was killed had not synced is in the file for us to see, and may still be lost:
+ * the newest cursor, for one, when the other is written over. */
+static int settle(struct upgrade *upgrade, gow_error *error)
+{
+	return gow_file_sync(upgrade->job->file, error);
+}
+
 /* Goes over everything once, without writing. */
 static int rehearse(struct upgrade *upgrade, enum gow_pass pass, gow_error *error)
 {
@@ -577,7 +584,9 @@ static int run(struct upgrade *upgrade, gow_upgrade_result *result, gow_error *e
 	tell_measured(upgrade, result);
 	if (upgrade->job->dry_run)
 		return GOW_OK;
-	code = carry_out(upgrade, error);
+	code = settle(upgrade, error);
+	if (!code)
+		code = carry_out(upgrade, error);
 	result->moved_bytes = upgrade->carried;
 	result->written_bytes = upgrade->pen.written;
 	return code;
@@ -662,7 +671,10 @@ static int drop_stale(struct upgrade *upgrade, struct gow_map *map, bool *droppe
 		return GOW_OK;
 	*dropped = true;
 	map->file_size = size;
-	return upgrade->job->dry_run ? GOW_OK : cut(upgrade, size, error);
+	if (upgrade->job->dry_run)
+		return GOW_OK;
+	code = settle(upgrade, error);
+	return code ? code : cut(upgrade, size, error);
 }
 
 static int refuse_version(const struct upgrade *upgrade, gow_error *error)
