@@ -473,6 +473,38 @@ testWhatIsUnderWayIsFinishedFirst() {
 	assertErr 'no upgrade is under way'
 }
 
+# One that was begun for version 2 is finished, and then version 3 is made, as was asked for.
+testAnotherVersionIsMadeAfterWhatIsUnderWay() {
+	take_copy "$work/large.1" "$tmp/pending"
+	run_faulty FAULTIO_FILE="$tmp/pending" FAULTIO_FAIL=sync:8:kill gow-upgrade --to 2 "$tmp/pending"
+	assertStatus 137
+	for to in '' '--to 3' '--to 2'; do
+		cp --sparse=always "$tmp/pending" "$tmp/image"
+		version=3
+		[ "$to" != '--to 2' ] || version=2
+		state_of "$tmp/image"
+		# shellcheck disable=SC2086 # two words
+		run gow-upgrade -n --json $to "$tmp/image"
+		assertStatus 0
+		assertJson '.resumed and .version_before == 1 and .version_after == 2'
+		assertUnchanged "$tmp/image"
+		case $version in
+		2) assertErrEmpty ;;
+		3) assertErr 'version 3 is made after' ;;
+		esac
+		rm -f "$tmp/trace"
+		# shellcheck disable=SC2086
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" gow-upgrade --json $to "$tmp/image"
+		assertStatus 0
+		assertErrEmpty
+		assertJson ".resumed and .changed and .version_before == 1 and .version_after == $version"
+		assertJson ".written_bytes == $(traced "$tmp/trace") and .bytes_after == $(stat -c %s "$tmp/image")"
+		assertGuest "$tmp/image" "$work/large.raw"
+		assertEquals "version $version" "$(header "$tmp/image" | cut -d' ' -f1-2)"
+		assertEquals "file size" "$(expected_size "$work/large.1" 1 $version)" "$(stat -c %s "$tmp/image")"
+	done
+}
+
 # gow-repair goes on with it; what is taken back, gow-upgrade takes back.
 testRepairFinishesIt() {
 	take_copy "$work/large.1" "$tmp/image"

@@ -746,8 +746,8 @@ static int choose(struct upgrade *upgrade, struct gow_raw *raw, gow_upgrade_resu
 	return code;
 }
 
-int gow_upgrade_file(const struct gow_upgrade_job *job, gow_upgrade_result *result,
-                     gow_error *error)
+static int upgrade_once(const struct gow_upgrade_job *job, gow_upgrade_result *result,
+                        gow_error *error)
 {
 	struct upgrade upgrade = { .job = job };
 	gow_upgrade_result told = { .changed = false };
@@ -759,6 +759,44 @@ int gow_upgrade_file(const struct gow_upgrade_job *job, gow_upgrade_result *resu
 	code = choose(&upgrade, &raw, &told, error);
 	gow_raw_release(&raw);
 	free_tables(&upgrade);
+	if (!code)
+		*result = told;
+	return code;
+}
+
+/* What was interrupted was on its way to an older version than is wanted now. */
+static int go_further(const struct gow_upgrade_job *job, gow_upgrade_result *result,
+                      gow_error *error)
+{
+	gow_upgrade_result further;
+	int code;
+
+	if (job->dry_run) {
+		gow_note(job->monitor, GOW_NOTE_WARNING, job->file->name,
+		         "version %u is made after that; what it takes cannot be told yet",
+		         job->to->version);
+		return GOW_OK;
+	}
+	code = upgrade_once(job, &further, error);
+	if (code)
+		return code;
+	result->new_version = further.new_version;
+	result->moved_bytes += further.moved_bytes;
+	result->written_bytes += further.written_bytes;
+	result->extra_bytes += further.extra_bytes;
+	result->new_file_size = further.new_file_size;
+	return GOW_OK;
+}
+
+int gow_upgrade_file(const struct gow_upgrade_job *job, gow_upgrade_result *result,
+                     gow_error *error)
+{
+	gow_upgrade_result told;
+	int code = upgrade_once(job, &told, error);
+
+	if (!code && told.resumed && !told.rolled_back && job->to &&
+	    told.new_version < job->to->version)
+		code = go_further(job, &told, error);
 	if (!code)
 		*result = told;
 	return code;
