@@ -253,6 +253,26 @@ testDryRunIsExact() {
 	done
 }
 
+# Reserved space counts as data on an ext4 where the pages have been read before.
+testHolesAreKnownBeforeSpaceIsReserved() {
+	need_root || return 0
+	need_tool mkfs.ext4 || return 0
+	truncate -s 200M "$tmp/fs"
+	mkfs.ext4 -q "$tmp/fs"
+	mount_file "$tmp/fs"
+	printf 'version 1\nsize 256M\nmap 0-999 0\ndata 0-199 pattern 1 length 5000\ndata 500-699 pattern 2 length 300\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/image"
+	make_raw "$tmp/recipe" "$tmp/raw"
+	cat "$mnt/image" >"$tmp/read"
+	run gow-upgrade -n --json --to 2 "$mnt/image"
+	told=$(json '[.moved_bytes, .written_bytes]')
+	run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_TRACE="$tmp/trace" gow-upgrade --json --to 2 "$mnt/image"
+	assertStatus 0
+	assertEquals "$told" "$(json '[.moved_bytes, .written_bytes]')"
+	assertJson ".written_bytes == $(traced "$tmp/trace")"
+	assertGuest "$mnt/image" "$tmp/raw"
+}
+
 # The largest header, the largest number of blocks that move: 64 MiB and a little.
 testFrom2To3CostsTheSameForAnySize() {
 	printf 'version 2\nsize limit\nmap 0-4194303 0\ndata 0-300 pattern 1\n' >"$tmp/recipe"

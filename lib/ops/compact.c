@@ -388,7 +388,7 @@ static int punch_blocks(struct compact *compact, gow_error *error)
 	qsort(kept, count, sizeof *kept, compare_numbers);
 	code = punch_gaps(compact, kept, error);
 	free(kept);
-	return code;
+	return code || !compact->punched ? code : sync(compact, error);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */

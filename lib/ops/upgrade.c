@@ -19,6 +19,7 @@ struct upgrade {
 	const struct gow_upgrade_job *job;
 	const struct gow_layout *from, *to;
 	struct gow_trailer trailer;
+	struct gow_survey survey; /* of what is to be moved */
 	struct gow_pen pen;
 	bool begun; /* the trailer is in the file, and the magic says so */
 	bool back;
@@ -311,6 +312,7 @@ static struct gow_move move_of(struct upgrade *upgrade)
 	return (struct gow_move){
 		.pen = &upgrade->pen,
 		.trailer = &upgrade->trailer,
+		.survey = &upgrade->survey,
 		.lock = upgrade->job->lock,
 		.monitor = upgrade->job->monitor,
 		.back = upgrade->back,
@@ -496,6 +498,20 @@ static int rehearse(struct upgrade *upgrade, enum gow_pass pass, gow_error *erro
 	return code;
 }
 
+/* Few enough for 16 MiB. */
+enum { SURVEY_RUNS = 1 << 20 };
+
+static int measure(struct upgrade *upgrade, gow_error *error)
+{
+	struct gow_move move = move_of(upgrade);
+	int code;
+
+	upgrade->pen = (struct gow_pen){ .file = upgrade->job->file, .pass = GOW_PASS_MEASURE };
+	gow_survey_init(&upgrade->survey, SURVEY_RUNS);
+	code = gow_move_look(&move, error);
+	return code ? code : rehearse(upgrade, GOW_PASS_MEASURE, error);
+}
+
 static void tell_measured(const struct upgrade *upgrade, gow_upgrade_result *result)
 {
 	result->moved_bytes = upgrade->carried;
@@ -577,7 +593,7 @@ static int carry_out(struct upgrade *upgrade, gow_error *error)
 
 static int run(struct upgrade *upgrade, gow_upgrade_result *result, gow_error *error)
 {
-	int code = rehearse(upgrade, GOW_PASS_MEASURE, error);
+	int code = measure(upgrade, error);
 
 	if (code)
 		return code;
@@ -759,6 +775,7 @@ static int upgrade_once(const struct gow_upgrade_job *job, gow_upgrade_result *r
 	code = choose(&upgrade, &raw, &told, error);
 	gow_raw_release(&raw);
 	free_tables(&upgrade);
+	gow_survey_release(&upgrade.survey);
 	if (!code)
 		*result = told;
 	return code;
