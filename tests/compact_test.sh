@@ -220,11 +220,16 @@ testOutput() {
 	for v in 1 2 3; do
 		eval "$(start_of $v)"
 		state_of "$work/image.$v"
-		run gow-compact -n -o "$tmp/out" "$work/image.$v"
+		run gow-compact -n --json -o "$tmp/out" "$work/image.$v"
 		assertStatus 0
+		told=$(json .written_bytes)
 		assertFalse "a file was made" "[ -e '$tmp/out' ]"
-		run gow-compact --json -o "$tmp/out" "$work/image.$v"
+		rm -f "$tmp/trace"
+		run_faulty FAULTIO_FILE="$tmp/*" FAULTIO_TRACE="$tmp/trace" gow-compact --json -o "$tmp/out" "$work/image.$v"
 		assertStatus 0
+		assertEquals "told before" "$told" "$(json .written_bytes)"
+		assertEquals "bytes written" "$told" \
+			"$(awk '$1 == "write" && $3 != "'"$out"'" { sum += $NF } END { printf "%d", sum }' "$tmp/trace")"
 		assertJson ".changed == false and .moved_blocks == $kept and .bytes_after == $(stat -c %s "$tmp/out")"
 		assertUnchanged "$work/image.$v"
 		assertGuest "$tmp/out" "$work/raw"
