@@ -525,7 +525,7 @@ testAnotherVersionIsMadeAfterWhatIsUnderWay() {
 	done
 }
 
-# gow-repair goes on with it; what is taken back, gow-upgrade takes back.
+# gow-repair goes on with it, and says what takes it back.
 testRepairFinishesIt() {
 	take_copy "$work/large.1" "$tmp/image"
 	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=sync:7:kill gow-upgrade "$tmp/image"
@@ -535,6 +535,8 @@ testRepairFinishesIt() {
 	run gow-repair -n --json "$tmp/image"
 	assertJson '.plan[0].kind == "finish" and .changed == false'
 	assertUnchanged "$tmp/image"
+	run gow-repair -n "$tmp/image"
+	assertOut 'the upgrade is gone on with; gow-upgrade --rollback would take it back'
 	for option in -p -y; do
 		cp --sparse=always "$tmp/copy" "$tmp/image"
 		run gow-repair $option --json "$tmp/image"
