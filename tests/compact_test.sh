@@ -432,6 +432,23 @@ testFullDisk() {
 	assertGuest "$mnt/image" "$tmp/raw"
 }
 
+# Room that was found too late to be too small: what was reserved by then is given back.
+testReservedSpaceIsGivenBack() {
+	need_root || return 0
+	mount_tmpfs 40m
+	printf 'version 1\nsize 16M\nmap 0-39 100 step -1\ndata 61-100 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/image"
+	before=$(stat -c '%b %s' "$mnt/image")
+	sum=$(cksum <"$mnt/image")
+	for nth in 1 2 20; do
+		run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_FAIL=allocate:$nth:ENOSPC gow-compact "$mnt/image"
+		assertStatus 8
+		assertErr 'cannot reserve space'
+		assertEquals "$before" "$(stat -c '%b %s' "$mnt/image")"
+		assertEquals "$sum" "$(cksum <"$mnt/image")"
+	done
+}
+
 testBusy() {
 	need_leases "$tmp" || return 0
 	take_copy "$work/image.1" "$tmp/image"

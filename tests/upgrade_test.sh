@@ -573,6 +573,23 @@ testFullDisk() {
 	fi
 }
 
+# Room that was found too late to be too small: what was reserved by then is given back.
+testReservedSpaceIsGivenBack() {
+	need_root || return 0
+	mount_tmpfs 80m
+	printf 'version 1\nsize 60M\nmap 0-599 0\ndata 500-599 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/image"
+	before=$(stat -c '%b %s' "$mnt/image")
+	sum=$(cksum <"$mnt/image")
+	for nth in 1 2 20; do
+		run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_FAIL=allocate:$nth:ENOSPC gow-upgrade "$mnt/image"
+		assertStatus 8
+		assertErr 'cannot reserve space'
+		assertEquals "$before" "$(stat -c '%b %s' "$mnt/image")"
+		assertEquals "$sum" "$(cksum <"$mnt/image")"
+	done
+}
+
 testBusy() {
 	need_leases "$tmp" || return 0
 	take_copy "$work/small.gow.1" "$tmp/image"

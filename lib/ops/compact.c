@@ -34,6 +34,7 @@ struct compact {
 	uint32_t kept;              /* logical blocks that stay allocated */
 	uint32_t target;            /* block_count in the end */
 	struct gow_pen pen;
+	struct gow_reserved reserved;
 	uint64_t moved, punched;
 	uint8_t *buffer;            /* RUN_BLOCKS blocks */
 };
@@ -443,6 +444,7 @@ static int take_steps(struct compact *compact, enum gow_pass pass, gow_error *er
 		.file = compact->job->file,
 		.pass = pass,
 		.cannot_reserve = compact->pen.cannot_reserve,
+		.reserved = &compact->reserved,
 	};
 	compact->moved = compact->punched = 0;
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && !code; i++)
@@ -467,6 +469,8 @@ static int check_means(struct compact *compact, gow_error *error)
 	code = gow_check_room(compact->job->file, compact->pen.room, error);
 	if (!code && compact->pen.room)
 		code = take_steps(compact, GOW_PASS_RESERVE, error);
+	if (code)
+		gow_reserved_give_back(&compact->reserved, compact->job->file);
 	return code;
 }
 
@@ -535,6 +539,7 @@ static void release(struct compact *compact)
 	gow_block_set_release(&compact->zeros);
 	gow_block_set_release(&compact->holes);
 	gow_block_set_release(&compact->used);
+	gow_reserved_release(&compact->reserved);
 	free(compact->buffer);
 }
 

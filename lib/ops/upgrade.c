@@ -21,6 +21,7 @@ struct upgrade {
 	struct gow_trailer trailer;
 	struct gow_survey survey; /* of what is to be moved */
 	struct gow_pen pen;
+	struct gow_reserved reserved;
 	bool begun; /* the trailer is in the file, and the magic says so */
 	bool back;
 	uint64_t carried;
@@ -486,6 +487,7 @@ static int rehearse(struct upgrade *upgrade, enum gow_pass pass, gow_error *erro
 		.file = upgrade->job->file,
 		.pass = pass,
 		.cannot_reserve = upgrade->pen.cannot_reserve,
+		.reserved = &upgrade->reserved,
 	};
 	upgrade->carried = 0;
 	if (!upgrade->begun) {
@@ -536,13 +538,14 @@ static int reserve(struct upgrade *upgrade, gow_error *error)
 	return code;
 }
 
-/* Up to the magic everything can be taken back by cutting the file; what has not grown is not
- * touched at all. */
+/* Up to the magic everything can be taken back by cutting the file and making holes again; what has
+ * not grown is not cut. */
 static void take_back(struct upgrade *upgrade)
 {
 	const uint64_t size = upgrade->trailer.original_size;
 	uint64_t grown;
 
+	gow_reserved_give_back(&upgrade->reserved, upgrade->job->file);
 	if (!gow_file_size(upgrade->job->file, &grown, NULL) && grown > size)
 		(void)gow_file_truncate(upgrade->job->file, size, NULL);
 }
@@ -576,6 +579,8 @@ static int carry_out(struct upgrade *upgrade, gow_error *error)
 	upgrade->carried = 0;
 	if (upgrade->begun) {
 		code = reserve(upgrade, error);
+		if (code)
+			gow_reserved_give_back(&upgrade->reserved, upgrade->job->file);
 		upgrade->pen = (struct gow_pen){ .file = upgrade->job->file,
 			                         .pass = GOW_PASS_WRITE };
 	} else {
@@ -776,6 +781,7 @@ static int upgrade_once(const struct gow_upgrade_job *job, gow_upgrade_result *r
 	gow_raw_release(&raw);
 	free_tables(&upgrade);
 	gow_survey_release(&upgrade.survey);
+	gow_reserved_release(&upgrade.reserved);
 	if (!code)
 		*result = told;
 	return code;
