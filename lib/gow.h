@@ -635,7 +635,8 @@ typedef struct gow_upgrade_result {
  * that is either sound or pending (journal.pending), and that the next call goes on with, or with
  * GOW_UPGRADE_ROLLBACK takes back, byte for byte. A sound image is needed (GOW_ERR_CORRUPT); an
  * older version than the image's is refused (GOW_ERR_ARGUMENT); one that is there already is
- * left as it is. Of the numbers above, a dry run tells what a real one would.
+ * left as it is. Of the numbers above, a dry run tells what a real one would; where an upgrade to
+ * an older version than the one wanted is under way, of that one alone.
  */
 int gow_upgrade(const char *path, const gow_upgrade_options *options,
                 gow_upgrade_result *result, gow_error *error);

@@ -220,11 +220,16 @@ testOutput() {
 	for v in 1 2 3; do
 		eval "$(start_of $v)"
 		state_of "$work/image.$v"
-		run gow-compact -n -o "$tmp/out" "$work/image.$v"
+		run gow-compact -n --json -o "$tmp/out" "$work/image.$v"
 		assertStatus 0
+		told=$(json .written_bytes)
 		assertFalse "a file was made" "[ -e '$tmp/out' ]"
-		run gow-compact --json -o "$tmp/out" "$work/image.$v"
+		rm -f "$tmp/trace"
+		run_faulty FAULTIO_FILE="$tmp/*" FAULTIO_TRACE="$tmp/trace" gow-compact --json -o "$tmp/out" "$work/image.$v"
 		assertStatus 0
+		assertEquals "told before" "$told" "$(json .written_bytes)"
+		assertEquals "bytes written" "$told" \
+			"$(awk '$1 == "write" && $3 != "'"$out"'" { sum += $NF } END { printf "%d", sum }' "$tmp/trace")"
 		assertJson ".changed == false and .moved_blocks == $kept and .bytes_after == $(stat -c %s "$tmp/out")"
 		assertUnchanged "$work/image.$v"
 		assertGuest "$tmp/out" "$work/raw"
@@ -425,6 +430,23 @@ testFullDisk() {
 	run gow-compact "$mnt/image"
 	assertStatus 0
 	assertGuest "$mnt/image" "$tmp/raw"
+}
+
+# Room that was found too late to be too small: what was reserved by then is given back.
+testReservedSpaceIsGivenBack() {
+	need_root || return 0
+	mount_tmpfs 40m
+	printf 'version 1\nsize 16M\nmap 0-39 100 step -1\ndata 61-100 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/image"
+	before=$(stat -c '%b %s' "$mnt/image")
+	sum=$(cksum <"$mnt/image")
+	for nth in 1 2 20; do
+		run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_FAIL=allocate:$nth:ENOSPC gow-compact "$mnt/image"
+		assertStatus 8
+		assertErr 'cannot reserve space'
+		assertEquals "$before" "$(stat -c '%b %s' "$mnt/image")"
+		assertEquals "$sum" "$(cksum <"$mnt/image")"
+	done
 }
 
 testBusy() {

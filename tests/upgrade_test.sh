@@ -253,6 +253,26 @@ testDryRunIsExact() {
 	done
 }
 
+# Reserved space counts as data on an ext4 where the pages have been read before.
+testHolesAreKnownBeforeSpaceIsReserved() {
+	need_root || return 0
+	need_tool mkfs.ext4 || return 0
+	truncate -s 200M "$tmp/fs"
+	mkfs.ext4 -q "$tmp/fs"
+	mount_file "$tmp/fs"
+	printf 'version 1\nsize 256M\nmap 0-999 0\ndata 0-199 pattern 1 length 5000\ndata 500-699 pattern 2 length 300\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/image"
+	make_raw "$tmp/recipe" "$tmp/raw"
+	cat "$mnt/image" >"$tmp/read"
+	run gow-upgrade -n --json --to 2 "$mnt/image"
+	told=$(json '[.moved_bytes, .written_bytes]')
+	run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_TRACE="$tmp/trace" gow-upgrade --json --to 2 "$mnt/image"
+	assertStatus 0
+	assertEquals "$told" "$(json '[.moved_bytes, .written_bytes]')"
+	assertJson ".written_bytes == $(traced "$tmp/trace")"
+	assertGuest "$mnt/image" "$tmp/raw"
+}
+
 # The largest header, the largest number of blocks that move: 64 MiB and a little.
 testFrom2To3CostsTheSameForAnySize() {
 	printf 'version 2\nsize limit\nmap 0-4194303 0\ndata 0-300 pattern 1\n' >"$tmp/recipe"
@@ -473,7 +493,39 @@ testWhatIsUnderWayIsFinishedFirst() {
 	assertErr 'no upgrade is under way'
 }
 
-# gow-repair goes on with it; what is taken back, gow-upgrade takes back.
+# One that was begun for version 2 is finished, and then version 3 is made, as was asked for.
+testAnotherVersionIsMadeAfterWhatIsUnderWay() {
+	take_copy "$work/large.1" "$tmp/pending"
+	run_faulty FAULTIO_FILE="$tmp/pending" FAULTIO_FAIL=sync:8:kill gow-upgrade --to 2 "$tmp/pending"
+	assertStatus 137
+	for to in '' '--to 3' '--to 2'; do
+		cp --sparse=always "$tmp/pending" "$tmp/image"
+		version=3
+		[ "$to" != '--to 2' ] || version=2
+		state_of "$tmp/image"
+		# shellcheck disable=SC2086 # two words
+		run gow-upgrade -n --json $to "$tmp/image"
+		assertStatus 0
+		assertJson '.resumed and .version_before == 1 and .version_after == 2'
+		assertUnchanged "$tmp/image"
+		case $version in
+		2) assertErrEmpty ;;
+		3) assertErr 'version 3 is made after' ;;
+		esac
+		rm -f "$tmp/trace"
+		# shellcheck disable=SC2086
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" gow-upgrade --json $to "$tmp/image"
+		assertStatus 0
+		assertErrEmpty
+		assertJson ".resumed and .changed and .version_before == 1 and .version_after == $version"
+		assertJson ".written_bytes == $(traced "$tmp/trace") and .bytes_after == $(stat -c %s "$tmp/image")"
+		assertGuest "$tmp/image" "$work/large.raw"
+		assertEquals "version $version" "$(header "$tmp/image" | cut -d' ' -f1-2)"
+		assertEquals "file size" "$(expected_size "$work/large.1" 1 $version)" "$(stat -c %s "$tmp/image")"
+	done
+}
+
+# gow-repair goes on with it, and says what takes it back.
 testRepairFinishesIt() {
 	take_copy "$work/large.1" "$tmp/image"
 	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=sync:7:kill gow-upgrade "$tmp/image"
@@ -483,6 +535,8 @@ testRepairFinishesIt() {
 	run gow-repair -n --json "$tmp/image"
 	assertJson '.plan[0].kind == "finish" and .changed == false'
 	assertUnchanged "$tmp/image"
+	run gow-repair -n "$tmp/image"
+	assertOut 'the upgrade is gone on with; gow-upgrade --rollback would take it back'
 	for option in -p -y; do
 		cp --sparse=always "$tmp/copy" "$tmp/image"
 		run gow-repair $option --json "$tmp/image"
@@ -517,6 +571,23 @@ testFullDisk() {
 	else
 		fail "$free bytes free, $need needed: the test proves nothing"
 	fi
+}
+
+# Room that was found too late to be too small: what was reserved by then is given back.
+testReservedSpaceIsGivenBack() {
+	need_root || return 0
+	mount_tmpfs 80m
+	printf 'version 1\nsize 60M\nmap 0-599 0\ndata 500-599 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/image"
+	before=$(stat -c '%b %s' "$mnt/image")
+	sum=$(cksum <"$mnt/image")
+	for nth in 1 2 20; do
+		run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_FAIL=allocate:$nth:ENOSPC gow-upgrade "$mnt/image"
+		assertStatus 8
+		assertErr 'cannot reserve space'
+		assertEquals "$before" "$(stat -c '%b %s' "$mnt/image")"
+		assertEquals "$sum" "$(cksum <"$mnt/image")"
+	done
 }
 
 testBusy() {

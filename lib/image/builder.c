@@ -99,11 +99,27 @@ uint64_t gow_image_file_size(const struct gow_layout *layout, uint64_t blocks)
 	return gow_layout_block_offset(layout, blocks);
 }
 
-/* In parts, so that those without a number other than zero stay holes. */
+/* Version numbers are written in parts, so that those without one other than zero stay holes. */
+enum { PART = 8192 };
+
+uint64_t gow_builder_header_bytes(const struct gow_layout *layout, const uint32_t *versions)
+{
+	uint64_t bytes = gow_layout_preamble_end(layout) +
+	                 (layout->map_entries - UINT64_C(1)) * layout->map_stride +
+	                 sizeof(uint32_t);
+
+	for (uint32_t at = 0; at < layout->map_entries && versions; at += PART) {
+		uint32_t count = (uint32_t)gow_min(layout->map_entries - at, PART);
+
+		if (!gow_is_zero(versions + at, count * sizeof *versions))
+			bytes += (count - UINT64_C(1)) * layout->versions_stride + sizeof *versions;
+	}
+	return bytes;
+}
+
 static int write_versions(const struct gow_builder *builder, const uint32_t *versions,
                           gow_error *error)
 {
-	enum { PART = 8192 };
 	const struct gow_layout *layout = builder->layout;
 	int code = GOW_OK;
 

@@ -36,6 +36,10 @@ int gow_builder_append_from(struct gow_builder *builder, uint64_t logical, struc
 int gow_builder_finish(struct gow_builder *builder, uint64_t logical_size,
                        const uint32_t *versions, gow_error *error);
 
+/* How many bytes gow_builder_finish writes with these version numbers; NULL where the layout has
+ * none. Holes are not written. */
+uint64_t gow_builder_header_bytes(const struct gow_layout *layout, const uint32_t *versions);
+
 /* What the file is long when so many blocks have been appended. */
 uint64_t gow_image_file_size(const struct gow_layout *layout, uint64_t blocks);
 

@@ -34,6 +34,7 @@ struct compact {
 	uint32_t kept;              /* logical blocks that stay allocated */
 	uint32_t target;            /* block_count in the end */
 	struct gow_pen pen;
+	struct gow_reserved reserved;
 	uint64_t moved, punched;
 	uint8_t *buffer;            /* RUN_BLOCKS blocks */
 };
@@ -176,6 +177,13 @@ static int flip(struct flips *flips, uint32_t logical, uint32_t entry, gow_error
 static int sync(struct compact *compact, gow_error *error)
 {
 	return writes(compact) ? gow_file_sync(compact->job->file, error) : GOW_OK;
+}
+
+/* What a run that was killed had not synced is in the file for us to see, and may still be lost:
+ * an entry that gave a slot up, for one. */
+static int settle(struct compact *compact, gow_error *error)
+{
+	return sync(compact, error);
 }
 
 /* ---- giving zeros back ------------------------------------------------------------------- */
@@ -381,7 +389,7 @@ static int punch_blocks(struct compact *compact, gow_error *error)
 	qsort(kept, count, sizeof *kept, compare_numbers);
 	code = punch_gaps(compact, kept, error);
 	free(kept);
-	return code;
+	return code || !compact->punched ? code : sync(compact, error);
 }
 
 /* ---- the end ----------------------------------------------------------------------------- */
@@ -424,6 +432,7 @@ static int free_gaps(struct compact *compact, gow_error *error)
 static int take_steps(struct compact *compact, enum gow_pass pass, gow_error *error)
 {
 	static int (*const steps[])(struct compact *, gow_error *) = {
+		settle,
 		unmap_zeros,
 		free_gaps,
 		lower_count,
@@ -435,6 +444,7 @@ static int take_steps(struct compact *compact, enum gow_pass pass, gow_error *er
 		.file = compact->job->file,
 		.pass = pass,
 		.cannot_reserve = compact->pen.cannot_reserve,
+		.reserved = &compact->reserved,
 	};
 	compact->moved = compact->punched = 0;
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && !code; i++)
@@ -459,6 +469,8 @@ static int check_means(struct compact *compact, gow_error *error)
 	code = gow_check_room(compact->job->file, compact->pen.room, error);
 	if (!code && compact->pen.room)
 		code = take_steps(compact, GOW_PASS_RESERVE, error);
+	if (code)
+		gow_reserved_give_back(&compact->reserved, compact->job->file);
 	return code;
 }
 
@@ -527,6 +539,7 @@ static void release(struct compact *compact)
 	gow_block_set_release(&compact->zeros);
 	gow_block_set_release(&compact->holes);
 	gow_block_set_release(&compact->used);
+	gow_reserved_release(&compact->reserved);
 	free(compact->buffer);
 }
 

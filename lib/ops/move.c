@@ -13,7 +13,6 @@ enum { PIECE = 1 << 20 };
 
 struct chunk {
 	uint64_t from, to, size; /* places in the file; bytes */
-	uint64_t data_end;       /* past it the source holds zeros that nobody wrote */
 };
 
 static int carry_data(struct gow_move *move, uint64_t from, uint64_t to, uint64_t size,
@@ -51,19 +50,17 @@ static int carry_hole(struct gow_move *move, const struct chunk *chunk, uint64_t
 static int carry(struct gow_move *move, const struct chunk *chunk, uint8_t *buffer,
                  gow_error *error)
 {
-	const uint64_t stop = gow_min(chunk->from + chunk->size, chunk->data_end);
+	const uint64_t stop = chunk->from + chunk->size;
 	uint64_t at = 0;
 	int code = GOW_OK;
 
 	while (at < chunk->size && !code) {
 		uint64_t start, end, hole;
 
-		code = gow_file_next_data(move->pen->file, chunk->from + at, &start, &end, error);
-		if (code)
-			break;
+		gow_survey_next_data(move->survey, chunk->from + at, &start, &end);
 		if (start == end || start >= stop)
-			start = end = chunk->from + chunk->size;
-		end = gow_max(start, gow_min(end, stop));
+			start = end = stop;
+		end = gow_min(end, stop);
 		hole = start - (chunk->from + at);
 		if (hole)
 			code = carry_hole(move, chunk, at, hole, error);
@@ -79,7 +76,7 @@ static int carry(struct gow_move *move, const struct chunk *chunk, uint8_t *buff
 
 /*
  * How much may be moved at once. With a block to spare, so that what is written shares no page
- * with what is still to be read: that would fill holes which are still to be found.
+ * with what is still to be read: that would fill what is to become a hole.
  */
 static uint64_t chunk_limit(const struct gow_trailer *trailer)
 {
@@ -92,48 +89,38 @@ static uint64_t chunk_limit(const struct gow_trailer *trailer)
 	               : distance;
 }
 
-static int is_hole(struct gow_move *move, uint64_t start, uint64_t end, uint64_t data_end,
-                   bool *hole, gow_error *error)
+static bool is_hole(const struct gow_move *move, uint64_t start, uint64_t end)
 {
 	uint64_t found, found_end;
-	int code = gow_file_next_data(move->pen->file, start, &found, &found_end, error);
 
-	*hole = !code && (found == found_end || found >= gow_min(end, data_end));
-	return code;
+	gow_survey_next_data(move->survey, start, &found, &found_end);
+	return found == found_end || found >= end;
 }
 
 /*
  * The next chunk, from the end down, or going back from the beginning up. One that is nothing but
  * a hole may be longer than the limit: only what lies outside of it is written.
  */
-static int next_chunk(struct gow_move *move, struct chunk *chunk, gow_error *error)
+static struct chunk next_chunk(const struct gow_move *move)
 {
 	const struct gow_trailer *trailer = move->trailer;
+	const uint64_t distance = trailer->move_to - trailer->move_from;
 	const uint64_t most = move->back ? trailer->move_length - trailer->unmoved
 	                                 : trailer->unmoved;
-	uint64_t size = gow_min(chunk_limit(trailer), most);
-	uint64_t base = move->back ? trailer->move_to + trailer->unmoved
-	                           : trailer->move_from + trailer->unmoved;
-	bool hole = true;
+	const uint64_t base = move->back ? trailer->move_to + trailer->unmoved
+	                                 : trailer->move_from + trailer->unmoved;
+	struct chunk chunk = { .size = gow_min(chunk_limit(trailer), most) };
 
-	chunk->data_end = move->back ? UINT64_MAX : trailer->original_size;
-	for (uint64_t longer = size; hole; longer = gow_min(2 * longer, most)) {
-		int code = is_hole(move, move->back ? base : base - longer,
-		                   move->back ? base + longer : base, chunk->data_end, &hole,
-		                   error);
-
-		if (code)
-			return code;
-		if (hole)
-			size = longer;
+	for (uint64_t longer = chunk.size;
+	     is_hole(move, move->back ? base : base - longer, move->back ? base + longer : base);
+	     longer = gow_min(2 * longer, most)) {
+		chunk.size = longer;
 		if (longer == most)
 			break;
 	}
-	chunk->size = size;
-	chunk->from = move->back ? base : base - size;
-	chunk->to = move->back ? chunk->from - (trailer->move_to - trailer->move_from)
-	                       : chunk->from + (trailer->move_to - trailer->move_from);
-	return GOW_OK;
+	chunk.from = move->back ? base : base - chunk.size;
+	chunk.to = move->back ? chunk.from - distance : chunk.from + distance;
+	return chunk;
 }
 
 /* ---- the loop ---------------------------------------------------------------------------- */
@@ -162,11 +149,9 @@ static int safe_point(struct gow_move *move, gow_error *error)
 static int move_chunk(struct gow_move *move, uint8_t *buffer, gow_error *error)
 {
 	struct gow_trailer *trailer = move->trailer;
-	struct chunk chunk;
-	int code = next_chunk(move, &chunk, error);
+	const struct chunk chunk = next_chunk(move);
+	int code = carry(move, &chunk, buffer, error);
 
-	if (!code)
-		code = carry(move, &chunk, buffer, error);
 	/* Only when the copy is durable may the cursor say so, and only when that is durable may
 	 * the next copy overwrite this one's source. */
 	if (!code && move->pen->pass == GOW_PASS_WRITE)
@@ -176,6 +161,28 @@ static int move_chunk(struct gow_move *move, uint8_t *buffer, gow_error *error)
 	trailer->unmoved = move->back ? trailer->unmoved + chunk.size
 	                              : trailer->unmoved - chunk.size;
 	return gow_move_save_cursor(move, error);
+}
+
+/* How much is looked at between two safe points. */
+enum { LOOK = 1 << 30 };
+
+/* Past the end of the old file there are zeros that nobody wrote, and the record. */
+int gow_move_look(struct gow_move *move, gow_error *error)
+{
+	const struct gow_trailer *trailer = move->trailer;
+	uint64_t at = move->back ? trailer->move_to + trailer->unmoved : trailer->move_from;
+	const uint64_t end = move->back ? trailer->move_to + trailer->move_length
+	                                : gow_min(trailer->move_from + trailer->unmoved,
+	                                          trailer->original_size);
+	int code = GOW_OK;
+
+	for (; at < end && !code; at += gow_min(LOOK, end - at)) {
+		code = safe_point(move, error);
+		if (!code)
+			code = gow_survey_add(move->survey, move->pen->file, at,
+			                      at + gow_min(LOOK, end - at), error);
+	}
+	return code;
 }
 
 int gow_move_run(struct gow_move *move, gow_error *error)

@@ -12,16 +12,21 @@
 
 #include "image/trailer.h"
 #include "io/lock.h"
+#include "io/survey.h"
 #include "ops/pen.h"
 
 struct gow_move {
 	struct gow_pen *pen;
 	struct gow_trailer *trailer; /* its cursor goes along */
+	struct gow_survey *survey;   /* of what is to be moved */
 	struct gow_lock *lock;
 	const gow_monitor *monitor;
 	bool back;
 	uint64_t carried; /* bytes of data; holes are not counted */
 };
+
+/* Finds out where there is data among what is to be moved: into move->survey, which is empty. */
+int gow_move_look(struct gow_move *move, gow_error *error);
 
 /* Runs to the end, or to a safe point where it must stop. */
 int gow_move_run(struct gow_move *move, gow_error *error);

@@ -1,7 +1,33 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/pen.h"
 
+#include <stdlib.h>
+
 #include "base/bytes.h"
+#include "base/error.h"
+
+/* The next hole at or after from and before stop; none: *start and *end are stop. */
+static int next_hole(struct gow_file *file, uint64_t from, uint64_t stop, uint64_t *start,
+                     uint64_t *end, gow_error *error)
+{
+	while (from < stop) {
+		uint64_t data, data_end;
+		int code = gow_file_next_data(file, from, &data, &data_end, error);
+
+		if (code)
+			return code;
+		if (data == data_end)
+			data = data_end = stop; /* nothing but holes to the end */
+		if (data > from) {
+			*start = from;
+			*end = gow_min(data, stop);
+			return GOW_OK;
+		}
+		from = data_end;
+	}
+	*start = *end = stop;
+	return GOW_OK;
+}
 
 int gow_file_holes(struct gow_file *file, uint64_t offset, uint64_t size, uint64_t *holes,
                    gow_error *error)
@@ -10,26 +36,81 @@ int gow_file_holes(struct gow_file *file, uint64_t offset, uint64_t size, uint64
 
 	*holes = 0;
 	while (offset < stop) {
-		uint64_t start, end;
-		int code = gow_file_next_data(file, offset, &start, &end, error);
+		uint64_t start;
+		int code = next_hole(file, offset, stop, &start, &offset, error);
 
 		if (code)
 			return code;
-		if (start == end)
-			start = end = stop; /* nothing but holes to the end */
-		*holes += gow_min(start, stop) - offset;
-		offset = gow_max(offset, gow_min(end, stop));
+		*holes += offset - start;
 	}
 	return GOW_OK;
 }
+
+/* ---- what was reserved ------------------------------------------------------------------- */
+
+/* More are not remembered: 16 MiB. */
+enum { RESERVED_MOST = 1 << 20 };
+
+void gow_reserved_release(struct gow_reserved *reserved)
+{
+	free(reserved->holes);
+	*reserved = (struct gow_reserved){ .holes = NULL };
+}
+
+void gow_reserved_give_back(const struct gow_reserved *reserved, struct gow_file *file)
+{
+	for (size_t i = 0; i < reserved->count; i++)
+		(void)gow_file_punch(file, reserved->holes[i].start,
+		                     reserved->holes[i].end - reserved->holes[i].start, NULL);
+}
+
+static int remember_hole(struct gow_reserved *reserved, uint64_t start, uint64_t end,
+                         gow_error *error)
+{
+	if (reserved->count && reserved->holes[reserved->count - 1].end == start) {
+		reserved->holes[reserved->count - 1].end = end;
+		return GOW_OK;
+	}
+	if (reserved->count == RESERVED_MOST)
+		return GOW_OK;
+	if (reserved->count == reserved->room) {
+		size_t room = reserved->room ? 2 * reserved->room : 64;
+		struct gow_survey_run *grown = realloc(reserved->holes, room * sizeof *grown);
+
+		if (!grown)
+			return gow_fail_memory(error, room * sizeof *grown);
+		reserved->holes = grown;
+		reserved->room = room;
+	}
+	reserved->holes[reserved->count++] = (struct gow_survey_run){ start, end };
+	return GOW_OK;
+}
+
+static int remember_holes(struct gow_pen *pen, uint64_t at, uint64_t stop, gow_error *error)
+{
+	int code = GOW_OK;
+
+	while (at < stop && !code) {
+		uint64_t start;
+
+		code = next_hole(pen->file, at, stop, &start, &at, error);
+		if (!code && start < at)
+			code = remember_hole(pen->reserved, start, at, error);
+	}
+	return code;
+}
+
+/* ---- the pen ----------------------------------------------------------------------------- */
 
 /* What file systems give space in. */
 enum { PAGE = 4096 };
 
 static int reserve(struct gow_pen *pen, uint64_t start, uint64_t end, gow_error *error)
 {
-	int code = gow_file_allocate(pen->file, start, end - start, error);
+	int code = remember_holes(pen, start, end, error);
 
+	if (!code)
+		code = gow_file_allocate(pen->file, start, end - start, error);
 	if (code != GOW_ERR_UNSUPPORTED)
 		return code;
 	pen->cannot_reserve = true;

@@ -171,9 +171,11 @@ static int finish_upgrade(struct job *job, const struct gow_header *header, bool
 		                           "gow-upgrade --rollback",
 		                      error);
 	}
-	tell_pending(job, header->layout, GOW_STEP_FINISH, "the upgrade is gone on with",
-	             header->file_size);
 	*over = job->options->dry_run;
+	tell_pending(job, header->layout, GOW_STEP_FINISH,
+	             *over ? "the upgrade is gone on with; gow-upgrade --rollback would take it back"
+	                   : "the upgrade is gone on with",
+	             header->file_size);
 	if (*over)
 		return GOW_OK;
 	code = gow_upgrade_file(&upgrade, &upgraded, error);

@@ -156,6 +156,25 @@ static int prove(struct rewrite *rewrite, gow_error *error)
 	return code ? code : gow_proof_compare(&rewrite->proof, error);
 }
 
+/* Of the blocks; what the last one lacks at the end of the file, or of the disk, is not. */
+static uint64_t copied_bytes(const struct rewrite *rewrite)
+{
+	const struct gow_map *map = rewrite->map;
+	const uint32_t whole = (uint32_t)(map->logical_size / GOW_BLOCK_SIZE);
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < map->logical_blocks; i++) {
+		if (!is_kept(rewrite, i))
+			continue;
+		bytes += i == whole ? map->logical_size % GOW_BLOCK_SIZE
+		                    : gow_min(GOW_BLOCK_SIZE,
+		                              map->file_size -
+		                                      gow_layout_block_offset(map->layout,
+		                                                              map->entries[i]));
+	}
+	return bytes;
+}
+
 static void tell(const struct rewrite *rewrite, gow_compact_result *result)
 {
 	const struct gow_map *map = rewrite->map;
@@ -166,7 +185,8 @@ static void tell(const struct rewrite *rewrite, gow_compact_result *result)
 		.leaked_blocks = present - rewrite->kept - rewrite->zeros.count,
 		.zero_blocks = rewrite->zeros.count,
 		.moved_blocks = rewrite->kept,
-		.written_bytes = size,
+		.written_bytes = copied_bytes(rewrite) +
+		                 gow_builder_header_bytes(map->layout, map->versions),
 		.extra_bytes = size,
 		.old_file_size = map->file_size,
 		.new_file_size = size,

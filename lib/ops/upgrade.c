@@ -19,7 +19,9 @@ struct upgrade {
 	const struct gow_upgrade_job *job;
 	const struct gow_layout *from, *to;
 	struct gow_trailer trailer;
+	struct gow_survey survey; /* of what is to be moved */
 	struct gow_pen pen;
+	struct gow_reserved reserved;
 	bool begun; /* the trailer is in the file, and the magic says so */
 	bool back;
 	uint64_t carried;
@@ -311,6 +313,7 @@ static struct gow_move move_of(struct upgrade *upgrade)
 	return (struct gow_move){
 		.pen = &upgrade->pen,
 		.trailer = &upgrade->trailer,
+		.survey = &upgrade->survey,
 		.lock = upgrade->job->lock,
 		.monitor = upgrade->job->monitor,
 		.back = upgrade->back,
@@ -467,6 +470,13 @@ static int write_record(struct upgrade *upgrade, gow_error *error)
 	return code ? code : gow_file_sync(upgrade->job->file, error);
 }
 
+/* What a run that was killed had not synced is in the file for us to see, and may still be lost:
+ * the newest cursor, for one, when the other is written over. */
+static int settle(struct upgrade *upgrade, gow_error *error)
+{
+	return gow_file_sync(upgrade->job->file, error);
+}
+
 /* Goes over everything once, without writing. */
 static int rehearse(struct upgrade *upgrade, enum gow_pass pass, gow_error *error)
 {
@@ -477,6 +487,7 @@ static int rehearse(struct upgrade *upgrade, enum gow_pass pass, gow_error *erro
 		.file = upgrade->job->file,
 		.pass = pass,
 		.cannot_reserve = upgrade->pen.cannot_reserve,
+		.reserved = &upgrade->reserved,
 	};
 	upgrade->carried = 0;
 	if (!upgrade->begun) {
@@ -487,6 +498,20 @@ static int rehearse(struct upgrade *upgrade, enum gow_pass pass, gow_error *erro
 		code = take_steps(upgrade, error);
 	upgrade->trailer = kept;
 	return code;
+}
+
+/* Few enough for 16 MiB. */
+enum { SURVEY_RUNS = 1 << 20 };
+
+static int measure(struct upgrade *upgrade, gow_error *error)
+{
+	struct gow_move move = move_of(upgrade);
+	int code;
+
+	upgrade->pen = (struct gow_pen){ .file = upgrade->job->file, .pass = GOW_PASS_MEASURE };
+	gow_survey_init(&upgrade->survey, SURVEY_RUNS);
+	code = gow_move_look(&move, error);
+	return code ? code : rehearse(upgrade, GOW_PASS_MEASURE, error);
 }
 
 static void tell_measured(const struct upgrade *upgrade, gow_upgrade_result *result)
@@ -513,13 +538,14 @@ static int reserve(struct upgrade *upgrade, gow_error *error)
 	return code;
 }
 
-/* Up to the magic everything can be taken back by cutting the file; what has not grown is not
- * touched at all. */
+/* Up to the magic everything can be taken back by cutting the file and making holes again; what has
+ * not grown is not cut. */
 static void take_back(struct upgrade *upgrade)
 {
 	const uint64_t size = upgrade->trailer.original_size;
 	uint64_t grown;
 
+	gow_reserved_give_back(&upgrade->reserved, upgrade->job->file);
 	if (!gow_file_size(upgrade->job->file, &grown, NULL) && grown > size)
 		(void)gow_file_truncate(upgrade->job->file, size, NULL);
 }
@@ -553,6 +579,8 @@ static int carry_out(struct upgrade *upgrade, gow_error *error)
 	upgrade->carried = 0;
 	if (upgrade->begun) {
 		code = reserve(upgrade, error);
+		if (code)
+			gow_reserved_give_back(&upgrade->reserved, upgrade->job->file);
 		upgrade->pen = (struct gow_pen){ .file = upgrade->job->file,
 			                         .pass = GOW_PASS_WRITE };
 	} else {
@@ -570,14 +598,16 @@ static int carry_out(struct upgrade *upgrade, gow_error *error)
 
 static int run(struct upgrade *upgrade, gow_upgrade_result *result, gow_error *error)
 {
-	int code = rehearse(upgrade, GOW_PASS_MEASURE, error);
+	int code = measure(upgrade, error);
 
 	if (code)
 		return code;
 	tell_measured(upgrade, result);
 	if (upgrade->job->dry_run)
 		return GOW_OK;
-	code = carry_out(upgrade, error);
+	code = settle(upgrade, error);
+	if (!code)
+		code = carry_out(upgrade, error);
 	result->moved_bytes = upgrade->carried;
 	result->written_bytes = upgrade->pen.written;
 	return code;
@@ -662,7 +692,10 @@ static int drop_stale(struct upgrade *upgrade, struct gow_map *map, bool *droppe
 		return GOW_OK;
 	*dropped = true;
 	map->file_size = size;
-	return upgrade->job->dry_run ? GOW_OK : cut(upgrade, size, error);
+	if (upgrade->job->dry_run)
+		return GOW_OK;
+	code = settle(upgrade, error);
+	return code ? code : cut(upgrade, size, error);
 }
 
 static int refuse_version(const struct upgrade *upgrade, gow_error *error)
@@ -734,8 +767,8 @@ static int choose(struct upgrade *upgrade, struct gow_raw *raw, gow_upgrade_resu
 	return code;
 }
 
-int gow_upgrade_file(const struct gow_upgrade_job *job, gow_upgrade_result *result,
-                     gow_error *error)
+static int upgrade_once(const struct gow_upgrade_job *job, gow_upgrade_result *result,
+                        gow_error *error)
 {
 	struct upgrade upgrade = { .job = job };
 	gow_upgrade_result told = { .changed = false };
@@ -747,6 +780,46 @@ int gow_upgrade_file(const struct gow_upgrade_job *job, gow_upgrade_result *resu
 	code = choose(&upgrade, &raw, &told, error);
 	gow_raw_release(&raw);
 	free_tables(&upgrade);
+	gow_survey_release(&upgrade.survey);
+	gow_reserved_release(&upgrade.reserved);
+	if (!code)
+		*result = told;
+	return code;
+}
+
+/* What was interrupted was on its way to an older version than is wanted now. */
+static int go_further(const struct gow_upgrade_job *job, gow_upgrade_result *result,
+                      gow_error *error)
+{
+	gow_upgrade_result further;
+	int code;
+
+	if (job->dry_run) {
+		gow_note(job->monitor, GOW_NOTE_WARNING, job->file->name,
+		         "version %u is made after that; what it takes cannot be told yet",
+		         job->to->version);
+		return GOW_OK;
+	}
+	code = upgrade_once(job, &further, error);
+	if (code)
+		return code;
+	result->new_version = further.new_version;
+	result->moved_bytes += further.moved_bytes;
+	result->written_bytes += further.written_bytes;
+	result->extra_bytes += further.extra_bytes;
+	result->new_file_size = further.new_file_size;
+	return GOW_OK;
+}
+
+int gow_upgrade_file(const struct gow_upgrade_job *job, gow_upgrade_result *result,
+                     gow_error *error)
+{
+	gow_upgrade_result told;
+	int code = upgrade_once(job, &told, error);
+
+	if (!code && told.resumed && !told.rolled_back && job->to &&
+	    told.new_version < job->to->version)
+		code = go_further(job, &told, error);
 	if (!code)
 		*result = told;
 	return code;

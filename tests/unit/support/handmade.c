@@ -83,11 +83,11 @@ uint64_t hm_header_end(const struct gow_layout *layout)
 
 uint64_t hm_data_start(const struct gow_layout *layout)
 {
-	uint64_t start = hm_header_end(layout);
+	uint64_t units = hm_header_end(layout) / layout->data_align;
 
-	while (start % layout->data_align)
-		start++;
-	return start;
+	if (hm_header_end(layout) % layout->data_align)
+		units++;
+	return units * layout->data_align;
 }
 
 void hm_make(struct hm_image *image, enum hm_row row, uint32_t entries)
