@@ -105,9 +105,10 @@ static int remember_holes(struct gow_pen *pen, uint64_t at, uint64_t stop, gow_e
 /* What file systems give space in. */
 enum { PAGE = 4096 };
 
+/* Whole pages come of it, and are given back as such. */
 static int reserve(struct gow_pen *pen, uint64_t start, uint64_t end, gow_error *error)
 {
-	int code = remember_holes(pen, start, end, error);
+	int code = remember_holes(pen, start, gow_round_up(end, PAGE), error);
 
 	if (!code)
 		code = gow_file_allocate(pen->file, start, end - start, error);
@@ -136,7 +137,7 @@ static int take_room(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_er
 	if (code || !holes)
 		return code;
 	pen->room += holes;
-	/* Whole pages come of it, but the file must not grow past what is going to be written. */
+	/* The file must not grow past what is going to be written. */
 	return pen->pass == GOW_PASS_RESERVE ? reserve(pen, start, offset + size, error) : GOW_OK;
 }
 
