@@ -107,7 +107,7 @@ enum { PAGE = 4096 };
 
 static int reserve(struct gow_pen *pen, uint64_t start, uint64_t end, gow_error *error)
 {
-	int code = remember_holes(pen, start, end, error);
+	int code = remember_holes(pen, start, gow_round_up(end, PAGE), error);
 
 	if (!code)
 		code = gow_file_allocate(pen->file, start, end - start, error);
