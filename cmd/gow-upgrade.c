@@ -95,6 +95,11 @@ static void print_text(struct cli *cli, const char *image, const gow_upgrade_res
 		out_print(&cli->out, ": version %u already\n", result->new_version);
 		return;
 	}
+	if (result->changed && result->old_version == result->new_version && !result->rolled_back) {
+		out_print(&cli->out, ": version %u already; the record that it had left %s cut off\n",
+		          result->new_version, cli->dry_run ? "would be" : "was");
+		return;
+	}
 	out_print(&cli->out, ": %s%s version %u%s, %s moved, %s written",
 	          cli->dry_run ? "would be " : "",
 	          result->rolled_back ? "rolled back to" : "made", result->new_version,

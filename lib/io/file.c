@@ -651,6 +651,13 @@ void gow_file_drop_cache(const struct gow_file *file)
 	(void)posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+void gow_file_write_out(const struct gow_file *file, uint64_t offset, uint64_t size)
+{
+	/* Without waiting, which would take an error away from the sync. */
+	if (file->ops == &posix_ops)
+		(void)sync_file_range(file->fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 bool gow_file_is_device(const struct gow_file *file)
 {
 	return file->ops == &posix_ops && ((const struct posix_file *)file)->device;

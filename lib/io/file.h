@@ -129,6 +129,10 @@ int gow_file_in_memory(const char *name, struct gow_file **file, gow_error *erro
  * and so may anything else. */
 void gow_file_drop_cache(const struct gow_file *file);
 
+/* Asks the system to begin bringing what was written to the range to the disk, and waits for nothing:
+ * a sync that follows has less to do. No promise of any kind; that is the sync's. */
+void gow_file_write_out(const struct gow_file *file, uint64_t offset, uint64_t size);
+
 /* Whether the open file is a block device. */
 bool gow_file_is_device(const struct gow_file *file);
 

@@ -41,7 +41,7 @@ static void coarsen(struct gow_survey *survey)
 
 static int grow(struct gow_survey *survey, gow_error *error)
 {
-	const size_t room = gow_min(survey->limit, survey->room ? 2 * survey->room : 64);
+	const size_t room = survey->room ? 2 * survey->room : 64;
 	struct gow_survey_run *grown = realloc(survey->runs, room * sizeof *grown);
 
 	if (!grown)

@@ -149,6 +149,22 @@ int gow_pen_mark(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error 
 	               : take_room(pen, offset, size, error);
 }
 
+/* So that the disk works while more is read and written, and a sync waits for the last of it only. */
+enum { WRITE_OUT = 4 << 20 };
+
+static void write_out(struct gow_pen *pen, uint64_t offset, uint64_t size)
+{
+	bool goes_on = pen->fresh_bytes && offset >= pen->fresh_end;
+
+	if (pen->fresh_bytes && (!goes_on || pen->fresh_bytes >= WRITE_OUT)) {
+		gow_file_write_out(pen->file, pen->fresh_start, pen->fresh_end - pen->fresh_start);
+		goes_on = false;
+	}
+	pen->fresh_start = goes_on ? pen->fresh_start : offset;
+	pen->fresh_bytes = (goes_on ? pen->fresh_bytes : 0) + size;
+	pen->fresh_end = offset + size;
+}
+
 int gow_pen_write(struct gow_pen *pen, uint64_t offset, const void *bytes, size_t size,
                   gow_error *error)
 {
@@ -156,6 +172,8 @@ int gow_pen_write(struct gow_pen *pen, uint64_t offset, const void *bytes, size_
 
 	if (!code && pen->pass == GOW_PASS_WRITE)
 		code = gow_file_write(pen->file, offset, bytes, size, error);
+	if (!code && pen->pass == GOW_PASS_WRITE)
+		write_out(pen, offset, size);
 	return code;
 }
 

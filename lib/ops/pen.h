@@ -23,6 +23,8 @@ struct gow_pen {
 	uint64_t written;      /* bytes that are (or would be) written */
 	uint64_t room;         /* bytes of the pages for these that are holes, or past the end */
 	uint64_t counted_end;  /* up to where room was last counted */
+	uint64_t fresh_start, fresh_end; /* written, and the disk has not been told to begin */
+	uint64_t fresh_bytes;
 	bool cannot_reserve;   /* the file system has no way to */
 	struct gow_reserved *reserved; /* not owned; for the pass that reserves */
 };
