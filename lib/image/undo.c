@@ -785,14 +785,6 @@ static int check_records(const struct gow_undo *undo, gow_error *error)
 	return code;
 }
 
-static const struct gow_layout *layout_of(const struct gow_undo_place *place, uint64_t version)
-{
-	for (size_t i = 0; i < place->row_count; i++)
-		if (place->rows[i].version == version)
-			return &place->rows[i];
-	return NULL;
-}
-
 static const char *take_head(const struct gow_undo_place *place, struct gow_undo *undo,
                              const uint8_t sector[SECTOR], uint64_t size)
 {
@@ -802,7 +794,7 @@ static const char *take_head(const struct gow_undo_place *place, struct gow_undo
 		return "its first sector is damaged";
 	if (get(sector + 8, 4) != FORMAT)
 		return "it is of a later format";
-	undo->layout = layout_of(place, get(sector + 12, 4));
+	undo->layout = gow_layout_among(place->rows, place->row_count, get(sector + 12, 4));
 	if (!undo->layout)
 		return "it is of an unknown version of images";
 	undo->old_size = get(sector + 16, 8);
