@@ -568,7 +568,7 @@ static int make_elsewhere(const struct gow_undo_place *place, const char *name, 
 	struct gow_undo *undo = filling->undo;
 	struct gow_folder *folder;
 	char *there;
-	int code = gow_folder_of(path, &folder, &there, error);
+	int code = gow_folder_reach(place->folder, path, &folder, &there, error);
 
 	if (code)
 		return code;
@@ -899,12 +899,13 @@ static int read_pointer(const struct gow_undo *undo, char **path, gow_error *err
 }
 
 /* Goes where the pointer leads. */
-static int follow_pointer(struct gow_undo *undo, bool write, gow_error *error)
+static int follow_pointer(const struct gow_undo_place *place, struct gow_undo *undo, bool write,
+                          gow_error *error)
 {
 	struct gow_file *there = NULL;
 	struct gow_folder *folder;
 	char *name;
-	int code = gow_folder_of(undo->pointed, &folder, &name, error);
+	int code = gow_folder_reach(place->folder, undo->pointed, &folder, &name, error);
 
 	if (!code) {
 		code = gow_folder_open_file(folder, name, write ? GOW_FOLDER_WRITE : 0, &there,
@@ -955,7 +956,7 @@ int gow_undo_open(const struct gow_undo_place *place, uint32_t layer, bool write
 		code = read_pointer(made, &made->pointed, error);
 	}
 	if (!code && made->pointed)
-		code = follow_pointer(made, write, error);
+		code = follow_pointer(place, made, write, error);
 	if (!code)
 		code = verify(place, made, error);
 	free(name);
@@ -990,7 +991,7 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 		code = gow_folder_sync(place->folder, error);
 	if (code || !undo->pointed)
 		return code;
-	code = gow_folder_of(undo->pointed, &folder, &there, error);
+	code = gow_folder_reach(place->folder, undo->pointed, &folder, &there, error);
 	if (code)
 		return code;
 	code = gow_folder_remove(folder, there, error);

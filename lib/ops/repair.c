@@ -80,6 +80,17 @@ static struct gow_file *base_of(const struct job *job)
 	return job->rolled_back ? job->rolled_back : job->target->file;
 }
 
+/* What a run that was killed had not synced is in the files for us to see, and may still be lost:
+ * the magic that says that a change is over, say, or that a layer was removed. Whoever rolls an
+ * interrupted repair back need not ask: the image is synced first there, and no layer was removed
+ * since that repair settled all. */
+static int settle(const struct job *job, gow_error *error)
+{
+	int code = gow_file_sync(job->target->file, error);
+
+	return code ? code : gow_folder_sync(place_of(job)->folder, error);
+}
+
 /* ---- an interrupted change --------------------------------------------------------------- */
 
 static gow_place place_of_magic(const struct gow_layout *layout)
@@ -479,6 +490,8 @@ static int carry_out(struct job *job, gow_error *error)
 	int code = check_room(job, error);
 
 	if (!code)
+		code = settle(job, error);
+	if (!code)
 		code = remove_unbegun(job, error);
 	if (code)
 		return code;
@@ -670,8 +683,10 @@ static int take_back(struct job *job, const gow_undo_options *options, gow_undo_
 {
 	struct gow_change change = change_of(job, options->monitor);
 	struct gow_undo *undo = NULL;
-	int code = choose_layer(job, !options->dry_run, &undo, &result->interrupted, error);
+	int code = options->dry_run ? GOW_OK : settle(job, error);
 
+	if (!code)
+		code = choose_layer(job, !options->dry_run, &undo, &result->interrupted, error);
 	if (code)
 		return code;
 	(void)snprintf(result->undo_file, sizeof result->undo_file, "%s", undo->file->name);
