@@ -150,6 +150,7 @@ static int roll_back(struct job *job, struct gow_undo *undo, gow_error *error)
 	if (job->options->dry_run)
 		return show_rolled_back(job, undo, error);
 	change.undo = undo;
+	change.layout = undo->layout;
 	code = gow_change_roll_back(&change, error);
 	job->result->changed = !code;
 	return code;

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "ops/repair.h"
 #include "support/check.h"
@@ -670,6 +671,194 @@ static void damaged_undo_files_are_refused(void)
 	world_free(world);
 }
 
+/* ---- undo files that somebody made up ---------------------------------------------------- */
+
+/* As gow-undo(5) has it. */
+enum { SECTOR = 512, RECORD = 32 };
+enum { OLD_SIZE = 16, NEW_SIZE = 24, RECORDS_SIZE = 40, HEADER_LENGTH = 48 };
+
+static uint64_t get64(struct memfile *file, uint64_t offset)
+{
+	uint8_t bytes[8];
+
+	memfile_get(file, offset, bytes, sizeof bytes);
+	return gow_load(bytes, 8, GOW_LITTLE_ENDIAN);
+}
+
+static void put64(struct memfile *file, uint64_t offset, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	gow_store(bytes, 8, GOW_LITTLE_ENDIAN, value);
+	memfile_put(file, offset, bytes, sizeof bytes);
+}
+
+static void seal_sector(struct memfile *file, uint64_t at)
+{
+	uint8_t sector[SECTOR];
+
+	memfile_get(file, at, sector, sizeof sector);
+	put64(file, at + SECTOR - 8, XXH3_64bits(sector, SECTOR - 8));
+}
+
+/* Makes all checksums of an edited undo file of a pending image right. */
+static void seal_all(struct memfile *file)
+{
+	uint64_t end = gow_round_up(SECTOR + get64(file, RECORDS_SIZE), SECTOR);
+	uint8_t *bytes = check_alloc((size_t)end);
+	XXH128_canonical_t digest;
+
+	for (uint64_t at = SECTOR; at + RECORD <= SECTOR + get64(file, RECORDS_SIZE);) {
+		uint64_t length = get64(file, at + 8) & UINT32_MAX;
+
+		memfile_get(file, at, bytes, 24);
+		memfile_get(file, at + RECORD, bytes + 24, (size_t)length);
+		put64(file, at + 24, XXH3_64bits(bytes, 24 + (size_t)length));
+		at += RECORD + length;
+	}
+	seal_sector(file, 0);
+	memfile_get(file, 0, bytes, (size_t)end);
+	XXH128_canonicalFromHash(&digest, XXH3_128bits(bytes, (size_t)end));
+	memfile_put(file, end + 8, digest.digest, sizeof digest.digest);
+	seal_sector(file, end);
+	free(bytes);
+}
+
+/* A repair of that deed that was killed when the image had been marked. */
+static struct memdisk *interrupted(const struct world *world, int done, enum deed deed)
+{
+	for (size_t nth = 1;; nth++) {
+		struct memdisk *disk = memdisk_clone(world->known[done]);
+
+		CHECK(kill_at(world, disk, deed, nth));
+		if (is_pending(world, disk))
+			return disk;
+		memdisk_free(disk);
+	}
+}
+
+/* Neither undoing nor repairing may touch the image. */
+static void check_refused(const struct world *world, struct memdisk *disk, const char *why)
+{
+	struct memdisk *before = memdisk_clone(disk);
+
+	CHECK(undo(world, disk) != GOW_OK);
+	CHECK(strstr(error.what, why));
+	CHECK(is_like(disk, before));
+	memdisk_free(before);
+}
+
+static void check_edit(const struct world *world, const struct memdisk *whole, uint64_t field,
+                       uint64_t value, const char *why)
+{
+	struct memdisk *disk = memdisk_clone(whole);
+	struct memfile *file = memdisk_file(disk, "image.gow-undo");
+
+	check_about("%llu in the field at %llu", (unsigned long long)value,
+	            (unsigned long long)field);
+	put64(file, field, value);
+	seal_all(file);
+	check_refused(world, disk, why);
+	memdisk_free(disk);
+}
+
+static void edited_undo_files_are_refused(void)
+{
+	struct world *world = world_new(HM_SMALL3, MAP);
+	struct memdisk *whole = interrupted(world, 0, REPAIR), *same = memdisk_clone(whole);
+	const uint64_t size = memfile_size(memdisk_file(whole, "image"));
+	const uint64_t third = SECTOR + 2 * (RECORD + 4);
+
+	CHECK_EQ(size, get64(memdisk_file(whole, "image.gow-undo"), OLD_SIZE));
+	seal_all(memdisk_file(same, "image.gow-undo"));
+	CHECK(memfile_equal(memdisk_file(whole, "image.gow-undo"),
+	                    memdisk_file(same, "image.gow-undo")));
+	check_edit(world, whole, NEW_SIZE, UINT64_MAX, "makes no sense");
+	check_edit(world, whole, HEADER_LENGTH, 0, "makes no sense");
+	check_edit(world, whole, HEADER_LENGTH, 100, "makes no sense");
+	check_edit(world, whole, third, 2, "magic");
+	check_edit(world, whole, third, size, "outside");
+	/* The image would be cut, or grow without end. */
+	put64(memdisk_file(whole, "image.gow-undo"), NEW_SIZE, UINT64_C(1) << 50);
+	check_edit(world, whole, OLD_SIZE, UINT64_C(1) << 40, "");
+	memfile_resize(memdisk_file(whole, "image"), size + (UINT64_C(1) << 51));
+	check_edit(world, whole, OLD_SIZE, size, "");
+	memdisk_free(whole);
+	memdisk_free(same);
+	world_free(world);
+}
+
+/* Of what no repair makes, nothing is read. */
+static void huge_undo_files_are_refused(void)
+{
+	const uint64_t huge = UINT64_C(1) << 50;
+	struct world *world = world_new(HM_SMALL3, MAP);
+	struct memdisk *disk = interrupted(world, 0, REPAIR);
+	struct memfile *file = memdisk_file(disk, "image.gow-undo");
+
+	put64(file, RECORDS_SIZE, huge);
+	seal_sector(file, 0);
+	memfile_resize(file, huge + 4 * (uint64_t)SECTOR);
+	check_refused(world, disk, "more than a repair");
+	memdisk_free(disk);
+	world_free(world);
+}
+
+/* A layer whose number is the last there can be leaves none for the next. */
+static void layers_do_not_run_over(void)
+{
+	struct world *world = world_new(HM_SMALL3, MAP);
+	struct memdisk *disk = memdisk_clone(world->known[0]);
+
+	memfile_put(memdisk_file(disk, "image.gow-undo.2147483647"), 0, "x", 1);
+	CHECK_CODE(GOW_ERR_UNSUPPORTED, repair(world, disk), &error);
+	CHECK(is_like(disk, world->known[0]));
+	memdisk_free(disk);
+	world_free(world);
+}
+
+/* The change under way may be that of a newer layer which cannot be read: that an older one would
+ * fit is no proof, and to lay it over would lose what came between. */
+static void an_older_layer_does_not_serve_for_a_damaged_one(void)
+{
+	struct world *world = world_new(HM_SMALL3, TWICE);
+	struct memdisk *disk = interrupted(world, 1, REPAIR_MORE), *before;
+	struct memfile *second = memdisk_file(disk, "image.gow-undo.2");
+	uint8_t byte;
+
+	memfile_get(second, 700, &byte, 1);
+	byte ^= 1;
+	memfile_put(second, 700, &byte, 1);
+	before = memdisk_clone(disk);
+	check_refused(world, disk, "no undo file that can be used");
+	CHECK_CODE(GOW_ERR_CORRUPT, repair(world, disk), &error);
+	CHECK(is_like(disk, before));
+	byte ^= 1;
+	memfile_put(second, 700, &byte, 1);
+	CHECK_OK(undo(world, disk), &error);
+	CHECK_EQ(1, find_known(world, disk));
+	memdisk_free(before);
+	memdisk_free(disk);
+	world_free(world);
+}
+
+/* Where the user says that the undo file is to be there are the user's files, too. */
+static void files_elsewhere_are_left_alone(void)
+{
+	struct world *world = world_new(HM_SMALL3, ELSEWHERE);
+	struct memdisk *disk = memdisk_clone(world->known[0]);
+	uint8_t bytes[4];
+
+	memfile_put(memdisk_file(disk, MEMFOLDER_AWAY "1.new"), 0, "mine", 4);
+	CHECK_OK(repair(world, disk), &error);
+	CHECK(memfolder_has(disk, MEMFOLDER_AWAY "1"));
+	CHECK(memfolder_has(disk, MEMFOLDER_AWAY "1.new"));
+	memfile_get(memdisk_file(disk, MEMFOLDER_AWAY "1.new"), 0, bytes, 4);
+	CHECK_BYTES("mine", bytes, 4);
+	memdisk_free(disk);
+	world_free(world);
+}
+
 /* Whatever the guest did since, where the undo would undo it, is not lost. */
 static void later_changes_are_not_undone(void)
 {
@@ -715,4 +904,9 @@ CHECK_MAIN(CHECK_TEST(repairs_survive_crashes), CHECK_TEST(undoing_survives_cras
            CHECK_TEST(every_sync_is_needed),
            CHECK_TEST(killed_and_gone_on_with_it_survives_a_crash),
            CHECK_TEST(killed_twice_and_gone_on_with_it_survives_a_crash), CHECK_TEST(failing_calls_leave_it_whole),
-           CHECK_TEST(damaged_undo_files_are_refused), CHECK_TEST(later_changes_are_not_undone))
+           CHECK_TEST(damaged_undo_files_are_refused),
+           CHECK_TEST(edited_undo_files_are_refused), CHECK_TEST(huge_undo_files_are_refused),
+           CHECK_TEST(layers_do_not_run_over),
+           CHECK_TEST(an_older_layer_does_not_serve_for_a_damaged_one),
+           CHECK_TEST(files_elsewhere_are_left_alone),
+           CHECK_TEST(later_changes_are_not_undone))
