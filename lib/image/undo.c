@@ -489,6 +489,20 @@ int gow_undo_layers(const struct gow_undo_place *place, uint32_t **layers, size_
 
 typedef int (*filler)(void *context, struct gow_file *file, gow_error *error);
 
+static int refuse_taken(struct gow_folder *folder, const char *name, gow_error *error)
+{
+	struct gow_file *taken = NULL;
+	int code = gow_folder_open_file(folder, name, 0, &taken, error);
+
+	if (!code && taken)
+		code = gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_EXISTS,
+		                                 "exists already; an undo file is never replaced"),
+		                        taken->name);
+	(void)gow_file_close(taken, NULL);
+	return code;
+}
+
 /* Makes a file that stands under its name only when it is whole and durable; *file is open then.
  * It has an ending meanwhile; what a crash left of an earlier attempt makes way. */
 static int publish(struct gow_folder *folder, const char *name, const char *ending,
@@ -501,7 +515,9 @@ static int publish(struct gow_folder *folder, const char *name, const char *endi
 
 	if (asprintf(&meanwhile, "%s%s", name, ending) < 0)
 		return gow_fail_memory(error, strlen(name));
-	code = gow_folder_remove(folder, meanwhile, error);
+	code = refuse_taken(folder, name, error);
+	if (!code)
+		code = gow_folder_remove(folder, meanwhile, error);
 	if (!code)
 		code = gow_folder_open_file(folder, meanwhile, GOW_FOLDER_CREATE, &made, error);
 	if (!code)
@@ -570,11 +586,29 @@ static char *absolute(const struct gow_folder *folder, const char *name)
 	return path;
 }
 
+/* A name that layers have, or are going to have: the pointer would stand in its way. */
+static int refuse_beside(const struct gow_undo_place *place, const char *path, gow_error *error)
+{
+	char *image = absolute(place->folder, place->image);
+	size_t length = image ? strlen(image) : 0;
+	int code = image ? GOW_OK : gow_fail_memory(error, PATH_MAX);
+
+	if (!code && strncmp(path, image, length) == 0 &&
+	    strncmp(path + length, suffix, sizeof suffix - 1) == 0)
+		code = gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_ARGUMENT,
+		                                 "is a name for undo files beside the image; leave "
+		                                 "--undo-file out"),
+		                        path);
+	free(image);
+	return code;
+}
+
 /* Makes the undo file at path, away from the image, and the pointer to it. */
 static int make_elsewhere(const struct gow_undo_place *place, const char *name, const char *path,
                           struct filling *filling, gow_error *error)
 {
-	struct gow_file *pointer = NULL, *taken = NULL;
+	struct gow_file *pointer = NULL;
 	struct gow_undo *undo = filling->undo;
 	struct gow_folder *folder;
 	char *there;
@@ -586,12 +620,7 @@ static int make_elsewhere(const struct gow_undo_place *place, const char *name, 
 	if (!undo->pointed || strlen(undo->pointed) >= PATH_MAX)
 		code = gow_fail_memory(error, PATH_MAX);
 	if (!code)
-		code = gow_folder_open_file(folder, there, 0, &taken, error);
-	if (!code && taken)
-		code = gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_EXISTS,
-		                                 "exists already; an undo file is never replaced"),
-		                        path);
+		code = refuse_beside(place, undo->pointed, error);
 	if (!code)
 		code = publish(folder, there, unfinished_elsewhere, filling->image, fill_undo,
 		               filling, &undo->file, error);
@@ -602,7 +631,6 @@ static int make_elsewhere(const struct gow_undo_place *place, const char *name, 
 			(void)gow_folder_remove(folder, there, NULL);
 	}
 	(void)gow_file_close(pointer, NULL);
-	(void)gow_file_close(taken, NULL);
 	gow_folder_close(folder);
 	free(there);
 	return code;
