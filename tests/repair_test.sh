@@ -362,6 +362,27 @@ testRepairsStack() {
 	assertBeside
 }
 
+# A pointer would take the place of what it points to.
+testUndoFileElsewhereIsNotBeside() {
+	damaged map-range-v1
+	mkdir "$tmp/folder"
+	ln -s . "$tmp/folder/link"
+	mv "$image" "$tmp/folder/image.gow"
+	image=$tmp/folder/image.gow
+	for name in "$image.gow-undo" "$tmp/folder/link/image.gow.gow-undo" \
+		"$image.gow-undo.2" "$image.gow-undo.new"; do
+		run gow-repair -y --undo-file "$name" "$image"
+		assertStatus 16
+		assertErr 'beside the image'
+		assertSameFile "$original" "$image"
+		assertBeside
+	done
+	(cd "$tmp/folder" && run gow-repair -y --undo-file image.gow.gow-undo image.gow; exit $status)
+	assertEquals 16 $?
+	assertSameFile "$original" "$image"
+	assertBeside
+}
+
 testUndoFileElsewhere() {
 	damaged map-range-v1
 	mkdir "$tmp/elsewhere"

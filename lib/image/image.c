@@ -24,7 +24,8 @@ struct session {
 	uint64_t *fresh;  /* bit per logical block: allocated, and not yet named on disk */
 	uint8_t *block;   /* one block, to make new ones whole in */
 	bool any_fresh;
-	bool unsynced;    /* bytes were written over blocks that were there */
+	bool unsynced;    /* bytes were written over blocks that were there, by us or, before they
+	                   * were killed, others: we see them, and a flush is to keep them */
 	bool failed;      /* header or sync: what is on disk is no longer known for sure */
 };
 
@@ -61,6 +62,7 @@ static int session_begin(gow_image *image, gow_error *error)
 	}
 	if (!session || !session->raised || !session->fresh || !session->block)
 		return gow_fail_memory(error, words * 2 * sizeof(uint64_t));
+	session->unsynced = true;
 	return GOW_OK;
 }
 

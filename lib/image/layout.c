@@ -45,12 +45,18 @@ const struct gow_layout gow_layouts[] = {
 
 const size_t gow_layout_count = sizeof gow_layouts / sizeof *gow_layouts;
 
+const struct gow_layout *gow_layout_among(const struct gow_layout *rows, size_t row_count,
+                                          uint64_t version)
+{
+	for (size_t i = 0; i < row_count; i++)
+		if (rows[i].version == version)
+			return &rows[i];
+	return NULL;
+}
+
 const struct gow_layout *gow_layout_of(unsigned version)
 {
-	for (size_t i = 0; i < gow_layout_count; i++)
-		if (gow_layouts[i].version == version)
-			return &gow_layouts[i];
-	return NULL;
+	return gow_layout_among(gow_layouts, gow_layout_count, version);
 }
 
 uint64_t gow_version_limit(unsigned version)

@@ -55,6 +55,10 @@ struct gow_layout {
 extern const struct gow_layout gow_layouts[];
 extern const size_t gow_layout_count;
 
+/* The first of these rows that is of that version, or NULL. */
+const struct gow_layout *gow_layout_among(const struct gow_layout *rows, size_t row_count,
+                                          uint64_t version);
+
 /* The reference layout of a version, or NULL. */
 const struct gow_layout *gow_layout_of(unsigned version);
 

@@ -65,6 +65,12 @@ static bool is_sealed(const uint8_t sector[SECTOR], const uint8_t magic[8])
 	return memcmp(sector, magic, 8) == 0 && get(sector + SEAL, 8) == XXH3_64bits(sector, SEAL);
 }
 
+/* How much of the image before the change its digest is over. */
+static uint64_t header_length(const struct gow_undo *undo)
+{
+	return gow_min(undo->old_size, gow_layout_header_end(undo->layout));
+}
+
 static uint64_t end_at(const struct gow_undo *undo)
 {
 	return gow_round_up(SECTOR + undo->records_size, SECTOR);
@@ -354,7 +360,7 @@ static int measure(struct gow_undo *undo, struct gow_file *image, struct gow_fil
 
 	if (!code)
 		code = gow_file_size(overlay, &undo->new_size, error);
-	undo->header_length = gow_min(undo->old_size, gow_layout_header_end(undo->layout));
+	undo->header_length = header_length(undo);
 	return code ? code : count_records(undo, overlay, error);
 }
 
@@ -401,6 +407,7 @@ static int fill(struct gow_undo *undo, struct gow_file *image, struct gow_file *
 
 static const char suffix[] = ".gow-undo";
 static const char unfinished[] = ".new";
+static const char unfinished_elsewhere[] = ".gow-undo.new"; /* there are the user's files, too */
 
 char *gow_undo_name(const struct gow_undo_place *place, uint32_t layer)
 {
@@ -410,6 +417,8 @@ char *gow_undo_name(const struct gow_undo_place *place, uint32_t layer)
 
 	return size < 0 ? NULL : name;
 }
+
+enum { LAYER_MAX = INT32_MAX };
 
 struct layer_list {
 	const struct gow_undo_place *place;
@@ -431,9 +440,9 @@ static uint32_t layer_of(const struct gow_undo_place *place, const char *name)
 		return 1;
 	if (*name++ != '.' || *name < '1' || *name > '9')
 		return 0;
-	for (; *name >= '0' && *name <= '9' && layer <= INT32_MAX; name++)
+	for (; *name >= '0' && *name <= '9' && layer <= LAYER_MAX; name++)
 		layer = layer * 10 + (uint64_t)(*name - '0');
-	return *name || layer < 2 || layer > INT32_MAX ? 0 : (uint32_t)layer;
+	return *name || layer < 2 || layer > LAYER_MAX ? 0 : (uint32_t)layer;
 }
 
 static int add_layer(void *context, const char *name, gow_error *error)
@@ -480,18 +489,35 @@ int gow_undo_layers(const struct gow_undo_place *place, uint32_t **layers, size_
 
 typedef int (*filler)(void *context, struct gow_file *file, gow_error *error);
 
+static int refuse_taken(struct gow_folder *folder, const char *name, gow_error *error)
+{
+	struct gow_file *taken = NULL;
+	int code = gow_folder_open_file(folder, name, 0, &taken, error);
+
+	if (!code && taken)
+		code = gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_EXISTS,
+		                                 "exists already; an undo file is never replaced"),
+		                        taken->name);
+	(void)gow_file_close(taken, NULL);
+	return code;
+}
+
 /* Makes a file that stands under its name only when it is whole and durable; *file is open then.
- * What a crash left of an earlier attempt makes way. */
-static int publish(struct gow_folder *folder, const char *name, const struct gow_file *like,
-                   filler fill_file, void *context, struct gow_file **file, gow_error *error)
+ * It has an ending meanwhile; what a crash left of an earlier attempt makes way. */
+static int publish(struct gow_folder *folder, const char *name, const char *ending,
+                   const struct gow_file *like, filler fill_file, void *context,
+                   struct gow_file **file, gow_error *error)
 {
 	struct gow_file *made = NULL;
 	char *meanwhile;
 	int code;
 
-	if (asprintf(&meanwhile, "%s%s", name, unfinished) < 0)
+	if (asprintf(&meanwhile, "%s%s", name, ending) < 0)
 		return gow_fail_memory(error, strlen(name));
-	code = gow_folder_remove(folder, meanwhile, error);
+	code = refuse_taken(folder, name, error);
+	if (!code)
+		code = gow_folder_remove(folder, meanwhile, error);
 	if (!code)
 		code = gow_folder_open_file(folder, meanwhile, GOW_FOLDER_CREATE, &made, error);
 	if (!code)
@@ -501,7 +527,7 @@ static int publish(struct gow_folder *folder, const char *name, const struct gow
 	if (!code)
 		code = gow_folder_rename(folder, meanwhile, name, error);
 	if (!code) {
-		made->name[strlen(made->name) - (sizeof unfinished - 1)] = '\0';
+		made->name[strlen(made->name) - strlen(ending)] = '\0';
 		code = gow_folder_sync(folder, error);
 		if (code) /* nothing has been changed by it: it must not be found later */
 			(void)gow_folder_remove(folder, name, NULL);
@@ -560,15 +586,33 @@ static char *absolute(const struct gow_folder *folder, const char *name)
 	return path;
 }
 
+/* A name that layers have, or are going to have: the pointer would stand in its way. */
+static int refuse_beside(const struct gow_undo_place *place, const char *path, gow_error *error)
+{
+	char *image = absolute(place->folder, place->image);
+	size_t length = image ? strlen(image) : 0;
+	int code = image ? GOW_OK : gow_fail_memory(error, PATH_MAX);
+
+	if (!code && strncmp(path, image, length) == 0 &&
+	    strncmp(path + length, suffix, sizeof suffix - 1) == 0)
+		code = gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_ARGUMENT,
+		                                 "is a name for undo files beside the image; leave "
+		                                 "--undo-file out"),
+		                        path);
+	free(image);
+	return code;
+}
+
 /* Makes the undo file at path, away from the image, and the pointer to it. */
 static int make_elsewhere(const struct gow_undo_place *place, const char *name, const char *path,
                           struct filling *filling, gow_error *error)
 {
-	struct gow_file *pointer = NULL, *taken = NULL;
+	struct gow_file *pointer = NULL;
 	struct gow_undo *undo = filling->undo;
 	struct gow_folder *folder;
 	char *there;
-	int code = gow_folder_of(path, &folder, &there, error);
+	int code = gow_folder_reach(place->folder, path, &folder, &there, error);
 
 	if (code)
 		return code;
@@ -576,23 +620,17 @@ static int make_elsewhere(const struct gow_undo_place *place, const char *name, 
 	if (!undo->pointed || strlen(undo->pointed) >= PATH_MAX)
 		code = gow_fail_memory(error, PATH_MAX);
 	if (!code)
-		code = gow_folder_open_file(folder, there, 0, &taken, error);
-	if (!code && taken)
-		code = gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_EXISTS,
-		                                 "exists already; an undo file is never replaced"),
-		                        path);
+		code = refuse_beside(place, undo->pointed, error);
 	if (!code)
-		code = publish(folder, there, filling->image, fill_undo, filling, &undo->file,
-		               error);
+		code = publish(folder, there, unfinished_elsewhere, filling->image, fill_undo,
+		               filling, &undo->file, error);
 	if (!code) {
-		code = publish(place->folder, name, filling->image, fill_pointer, undo->pointed,
-		               &pointer, error);
+		code = publish(place->folder, name, unfinished, filling->image, fill_pointer,
+		               undo->pointed, &pointer, error);
 		if (code)
 			(void)gow_folder_remove(folder, there, NULL);
 	}
 	(void)gow_file_close(pointer, NULL);
-	(void)gow_file_close(taken, NULL);
 	gow_folder_close(folder);
 	free(there);
 	return code;
@@ -610,6 +648,9 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
 	int code = made ? gow_undo_layers(place, &layers, &count, error)
 	                : gow_fail_memory(error, sizeof *made);
 
+	if (!code && count && layers[0] == LAYER_MAX)
+		code = gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                "there is no number left for another undo file");
 	if (!code) {
 		made->layer = count ? layers[0] + 1 : 1;
 		made->layout = layout;
@@ -621,8 +662,8 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
 	if (!code && pointed)
 		code = make_elsewhere(place, name, pointed, &filling, error);
 	else if (!code)
-		code = publish(place->folder, name, image, fill_undo, &filling, &made->file,
-		               error);
+		code = publish(place->folder, name, unfinished, image, fill_undo, &filling,
+		               &made->file, error);
 	free(layers);
 	free(name);
 	if (code)
@@ -675,6 +716,18 @@ struct order {
 	bool past_marks;
 };
 
+static bool is_over_a_mark(const struct gow_layout *layout, const struct record *record)
+{
+	struct gow_mark marks[GOW_MARKS];
+
+	gow_marks_of(layout, marks);
+	for (size_t i = 0; i < GOW_MARKS; i++)
+		if (record->offset < marks[i].offset + marks[i].length &&
+		    marks[i].offset < record->offset + record->length)
+			return true;
+	return false;
+}
+
 static const char *record_fault(const struct gow_undo *undo, const struct record *record,
                                 struct order *order)
 {
@@ -686,6 +739,8 @@ static const char *record_fault(const struct gow_undo *undo, const struct record
 		return order->past_marks ? "its records are out of order" : NULL;
 	if (order->past_marks && record->offset < order->past)
 		return "its records are out of order";
+	if (is_over_a_mark(undo->layout, record))
+		return "a record lies over the magic or the version";
 	order->past_marks = true;
 	order->past = record->offset + record->length;
 	return NULL;
@@ -785,13 +840,9 @@ static int check_records(const struct gow_undo *undo, gow_error *error)
 	return code;
 }
 
-static const struct gow_layout *layout_of(const struct gow_undo_place *place, uint64_t version)
-{
-	for (size_t i = 0; i < place->row_count; i++)
-		if (place->rows[i].version == version)
-			return &place->rows[i];
-	return NULL;
-}
+/* What the old bytes take in memory, and reading them in time, must have a bound: no change that we
+ * make exceeds it. */
+static const uint64_t records_limit = UINT64_C(1) << 28;
 
 static const char *take_head(const struct gow_undo_place *place, struct gow_undo *undo,
                              const uint8_t sector[SECTOR], uint64_t size)
@@ -802,7 +853,7 @@ static const char *take_head(const struct gow_undo_place *place, struct gow_undo
 		return "its first sector is damaged";
 	if (get(sector + 8, 4) != FORMAT)
 		return "it is of a later format";
-	undo->layout = layout_of(place, get(sector + 12, 4));
+	undo->layout = gow_layout_among(place->rows, place->row_count, get(sector + 12, 4));
 	if (!undo->layout)
 		return "it is of an unknown version of images";
 	undo->old_size = get(sector + 16, 8);
@@ -818,9 +869,10 @@ static const char *take_head(const struct gow_undo_place *place, struct gow_undo
 			*at = '?';
 	if (undo->records_size > size || file_end(undo) != size)
 		return "it is torn: it has not the length that it says";
+	if (undo->records_size > records_limit)
+		return "it holds more than a repair ever overwrites";
 	if (undo->old_size > INT64_MAX || undo->new_size < undo->old_size ||
-	    undo->new_size > INT64_MAX || undo->header_length > undo->old_size ||
-	    undo->header_length > gow_layout_header_end(undo->layout))
+	    undo->new_size > INT64_MAX || undo->header_length != header_length(undo))
 		return "its first sector makes no sense";
 	return NULL;
 }
@@ -907,12 +959,13 @@ static int read_pointer(const struct gow_undo *undo, char **path, gow_error *err
 }
 
 /* Goes where the pointer leads. */
-static int follow_pointer(struct gow_undo *undo, bool write, gow_error *error)
+static int follow_pointer(const struct gow_undo_place *place, struct gow_undo *undo, bool write,
+                          gow_error *error)
 {
 	struct gow_file *there = NULL;
 	struct gow_folder *folder;
 	char *name;
-	int code = gow_folder_of(undo->pointed, &folder, &name, error);
+	int code = gow_folder_reach(place->folder, undo->pointed, &folder, &name, error);
 
 	if (!code) {
 		code = gow_folder_open_file(folder, name, write ? GOW_FOLDER_WRITE : 0, &there,
@@ -963,7 +1016,7 @@ int gow_undo_open(const struct gow_undo_place *place, uint32_t layer, bool write
 		code = read_pointer(made, &made->pointed, error);
 	}
 	if (!code && made->pointed)
-		code = follow_pointer(made, write, error);
+		code = follow_pointer(place, made, write, error);
 	if (!code)
 		code = verify(place, made, error);
 	free(name);
@@ -998,7 +1051,7 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 		code = gow_folder_sync(place->folder, error);
 	if (code || !undo->pointed)
 		return code;
-	code = gow_folder_of(undo->pointed, &folder, &there, error);
+	code = gow_folder_reach(place->folder, undo->pointed, &folder, &there, error);
 	if (code)
 		return code;
 	code = gow_folder_remove(folder, there, error);
@@ -1050,14 +1103,9 @@ static int lay_record(void *context, const struct record *record, gow_error *err
 	return gow_file_write(context, record->offset, record->old, record->length, error);
 }
 
-/* What the old bytes take in memory must have a bound: no change that we make exceeds it. */
-static const uint64_t lay_limit = UINT64_C(1) << 28;
-
 int gow_undo_lay(const struct gow_undo *undo, struct gow_file *overlay, gow_error *error)
 {
-	int code = undo->records_size > lay_limit
-	                   ? bad(undo, "it holds more than a repair ever overwrites", 0, error)
-	                   : each_record(undo, lay_record, overlay, error);
+	int code = each_record(undo, lay_record, overlay, error);
 
 	return code ? code : gow_file_truncate(overlay, undo->old_size, error);
 }
@@ -1067,8 +1115,14 @@ int gow_undo_restores(const struct gow_undo *undo, struct gow_file *image, bool 
 {
 	uint8_t digest[GOW_UNDO_DIGEST] = { 0 };
 	struct gow_file *overlay;
-	int code = gow_overlay_new(image, &overlay, error);
+	uint64_t size = 0;
+	int code = gow_file_size(image, &size, error);
 
+	*restores = false;
+	/* The change only ever made it longer, up to its end. */
+	if (code || size < undo->old_size || size > undo->new_size)
+		return code;
+	code = gow_overlay_new(image, &overlay, error);
 	if (code)
 		return code;
 	code = gow_undo_lay(undo, overlay, error);
@@ -1235,6 +1289,7 @@ int gow_undo_find(const struct gow_undo_place *place, struct gow_file *image, bo
 {
 	uint32_t *layers = NULL;
 	size_t count = 0;
+	bool unread = false;
 	int code = gow_undo_layers(place, &layers, &count, error);
 
 	*undo = NULL;
@@ -1250,12 +1305,19 @@ int gow_undo_find(const struct gow_undo_place *place, struct gow_file *image, bo
 				*error = why;
 			continue;
 		}
-		if (!doubt[0])
+		if (!doubt[0] || (code != GOW_ERR_CHANGED && !unread))
 			(void)snprintf(doubt, doubt_size, "%s: %s", why.file,
 			               gow_error_text(&why, text, sizeof text));
 		*missing = *missing || leads_nowhere(&why);
+		unread = unread || code != GOW_ERR_CHANGED;
 		code = GOW_OK;
 	}
 	free(layers);
+	/* That it fits is no proof: what the newer one changed may lie where this one puts back. */
+	if (!code && *undo && unread) {
+		gow_undo_close(*undo);
+		*undo = NULL;
+		*missing = true;
+	}
 	return code;
 }

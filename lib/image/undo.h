@@ -108,7 +108,8 @@ char *gow_undo_name(const struct gow_undo_place *place, uint32_t layer);
 /*
  * The layer whose change of image is under way, by its content; *undo is NULL where there is
  * none, and doubt then says what speaks against the newest layer ("" where there is none).
- * *missing: a pointer leads to a file that is not there, so nobody can tell.
+ * *missing: a pointer leads to a file that is not there, or a layer cannot be read and an older
+ * one would do, so nobody can tell.
  */
 int gow_undo_find(const struct gow_undo_place *place, struct gow_file *image, bool write,
                   struct gow_undo **undo, bool *missing, char *doubt, size_t doubt_size,

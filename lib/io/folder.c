@@ -43,6 +43,12 @@ int gow_folder_each(struct gow_folder *folder, gow_name_visitor visit, void *con
 	return folder->ops->each(folder, visit, context, error);
 }
 
+int gow_folder_reach(struct gow_folder *folder, const char *path, struct gow_folder **there,
+                     char **name, gow_error *error)
+{
+	return folder->ops->reach(folder, path, there, name, error);
+}
+
 void gow_folder_close(struct gow_folder *folder)
 {
 	if (folder)
@@ -157,6 +163,13 @@ static int posix_each(struct gow_folder *folder, gow_name_visitor visit, void *c
 	return code;
 }
 
+static int posix_reach(struct gow_folder *folder, const char *path, struct gow_folder **there,
+                       char **name, gow_error *error)
+{
+	(void)folder;
+	return gow_folder_of(path, there, name, error);
+}
+
 static void posix_close(struct gow_folder *folder)
 {
 	(void)close(fd_of(folder));
@@ -170,6 +183,7 @@ static const struct gow_folder_ops posix_ops = {
 	.remove = posix_remove,
 	.sync = posix_sync,
 	.each = posix_each,
+	.reach = posix_reach,
 	.close = posix_close,
 };
 

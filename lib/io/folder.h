@@ -31,6 +31,9 @@ struct gow_folder_ops {
 	int (*sync)(struct gow_folder *folder, gow_error *error);
 	int (*each)(struct gow_folder *folder, gow_name_visitor visit, void *context,
 	            gow_error *error);
+	/* gow_folder_of, for a path that may lead anywhere. */
+	int (*reach)(struct gow_folder *folder, const char *path, struct gow_folder **there,
+	             char **name, gow_error *error);
 	void (*close)(struct gow_folder *folder);
 };
 
@@ -48,6 +51,9 @@ int gow_folder_remove(struct gow_folder *folder, const char *name, gow_error *er
 int gow_folder_sync(struct gow_folder *folder, gow_error *error);
 int gow_folder_each(struct gow_folder *folder, gow_name_visitor visit, void *context,
                     gow_error *error);
+/* As gow_folder_of, by the same means as folder. */
+int gow_folder_reach(struct gow_folder *folder, const char *path, struct gow_folder **there,
+                     char **name, gow_error *error);
 /* Accepts NULL. */
 void gow_folder_close(struct gow_folder *folder);
 

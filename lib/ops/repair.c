@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* repair.c - mending an image, and taking that back: the whole of gow-repair but its words. */
+#include "ops/repair.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,57 +21,55 @@
 /* ---- an image that is to be changed ------------------------------------------------------ */
 
 struct job {
+	const struct gow_repair_target *target;
 	const gow_repair_options *options;
 	gow_repair_result *result;
-	const char *path;
-	struct gow_file *file;
 	struct gow_file *rolled_back; /* of a dry run: the image as a rollback would leave it */
-	struct gow_lock lock;
-	struct gow_undo_place place;
-	char *name; /* place.image */
 	const struct gow_layout *layout;
 	struct gow_plan plan;
 	struct gow_proof proof;
 };
 
-static int open_job(struct job *job, bool write, bool no_lock, double wait_seconds,
-                    const gow_monitor *monitor, gow_error *error)
+static struct gow_proof proof_of(const struct gow_repair_target *target, bool wanted,
+                                 const gow_monitor *monitor)
 {
-	const gow_open_options options = {
-		.flags = GOW_OPEN_STEADY | (no_lock ? GOW_OPEN_NO_LOCK : 0u),
-		.wait_seconds = wait_seconds,
+	return (struct gow_proof){
+		.file = target->file,
+		.lock = target->lock,
 		.monitor = monitor,
+		.wanted = wanted,
 	};
-	int code = gow_open_locked(job->path, write ? GOW_FILE_WRITE : 0, &options, &job->file,
-	                           &job->lock, error);
-
-	if (!code)
-		code = gow_folder_of(job->path, &job->place.folder, &job->name, error);
-	job->proof.file = job->file;
-	job->proof.lock = &job->lock;
-	job->proof.monitor = monitor;
-	job->place.image = job->name;
-	job->place.rows = gow_layouts;
-	job->place.row_count = gow_layout_count;
-	return code;
 }
 
 static void close_job(struct job *job)
 {
 	gow_plan_release(&job->plan);
 	(void)gow_file_close(job->rolled_back, NULL);
-	(void)gow_file_close(job->file, NULL);
-	gow_folder_close(job->place.folder);
-	free(job->name);
+}
+
+static const char *name_of(const struct job *job)
+{
+	return job->target->file->name;
+}
+
+static const struct gow_undo_place *place_of(const struct job *job)
+{
+	return &job->target->place;
+}
+
+static int read_header(const struct job *job, struct gow_file *file, struct gow_header *header,
+                       gow_error *error)
+{
+	return gow_header_read(file, place_of(job)->rows, place_of(job)->row_count, header, error);
 }
 
 static struct gow_change change_of(struct job *job, const gow_monitor *monitor)
 {
 	return (struct gow_change){
-		.image = job->file,
-		.place = job->place,
+		.image = job->target->file,
+		.place = *place_of(job),
 		.layout = job->layout,
-		.lock = &job->lock,
+		.lock = job->target->lock,
 		.monitor = monitor,
 	};
 }
@@ -77,7 +77,18 @@ static struct gow_change change_of(struct job *job, const gow_monitor *monitor)
 /* The image that the plan is made for. */
 static struct gow_file *base_of(const struct job *job)
 {
-	return job->rolled_back ? job->rolled_back : job->file;
+	return job->rolled_back ? job->rolled_back : job->target->file;
+}
+
+/* What a run that was killed had not synced is in the files for us to see, and may still be lost:
+ * the magic that says that a change is over, say, or that a layer was removed. Whoever rolls an
+ * interrupted repair back need not ask: the image is synced first there, and no layer was removed
+ * since that repair settled all. */
+static int settle(const struct job *job, gow_error *error)
+{
+	int code = gow_file_sync(job->target->file, error);
+
+	return code ? code : gow_folder_sync(place_of(job)->folder, error);
 }
 
 /* ---- an interrupted change --------------------------------------------------------------- */
@@ -124,7 +135,7 @@ static bool may_see_to_it(struct job *job, const struct gow_layout *layout)
 /* The image as a dry run's rollback would leave it. */
 static int show_rolled_back(struct job *job, const struct gow_undo *undo, gow_error *error)
 {
-	int code = gow_overlay_new(job->file, &job->rolled_back, error);
+	int code = gow_overlay_new(job->target->file, &job->rolled_back, error);
 
 	return code ? code : gow_undo_lay(undo, job->rolled_back, error);
 }
@@ -139,6 +150,7 @@ static int roll_back(struct job *job, struct gow_undo *undo, gow_error *error)
 	if (job->options->dry_run)
 		return show_rolled_back(job, undo, error);
 	change.undo = undo;
+	change.layout = undo->layout;
 	code = gow_change_roll_back(&change, error);
 	job->result->changed = !code;
 	return code;
@@ -148,7 +160,7 @@ static int refuse_pending(const struct job *job, const char *what, gow_error *er
 {
 	int code = gow_fail(error, GOW_ERR_CORRUPT, "is in the middle of a change: %s", what);
 
-	return gow_fail_in_file(error, code, job->path);
+	return gow_fail_in_file(error, code, name_of(job));
 }
 
 /* Goes on with an upgrade to its end. A dry run cannot show the image that comes of it. */
@@ -156,10 +168,10 @@ static int finish_upgrade(struct job *job, const struct gow_header *header, bool
                           gow_error *error)
 {
 	const struct gow_upgrade_job upgrade = {
-		.file = job->file,
-		.lock = &job->lock,
-		.rows = gow_layouts,
-		.row_count = gow_layout_count,
+		.file = job->target->file,
+		.lock = job->target->lock,
+		.rows = place_of(job)->rows,
+		.row_count = place_of(job)->row_count,
 		.monitor = job->options->monitor,
 	};
 	gow_upgrade_result upgraded;
@@ -191,8 +203,8 @@ static int finish_change(struct job *job, const struct gow_header *header, bool 
 	struct gow_undo *undo;
 	bool missing;
 	char doubt[512];
-	int code = gow_undo_find(&job->place, job->file, !job->options->dry_run, &undo, &missing,
-	                         doubt, sizeof doubt, error);
+	int code = gow_undo_find(place_of(job), job->target->file, !job->options->dry_run, &undo,
+	                         &missing, doubt, sizeof doubt, error);
 
 	*over = false;
 	if (code)
@@ -207,7 +219,7 @@ static int finish_change(struct job *job, const struct gow_header *header, bool 
 	}
 	if (missing)
 		return refuse_pending(job, doubt, error);
-	code = gow_pending_find(job->file, header, &pending, error);
+	code = gow_pending_find(job->target->file, header, &pending, error);
 	if (!code && pending.kind == GOW_PENDING_UPGRADE)
 		return finish_upgrade(job, header, over, error);
 	if (!code && doubt[0])
@@ -245,12 +257,14 @@ static int rebuild_preamble(struct job *job, gow_error *error)
 /* Takes the version that the caller says, if the file agrees. */
 static int assume(struct job *job, gow_error *error)
 {
-	job->layout = gow_layout_of(job->options->assume_version);
+	job->layout = gow_layout_among(place_of(job)->rows, place_of(job)->row_count,
+	                               job->options->assume_version);
 	if (!job->layout)
 		return gow_fail(error, GOW_ERR_ARGUMENT, "there is no version %u",
 		                job->options->assume_version);
-	return gow_assume_weigh(base_of(job), job->layout, gow_layouts, gow_layout_count,
-	                        job->result->evidence, sizeof job->result->evidence, error);
+	return gow_assume_weigh(base_of(job), job->layout, place_of(job)->rows,
+	                        place_of(job)->row_count, job->result->evidence,
+	                        sizeof job->result->evidence, error);
 }
 
 /* Finds the layout, and has the plan begun. */
@@ -258,7 +272,7 @@ static int begin_plan(struct job *job, gow_error *error)
 {
 	const gow_repair_options *options = job->options;
 	struct gow_header header;
-	int code = gow_header_read(base_of(job), gow_layouts, gow_layout_count, &header, error);
+	int code = read_header(job, base_of(job), &header, error);
 	bool ruined = options->assume_version &&
 	              (code == GOW_ERR_NOT_GOW ||
 	               (!code && header.layout->version != options->assume_version));
@@ -282,7 +296,7 @@ static int begin_plan(struct job *job, gow_error *error)
 static int see_to_pending(struct job *job, bool *over, gow_error *error)
 {
 	struct gow_header header;
-	int code = gow_header_read(job->file, gow_layouts, gow_layout_count, &header, error);
+	int code = read_header(job, job->target->file, &header, error);
 
 	*over = false;
 	if (code) /* what is no image is told later */
@@ -436,9 +450,9 @@ static int check_room(const struct job *job, gow_error *error)
 
 	/* Whoever names another place has a reason, and mostly another file system. */
 	if (!undo_file)
-		return gow_check_room(job->file, result->undo_bytes + result->growth, error);
+		return gow_check_room(job->target->file, result->undo_bytes + result->growth, error);
 	code = gow_check_room_for(undo_file, result->undo_bytes, error);
-	return code ? code : gow_check_room(job->file, result->growth, error);
+	return code ? code : gow_check_room(job->target->file, result->growth, error);
 }
 
 /* A repair that never came to its first write may have left its undo file. */
@@ -446,7 +460,7 @@ static int remove_unbegun(struct job *job, gow_error *error)
 {
 	uint32_t *layers;
 	size_t count;
-	int code = gow_undo_layers(&job->place, &layers, &count, error);
+	int code = gow_undo_layers(place_of(job), &layers, &count, error);
 
 	if (code)
 		return code;
@@ -454,13 +468,13 @@ static int remove_unbegun(struct job *job, gow_error *error)
 		struct gow_undo *undo;
 		bool unbegun = false;
 
-		if (gow_undo_open(&job->place, layers[i], false, &undo, NULL))
+		if (gow_undo_open(place_of(job), layers[i], false, &undo, NULL))
 			break;
 		if (!undo->done && !undo->undone)
-			code = gow_undo_is_unbegun(undo, job->file, &unbegun, error);
+			code = gow_undo_is_unbegun(undo, job->target->file, &unbegun, error);
 		unbegun = unbegun || undo->undone;
 		if (!code && unbegun)
-			code = gow_undo_remove(&job->place, undo, error);
+			code = gow_undo_remove(place_of(job), undo, error);
 		gow_undo_close(undo);
 		if (!unbegun)
 			break;
@@ -477,6 +491,8 @@ static int carry_out(struct job *job, gow_error *error)
 	int code = check_room(job, error);
 
 	if (!code)
+		code = settle(job, error);
+	if (!code)
 		code = remove_unbegun(job, error);
 	if (code)
 		return code;
@@ -484,11 +500,11 @@ static int carry_out(struct job *job, gow_error *error)
 	code = gow_change_commit(&change, job->plan.overlay, what, job->options->undo_file,
 	                         check_verdict, job, &pending, error);
 	if (pending)
-		gow_note(job->options->monitor, GOW_NOTE_WARNING, job->path,
+		gow_note(job->options->monitor, GOW_NOTE_WARNING, name_of(job),
 		         "could not be rolled back, and stays marked as being repaired; run "
 		         "gow-repair again when the cause is gone");
 	else if (code && change.undo)
-		gow_note(job->options->monitor, GOW_NOTE_WARNING, job->path,
+		gow_note(job->options->monitor, GOW_NOTE_WARNING, name_of(job),
 		         "everything was rolled back; the image is what it was");
 	if (!code) {
 		job->result->changed = true;
@@ -525,32 +541,23 @@ static int repair(struct job *job, gow_error *error)
 static struct gow_file *outcome_of(const struct job *job)
 {
 	if (!job->options->dry_run || job->result->quit)
-		return job->file;
+		return job->target->file;
 	return job->plan.overlay ? job->plan.overlay : base_of(job);
 }
 
-int gow_repair(const char *path, const gow_repair_options *options, gow_repair_result *result,
-               gow_error *error)
+int gow_repair_file(const struct gow_repair_target *target, const gow_repair_options *options,
+                    gow_repair_result *result, gow_error *error)
 {
 	gow_repair_result *made = calloc(1, sizeof *made);
 	struct job job = {
+		.target = target,
 		.options = options,
 		.result = made,
-		.path = path,
-		.proof.wanted = options->digest,
+		.proof = proof_of(target, options->digest, options->monitor),
 	};
-	int code = made ? GOW_OK : gow_fail_memory(error, sizeof *made);
+	int code = made ? gow_proof_begin(&job.proof, error)
+	                : gow_fail_memory(error, sizeof *made);
 
-	if (!code && options->assume_version && options->level == GOW_REPAIR_PREEN)
-		code = gow_fail(error, GOW_ERR_ARGUMENT,
-		                "to assume a version needs judgement: not with preen");
-	if (!code && options->salvage && !options->dry_run)
-		code = gow_draft_check(options->salvage, false, error);
-	if (!code)
-		code = open_job(&job, !options->dry_run, options->no_lock, options->wait_seconds,
-		                options->monitor, error);
-	if (!code)
-		code = gow_proof_begin(&job.proof, error);
 	if (!code)
 		code = repair(&job, error);
 	if (!code)
@@ -570,7 +577,7 @@ static int nothing_to_undo(const struct job *job, gow_error *error)
 {
 	int code = gow_fail(error, GOW_ERR_MISMATCH, "there is no repair to be taken back");
 
-	return gow_fail_in_file(error, code, job->path);
+	return gow_fail_in_file(error, code, name_of(job));
 }
 
 static int not_begun(const struct gow_undo *undo, gow_error *error)
@@ -589,21 +596,21 @@ static int judge_layer(struct job *job, uint32_t layer, bool write, struct gow_u
 {
 	struct gow_undo *found;
 	bool unbegun = false;
-	int code = gow_undo_open(&job->place, layer, write, &found, error);
+	int code = gow_undo_open(place_of(job), layer, write, &found, error);
 
 	*undo = NULL;
 	if (code)
 		return code;
 	if (found->spoilt || (found->done && !found->undone)) {
-		code = gow_undo_check_done(found, job->file, error);
+		code = gow_undo_check_done(found, job->target->file, error);
 	} else if (!found->undone) {
-		code = gow_undo_is_unbegun(found, job->file, &unbegun, error);
+		code = gow_undo_is_unbegun(found, job->target->file, &unbegun, error);
 		if (!code && !unbegun)
 			code = not_begun(found, error);
 	}
 	if (!code && (found->undone || unbegun)) {
 		if (write)
-			code = gow_undo_remove(&job->place, found, error);
+			code = gow_undo_remove(place_of(job), found, error);
 		gow_undo_close(found);
 		return code;
 	}
@@ -619,7 +626,7 @@ static int newest_layer(struct job *job, bool write, struct gow_undo **undo, gow
 {
 	uint32_t *layers;
 	size_t count;
-	int code = gow_undo_layers(&job->place, &layers, &count, error);
+	int code = gow_undo_layers(place_of(job), &layers, &count, error);
 
 	*undo = NULL;
 	if (code)
@@ -635,7 +642,7 @@ static int newest_layer(struct job *job, bool write, struct gow_undo **undo, gow
 static int is_pending(const struct job *job, bool *pending, gow_error *error)
 {
 	struct gow_header header;
-	int code = gow_header_read(job->file, gow_layouts, gow_layout_count, &header, error);
+	int code = read_header(job, job->target->file, &header, error);
 
 	*pending = !code && header.pending;
 	return code == GOW_ERR_NOT_GOW ? GOW_OK : code;
@@ -650,8 +657,8 @@ static int choose_layer(struct job *job, bool write, struct gow_undo **undo, boo
 
 	if (code || !*interrupted)
 		return code ? code : newest_layer(job, write, undo, error);
-	code = gow_undo_find(&job->place, job->file, write, undo, &missing, doubt, sizeof doubt,
-	                     error);
+	code = gow_undo_find(place_of(job), job->target->file, write, undo, &missing, doubt,
+	                     sizeof doubt, error);
 	if (code || *undo)
 		return code;
 	/* A finished repair may have left the mark that it found. */
@@ -663,7 +670,7 @@ static int count_layers(struct job *job, unsigned *count, gow_error *error)
 {
 	uint32_t *layers;
 	size_t found;
-	int code = gow_undo_layers(&job->place, &layers, &found, error);
+	int code = gow_undo_layers(place_of(job), &layers, &found, error);
 
 	if (code)
 		return code;
@@ -677,8 +684,10 @@ static int take_back(struct job *job, const gow_undo_options *options, gow_undo_
 {
 	struct gow_change change = change_of(job, options->monitor);
 	struct gow_undo *undo = NULL;
-	int code = choose_layer(job, !options->dry_run, &undo, &result->interrupted, error);
+	int code = options->dry_run ? GOW_OK : settle(job, error);
 
+	if (!code)
+		code = choose_layer(job, !options->dry_run, &undo, &result->interrupted, error);
 	if (code)
 		return code;
 	(void)snprintf(result->undo_file, sizeof result->undo_file, "%s", undo->file->name);
@@ -689,7 +698,7 @@ static int take_back(struct job *job, const gow_undo_options *options, gow_undo_
 	if (!options->dry_run) {
 		change.undo = undo;
 		change.layout = undo->layout;
-		code = gow_lock_poll(&job->lock, error);
+		code = gow_lock_poll(job->target->lock, error);
 		if (!code)
 			code = gow_change_roll_back(&change, error);
 		result->changed = !code;
@@ -704,17 +713,17 @@ static int take_back(struct job *job, const gow_undo_options *options, gow_undo_
 	return code;
 }
 
-int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_result *result,
-                    gow_error *error)
+int gow_repair_undo_file(const struct gow_repair_target *target, const gow_undo_options *options,
+                         gow_undo_result *result, gow_error *error)
 {
 	gow_undo_result *made = calloc(1, sizeof *made);
-	struct job job = { .path = path, .proof.wanted = options->digest };
-	int code = made ? open_job(&job, !options->dry_run, options->no_lock,
-	                           options->wait_seconds, options->monitor, error)
+	struct job job = {
+		.target = target,
+		.proof = proof_of(target, options->digest, options->monitor),
+	};
+	int code = made ? gow_proof_begin(&job.proof, error)
 	                : gow_fail_memory(error, sizeof *made);
 
-	if (!code)
-		code = gow_proof_begin(&job.proof, error);
 	if (!code)
 		code = take_back(&job, options, made, error);
 	if (!code)
@@ -725,5 +734,78 @@ int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_
 	}
 	close_job(&job);
 	free(made);
+	return code;
+}
+
+/* ---- by name ----------------------------------------------------------------------------- */
+
+/* An image that was opened to be changed, and the folder that it lies in. */
+struct opened {
+	struct gow_repair_target target;
+	struct gow_lock lock;
+	char *name; /* target.place.image */
+};
+
+static int open_image(struct opened *opened, const char *path, bool write,
+                      const gow_open_options *options, gow_error *error)
+{
+	struct gow_undo_place *place = &opened->target.place;
+	int code = gow_open_locked(path, write ? GOW_FILE_WRITE : 0, options,
+	                           &opened->target.file, &opened->lock, error);
+
+	if (!code)
+		code = gow_folder_of(path, &place->folder, &opened->name, error);
+	place->image = opened->name;
+	place->rows = gow_layouts;
+	place->row_count = gow_layout_count;
+	opened->target.lock = &opened->lock;
+	return code;
+}
+
+static void close_image(struct opened *opened)
+{
+	(void)gow_file_close(opened->target.file, NULL);
+	gow_folder_close(opened->target.place.folder);
+	free(opened->name);
+}
+
+int gow_repair(const char *path, const gow_repair_options *options, gow_repair_result *result,
+               gow_error *error)
+{
+	const gow_open_options open_options = {
+		.flags = GOW_OPEN_STEADY | (options->no_lock ? GOW_OPEN_NO_LOCK : 0u),
+		.wait_seconds = options->wait_seconds,
+		.monitor = options->monitor,
+	};
+	struct opened opened = { .name = NULL };
+	int code = GOW_OK;
+
+	if (options->assume_version && options->level == GOW_REPAIR_PREEN)
+		code = gow_fail(error, GOW_ERR_ARGUMENT,
+		                "to assume a version needs judgement: not with preen");
+	if (!code && options->salvage && !options->dry_run)
+		code = gow_draft_check(options->salvage, false, error);
+	if (!code)
+		code = open_image(&opened, path, !options->dry_run, &open_options, error);
+	if (!code)
+		code = gow_repair_file(&opened.target, options, result, error);
+	close_image(&opened);
+	return code;
+}
+
+int gow_repair_undo(const char *path, const gow_undo_options *options, gow_undo_result *result,
+                    gow_error *error)
+{
+	const gow_open_options open_options = {
+		.flags = GOW_OPEN_STEADY | (options->no_lock ? GOW_OPEN_NO_LOCK : 0u),
+		.wait_seconds = options->wait_seconds,
+		.monitor = options->monitor,
+	};
+	struct opened opened = { .name = NULL };
+	int code = open_image(&opened, path, !options->dry_run, &open_options, error);
+
+	if (!code)
+		code = gow_repair_undo_file(&opened.target, options, result, error);
+	close_image(&opened);
 	return code;
 }

@@ -233,6 +233,52 @@ static void crash_states_are_all_there_are(void)
 	memdisk_free(disk);
 }
 
+/* Which of the two files that had the name one after the other it leads to, as a bit; neither: 4. */
+static int note_name(void *context, struct memfile_crash *crash)
+{
+	uint8_t byte;
+
+	if (!memfolder_has(crash->disk, "name")) {
+		*(unsigned *)context |= 4;
+		return 0;
+	}
+	memfile_get(memdisk_file(crash->disk, "name"), 0, &byte, 1);
+	CHECK(byte == 'a' || byte == 'b');
+	*(unsigned *)context |= byte == 'a' ? 1 : 2;
+	return 0;
+}
+
+static void names_are_not_files(void)
+{
+	const struct memfile_crash_plan plan = { .all_subsets = 8 };
+	struct memdisk *disk = memdisk_new();
+	struct gow_folder *folder = memfolder_open(disk);
+	struct gow_file *file;
+	unsigned seen = 0;
+
+	memfile_put(memdisk_file(disk, "name"), 0, "aaaa", 4);
+	memdisk_record(disk);
+	CHECK_OK(gow_folder_remove(folder, "name", &error), &error);
+	CHECK(!memfolder_has(disk, "name"));
+	CHECK_OK(gow_folder_open_file(folder, "new", GOW_FOLDER_CREATE, &file, &error), &error);
+	CHECK_OK(gow_file_write(file, 0, "b", 1, &error), &error);
+	CHECK_OK(gow_file_sync(file, &error), &error);
+	CHECK_OK(gow_file_close(file, &error), &error);
+	CHECK_OK(gow_folder_rename(folder, "new", "name", &error), &error);
+	CHECK(!memfolder_has(disk, "new"));
+	CHECK_EQ(1, memfile_size(memdisk_file(disk, "name")));
+	CHECK_EQ(0, memdisk_each_crash(disk, &plan, note_name, &seen));
+	CHECK_EQ(7, seen);
+	/* The folder's sync is what makes names durable. */
+	CHECK_OK(gow_folder_sync(folder, &error), &error);
+	memdisk_record(disk);
+	seen = 0;
+	CHECK_EQ(0, memdisk_each_crash(disk, &plan, note_name, &seen));
+	CHECK_EQ(2, seen);
+	gow_folder_close(folder);
+	memdisk_free(disk);
+}
+
 static int stop_at_once(void *context, struct memfile_crash *crash)
 {
 	(void)crash;
@@ -253,4 +299,5 @@ static void crash_walk_ends_when_told(void)
 
 CHECK_MAIN(CHECK_TEST(content_is_what_was_written), CHECK_TEST(is_sparse_up_to_the_largest_offset),
            CHECK_TEST(clones_are_independent), CHECK_TEST(nth_call_fails),
-           CHECK_TEST(crash_states_are_all_there_are), CHECK_TEST(crash_walk_ends_when_told))
+           CHECK_TEST(crash_states_are_all_there_are), CHECK_TEST(names_are_not_files),
+           CHECK_TEST(crash_walk_ends_when_told))

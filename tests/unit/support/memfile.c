@@ -31,7 +31,6 @@ struct node {
 struct content {
 	struct node *root;
 	uint64_t size; /* past it all bytes are zeros in the tree, too */
-	bool gone;     /* the folder has no such name */
 };
 
 /* Both kinds begin with the count. */
@@ -153,7 +152,7 @@ static void content_copy(struct content *to, const struct content *from)
 	struct node *root = retain(from->root);
 
 	release(to->root, LEVELS);
-	*to = (struct content){ root, from->size, from->gone };
+	*to = (struct content){ root, from->size };
 }
 
 static void content_put(struct content *content, uint64_t offset, const uint8_t *bytes,
@@ -227,13 +226,23 @@ static void content_resize(struct content *content, uint64_t size)
 
 /* ---- disks and files --------------------------------------------------------------------- */
 
-enum { FILES_MAX = 8 };
+enum { FILES_MAX = 48, NAMES_MAX = 24 };
 
 struct memfile {
 	struct memdisk *disk;
-	char name[32];
+	char name[32]; /* the first that it had */
 	struct content content;
 	struct content base; /* durable when recording began */
+};
+
+/* What a folder has under a name: an index of files, or NOTHING. What is made under a name that
+ * was removed is another file. */
+enum { NOTHING = -1 };
+
+struct name {
+	char text[32];
+	int file;
+	int base;
 };
 
 struct handle;
@@ -241,6 +250,8 @@ struct handle;
 struct memdisk {
 	struct memfile *files[FILES_MAX];
 	size_t file_count;
+	struct name names[NAMES_MAX];
+	size_t name_count;
 	struct memfile_call *log;
 	size_t log_count, log_room;
 	struct memfile_fault fault;
@@ -276,22 +287,46 @@ void memdisk_free(struct memdisk *disk)
 	free(disk);
 }
 
-struct memfile *memdisk_file(struct memdisk *disk, const char *name)
+/* A file that no name leads to. */
+static int make_file(struct memdisk *disk, const char *name)
 {
 	struct memfile *made;
 
-	for (size_t i = 0; i < disk->file_count; i++)
-		if (strcmp(disk->files[i]->name, name) == 0)
-			return disk->files[i];
 	if (disk->file_count == FILES_MAX)
 		CHECK_FAIL("a disk has no more than %d files", FILES_MAX);
 	made = check_alloc(sizeof *made);
 	made->disk = disk;
 	(void)snprintf(made->name, sizeof made->name, "%s", name);
-	return disk->files[disk->file_count++] = made;
+	disk->files[disk->file_count] = made;
+	return (int)disk->file_count++;
 }
 
-/* The copies in their order, so that an index means the same file. */
+/* The name, which may lead to nothing. */
+static struct name *name_in(struct memdisk *disk, const char *text)
+{
+	struct name *name;
+
+	for (size_t i = 0; i < disk->name_count; i++)
+		if (strcmp(disk->names[i].text, text) == 0)
+			return &disk->names[i];
+	if (disk->name_count == NAMES_MAX)
+		CHECK_FAIL("a disk has no more than %d names", NAMES_MAX);
+	name = &disk->names[disk->name_count++];
+	(void)snprintf(name->text, sizeof name->text, "%s", text);
+	name->file = name->base = NOTHING;
+	return name;
+}
+
+struct memfile *memdisk_file(struct memdisk *disk, const char *name)
+{
+	struct name *entry = name_in(disk, name);
+
+	if (entry->file == NOTHING)
+		entry->file = entry->base = make_file(disk, name);
+	return disk->files[entry->file];
+}
+
+/* The copies in their order, so that an index means the same file, and the same name. */
 static struct memdisk *clone_of(const struct memdisk *disk, bool base)
 {
 	struct memdisk *made = memdisk_new();
@@ -299,9 +334,13 @@ static struct memdisk *clone_of(const struct memdisk *disk, bool base)
 	for (size_t i = 0; i < disk->file_count; i++) {
 		const struct memfile *file = disk->files[i];
 
-		content_copy(&memdisk_file(made, file->name)->content,
+		content_copy(&made->files[make_file(made, file->name)]->content,
 		             base ? &file->base : &file->content);
 	}
+	made->name_count = disk->name_count;
+	memcpy(made->names, disk->names, disk->name_count * sizeof *disk->names);
+	for (size_t i = 0; i < made->name_count && base; i++)
+		made->names[i].file = made->names[i].base;
 	return made;
 }
 
@@ -343,6 +382,8 @@ void memdisk_record(struct memdisk *disk)
 	forget_log(disk);
 	for (size_t i = 0; i < disk->file_count; i++)
 		content_copy(&disk->files[i]->base, &disk->files[i]->content);
+	for (size_t i = 0; i < disk->name_count; i++)
+		disk->names[i].base = disk->names[i].file;
 }
 
 const struct memfile_call *memdisk_log(const struct memdisk *disk, size_t *count)
@@ -620,6 +661,7 @@ struct gow_file *memfile_open_plain(struct memfile *file)
 struct memfolder {
 	struct gow_folder base;
 	struct memdisk *disk;
+	const char *prefix; /* of the names that are in it */
 };
 
 static struct memdisk *disk_of(struct gow_folder *folder)
@@ -627,104 +669,121 @@ static struct memdisk *disk_of(struct gow_folder *folder)
 	return ((struct memfolder *)folder)->disk;
 }
 
-static struct memfile *file_in(struct memdisk *disk, const char *name)
+static struct name *name_of(struct gow_folder *folder, const char *text)
 {
-	size_t before = disk->file_count;
-	struct memfile *file = memdisk_file(disk, name);
+	char full[32];
 
-	if (disk->file_count > before) /* it is there only when the call is over */
-		file->content.gone = file->base.gone = true;
-	return file;
+	(void)snprintf(full, sizeof full, "%s%s", ((struct memfolder *)folder)->prefix, text);
+	return name_in(disk_of(folder), full);
 }
 
-/* What a call to the folder does to the content of its files. */
-static void perform_name(struct content *subject, struct content *target,
-                         const struct memfile_call *call)
+static size_t index_of(const struct memdisk *disk, const struct name *name)
 {
-	if (!subject) /* not of this disk */
-		return;
-	if (call->kind == MEMFILE_CREATE) {
-		subject->gone = false;
-	} else if (call->kind == MEMFILE_RENAME && target) {
-		content_copy(target, subject);
-		target->gone = false;
-	}
-	if (call->kind == MEMFILE_RENAME || call->kind == MEMFILE_REMOVE) {
-		content_resize(subject, 0);
-		subject->gone = true;
-	}
+	return (size_t)(name - disk->names);
 }
 
-static int call_folder(struct gow_folder *folder, enum memfile_kind kind, struct memfile *subject,
-                       struct memfile *target, gow_error *error)
+/* What a call to a folder does to its names. */
+static void perform_name(struct memdisk *disk, const struct memfile_call *call)
+{
+	struct name *subject = &disk->names[call->subject];
+
+	if (call->kind == MEMFILE_RENAME)
+		disk->names[call->target].file = call->named;
+	if (call->kind == MEMFILE_CREATE)
+		subject->file = call->named;
+	else if (subject->file == call->named)
+		subject->file = NOTHING;
+}
+
+static int call_folder(struct gow_folder *folder, enum memfile_kind kind,
+                       const struct name *subject, const struct name *target, int named,
+                       gow_error *error)
 {
 	struct memdisk *disk = disk_of(folder);
-	struct memfile_call *call = record(memdisk_file(disk, "."), kind, 0, 0);
+	struct memfile *itself = disk->files[name_of(folder, ".")->file];
+	struct memfile_call *call = record(itself, kind, 0, 0);
 
-	call->subject = subject;
-	call->target = target;
+	call->subject = subject ? index_of(disk, subject) : 0;
+	call->target = target ? index_of(disk, target) : 0;
+	call->named = named;
 	if (call->failed)
 		return gow_fail_errno(error, disk->fault.sys_errno ? disk->fault.sys_errno : EIO,
 		                      "made to fail");
 	if (subject)
-		perform_name(&subject->content, target ? &target->content : &subject->content,
-		             call);
+		perform_name(disk, call);
 	return GOW_OK;
 }
 
 static int folder_open(struct gow_folder *folder, const char *name, unsigned flags,
                        struct gow_file **file, gow_error *error)
 {
-	struct memfile *subject = file_in(disk_of(folder), name);
+	struct memdisk *disk = disk_of(folder);
+	struct name *subject = name_of(folder, name);
 	int code = GOW_OK;
 
-	if (flags & GOW_FOLDER_CREATE && !subject->content.gone)
+	if (flags & GOW_FOLDER_CREATE && subject->file != NOTHING)
 		return gow_fail_errno(error, EEXIST, "cannot make it");
 	if (flags & GOW_FOLDER_CREATE)
-		code = call_folder(folder, MEMFILE_CREATE, subject, NULL, error);
+		code = call_folder(folder, MEMFILE_CREATE, subject, NULL,
+		                   make_file(disk, subject->text), error);
 	if (!code)
-		*file = subject->content.gone ? NULL : memfile_open(subject);
+		*file = subject->file == NOTHING ? NULL : memfile_open(disk->files[subject->file]);
 	return code;
 }
 
 static int folder_rename(struct gow_folder *folder, const char *from, const char *to,
                          gow_error *error)
 {
-	struct memfile *subject = file_in(disk_of(folder), from);
-	struct memfile *target = file_in(disk_of(folder), to);
-	int code = call_folder(folder, MEMFILE_RENAME, subject, target, error);
+	struct name *subject = name_of(folder, from), *target = name_of(folder, to);
 
-	/* Who has it open writes to it under its new name. */
-	for (struct handle *at = disk_of(folder)->handles; at && !code; at = at->next)
-		if (at->file == subject)
-			at->file = target;
-	return code;
+	return call_folder(folder, MEMFILE_RENAME, subject, target, subject->file, error);
 }
 
 static int folder_remove(struct gow_folder *folder, const char *name, gow_error *error)
 {
-	struct memfile *subject = file_in(disk_of(folder), name);
+	struct name *subject = name_of(folder, name);
 
-	return subject->content.gone
-	               ? GOW_OK
-	               : call_folder(folder, MEMFILE_REMOVE, subject, NULL, error);
+	return subject->file == NOTHING ? GOW_OK
+	                                : call_folder(folder, MEMFILE_REMOVE, subject, NULL,
+	                                              subject->file, error);
 }
 
 static int folder_sync(struct gow_folder *folder, gow_error *error)
 {
-	return call_folder(folder, MEMFILE_SYNC, NULL, NULL, error);
+	return call_folder(folder, MEMFILE_SYNC, NULL, NULL, NOTHING, error);
 }
 
 static int folder_each(struct gow_folder *folder, gow_name_visitor visit, void *context,
                        gow_error *error)
 {
+	const char *prefix = ((struct memfolder *)folder)->prefix;
 	struct memdisk *disk = disk_of(folder);
+	size_t length = strlen(prefix);
 	int code = GOW_OK;
 
-	for (size_t i = 0; i < disk->file_count && !code; i++)
-		if (!disk->files[i]->content.gone)
-			code = visit(context, disk->files[i]->name, error);
+	for (size_t i = 0; i < disk->name_count && !code; i++) {
+		const struct name *name = &disk->names[i];
+
+		if (name->file != NOTHING && strncmp(name->text, prefix, length) == 0 &&
+		    !strchr(name->text + length, '/'))
+			code = visit(context, name->text + length, error);
+	}
 	return code;
+}
+
+static struct gow_folder *open_prefix(struct memdisk *disk, const char *path, const char *prefix);
+
+/* Every other path leads into the other folder. */
+static int folder_reach(struct gow_folder *folder, const char *path, struct gow_folder **there,
+                        char **name, gow_error *error)
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)error;
+	*there = open_prefix(disk_of(folder), "/", MEMFOLDER_AWAY);
+	*name = strdup(slash ? slash + 1 : path);
+	CHECK(*name);
+	return GOW_OK;
 }
 
 static void folder_close(struct gow_folder *folder)
@@ -739,24 +798,33 @@ static const struct gow_folder_ops folder_ops = {
 	.remove = folder_remove,
 	.sync = folder_sync,
 	.each = folder_each,
+	.reach = folder_reach,
 	.close = folder_close,
 };
 
-struct gow_folder *memfolder_open(struct memdisk *disk)
+static struct gow_folder *open_prefix(struct memdisk *disk, const char *path, const char *prefix)
 {
 	struct memfolder *made = check_alloc(sizeof *made);
+	char itself[32];
 
 	made->base.ops = &folder_ops;
-	made->base.path = check_alloc(2);
-	made->base.path[0] = '.';
+	made->base.path = check_alloc(strlen(path) + 1);
+	memcpy(made->base.path, path, strlen(path));
 	made->disk = disk;
-	(void)memdisk_file(disk, ".");
+	made->prefix = prefix;
+	(void)snprintf(itself, sizeof itself, "%s.", prefix);
+	(void)memdisk_file(disk, itself);
 	return &made->base;
+}
+
+struct gow_folder *memfolder_open(struct memdisk *disk)
+{
+	return open_prefix(disk, ".", "");
 }
 
 bool memfolder_has(struct memdisk *disk, const char *name)
 {
-	return !file_in(disk, name)->content.gone;
+	return name_in(disk, name)->file != NOTHING;
 }
 
 /* ---- crashes ----------------------------------------------------------------------------- */
@@ -868,10 +936,9 @@ static struct content *content_in(struct memdisk *state, const struct walk *walk
 static void land_in(struct memdisk *state, const struct walk *walk,
                     const struct memfile_call *call, const struct fate *fate)
 {
-	if (call->subject)
-		perform_name(content_in(state, walk, call->subject),
-		             content_in(state, walk, call->target ? call->target : call->subject),
-		             call);
+	if (call->kind == MEMFILE_CREATE || call->kind == MEMFILE_RENAME ||
+	    call->kind == MEMFILE_REMOVE)
+		perform_name(state, call);
 	else
 		land(content_in(state, walk, call->file), call, fate);
 }

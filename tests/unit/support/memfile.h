@@ -60,6 +60,10 @@ struct gow_file *memfile_open_plain(struct memfile *file);
  */
 struct gow_folder *memfolder_open(struct memdisk *disk);
 
+/* All paths but plain names lead to one other folder of the disk, whose files have names that begin
+ * with this. */
+#define MEMFOLDER_AWAY "away/"
+
 /* Whether there is a file of that name; the ones that memdisk_file made are there. */
 bool memfolder_has(struct memdisk *disk, const char *name);
 
@@ -92,8 +96,8 @@ struct memfile_call {
 	uint64_t offset; /* of truncate: the new size */
 	uint64_t size;
 	uint8_t *bytes;  /* of a write; owned by the log */
-	const struct memfile *subject; /* of a call to the folder: the file; of a rename, */
-	const struct memfile *target;  /* this is the file that it becomes */
+	size_t subject, target; /* of a call to the folder: the name, and that of a rename to be */
+	int named;              /* and the file that it is about */
 };
 
 /* Forgets the log; what the files hold now is durable. Calls are always recorded. */
