@@ -424,9 +424,6 @@ static const struct gow_file_ops posix_ops = {
 
 /* ---- copying ----------------------------------------------------------------------------- */
 
-/* What file systems share: whole pages, at places that differ by whole pages. */
-enum { SHARE_GRAIN = 4096 };
-
 static int copy_through_memory(struct gow_file *from, uint64_t from_offset, struct gow_file *to,
                                uint64_t to_offset, uint64_t size, gow_error *error)
 {
@@ -473,8 +470,8 @@ int gow_file_copy(struct gow_file *from, uint64_t from_offset, struct gow_file *
                   uint64_t to_offset, uint64_t size, gow_error *error)
 {
 	/* In the middle lie the pages that can be shared; the ends are copied. */
-	const uint64_t head = gow_min(size, gow_round_up(from_offset, SHARE_GRAIN) - from_offset);
-	const uint64_t tail = (size - head) % SHARE_GRAIN;
+	const uint64_t head = gow_min(size, gow_round_up(from_offset, GOW_FILE_GRAIN) - from_offset);
+	const uint64_t tail = (size - head) % GOW_FILE_GRAIN;
 	const uint64_t parts[] = { head, size - head - tail, tail };
 	int code = check_range(from, from_offset, size, error);
 

@@ -11,6 +11,9 @@
 
 #include "gow.h"
 
+/* What file systems give space in, keep holes in and share, in bytes; the largest that is usual. */
+enum { GOW_FILE_GRAIN = 4096 };
+
 struct gow_file;
 
 /*

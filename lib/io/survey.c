@@ -6,9 +6,6 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-/* What file systems keep holes in. */
-enum { PAGE = 4096 };
-
 void gow_survey_init(struct gow_survey *survey, size_t limit)
 {
 	*survey = (struct gow_survey){ .limit = limit };
@@ -29,7 +26,7 @@ static void coarsen(struct gow_survey *survey)
 	while (survey->count > survey->limit / 2) {
 		size_t kept = 0;
 
-		survey->grain = gow_max(PAGE, 2 * survey->grain);
+		survey->grain = gow_max(GOW_FILE_GRAIN, 2 * survey->grain);
 		for (size_t i = 1; i < survey->count; i++)
 			if (runs[i].start - runs[kept].end <= survey->grain)
 				runs[kept].end = runs[i].end;

@@ -22,9 +22,6 @@ enum { RUN_BLOCKS = 16 };
 /* Changed entries so near to each other are written as one; between them stand true entries. */
 enum { NEAR_ENTRIES = 512 };
 
-/* What file systems keep holes in. */
-enum { HOLE_GRAIN = 4096 };
-
 struct compact {
 	const struct gow_compact_job *job;
 	struct gow_map map;
@@ -348,11 +345,11 @@ static int compare_numbers(const void *a, const void *b)
  * no file system gives them back. */
 static int punch_range(struct compact *compact, uint64_t offset, uint64_t size, gow_error *error)
 {
-	const uint64_t end = (offset + size) / HOLE_GRAIN * HOLE_GRAIN;
+	const uint64_t end = (offset + size) / GOW_FILE_GRAIN * GOW_FILE_GRAIN;
 	uint64_t holes;
 	int code;
 
-	offset = gow_round_up(offset, HOLE_GRAIN);
+	offset = gow_round_up(offset, GOW_FILE_GRAIN);
 	size = end - offset;
 	code = gow_file_holes(compact->job->file, offset, size, &holes, error);
 	if (code || holes == size)
@@ -463,8 +460,8 @@ static int check_means(struct compact *compact, gow_error *error)
 		                "has entries that a torn write could damage; write a new image with -o");
 	if (punches(compact)) /* past the end: changes nothing, and tells whether it can be done */
 		return gow_file_punch(compact->job->file,
-		                      gow_round_up(compact->map.file_size, HOLE_GRAIN), HOLE_GRAIN,
-		                      error);
+		                      gow_round_up(compact->map.file_size, GOW_FILE_GRAIN),
+		                      GOW_FILE_GRAIN, error);
 	/* A full disk is to be met now, and not when the map has been changed. */
 	code = gow_check_room(compact->job->file, compact->pen.room, error);
 	if (!code && compact->pen.room)

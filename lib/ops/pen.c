@@ -102,13 +102,10 @@ static int remember_holes(struct gow_pen *pen, uint64_t at, uint64_t stop, gow_e
 
 /* ---- the pen ----------------------------------------------------------------------------- */
 
-/* What file systems give space in. */
-enum { PAGE = 4096 };
-
 /* Whole pages come of it, and are given back as such. */
 static int reserve(struct gow_pen *pen, uint64_t start, uint64_t end, gow_error *error)
 {
-	int code = remember_holes(pen, start, gow_round_up(end, PAGE), error);
+	int code = remember_holes(pen, start, gow_round_up(end, GOW_FILE_GRAIN), error);
 
 	if (!code)
 		code = gow_file_allocate(pen->file, start, end - start, error);
@@ -124,11 +121,11 @@ static int reserve(struct gow_pen *pen, uint64_t start, uint64_t end, gow_error 
  */
 static int take_room(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)
 {
-	const uint64_t end = gow_round_up(offset + size, PAGE);
-	uint64_t start = offset - offset % PAGE, holes;
+	const uint64_t end = gow_round_up(offset + size, GOW_FILE_GRAIN);
+	uint64_t start = offset - offset % GOW_FILE_GRAIN, holes;
 	int code;
 
-	if (pen->counted_end > start && pen->counted_end <= start + PAGE)
+	if (pen->counted_end > start && pen->counted_end <= start + GOW_FILE_GRAIN)
 		start = pen->counted_end;
 	pen->counted_end = end;
 	if (start >= end)

@@ -37,16 +37,13 @@ static struct gow_file *file_of(struct gow_sink *sink)
 	return ((struct file_sink *)sink)->file;
 }
 
-/* What a file system keeps as a hole: zeros shorter than a page are written. */
-enum { HOLE_GRAIN = 4096 };
-
 /* Bytes from the start that are, in whole grains, all zeros (or all not). */
 static size_t alike(const uint8_t *bytes, size_t size, bool zero)
 {
 	size_t at = 0;
 
 	while (at < size) {
-		size_t part = (size_t)gow_min(HOLE_GRAIN, size - at);
+		size_t part = (size_t)gow_min(GOW_FILE_GRAIN, size - at);
 
 		if (gow_is_zero(bytes + at, part) != zero)
 			break;
