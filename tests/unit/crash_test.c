@@ -255,7 +255,7 @@ static bool killed_session(struct history *history, enum hm_row row, uint64_t se
 static void killed_and_gone_on_with_it_survives_a_crash(void)
 {
 	static const struct memfile_crash_plan plan = { .all_subsets = 5, .random = 10, .torn = 1,
-		                                        .seed = 29 };
+		                                        .seed = 29, .each = CHECK_SAMPLE };
 
 	bool missed = false;
 

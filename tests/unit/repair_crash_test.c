@@ -485,7 +485,7 @@ static void kill_and_go_on(const struct world *world, const struct sequel *seque
                            bool missed[2])
 {
 	static const struct memfile_crash_plan plan = { .all_subsets = 4, .random = 4, .torn = 1,
-		                                        .seed = 17 };
+		                                        .seed = 17, .each = CHECK_SAMPLE };
 	bool killed = true;
 
 	for (size_t nth = 1; killed; nth++) {
@@ -544,7 +544,8 @@ static void killed_and_gone_on_with_it_survives_a_crash(void)
 static bool kill_twice(const struct world *world, int done, const enum deed deeds[3],
                        const size_t at[2])
 {
-	static const struct memfile_crash_plan plan = { .all_subsets = 2, .random = 2, .seed = 19 };
+	static const struct memfile_crash_plan plan = { .all_subsets = 2, .random = 2, .seed = 19,
+		                                        .each = CHECK_SAMPLE };
 	struct memdisk *disk = memdisk_clone(world->known[done]);
 	struct crash_walk walk = { .world = world };
 	bool killed;

@@ -241,7 +241,7 @@ static const struct sample_plan *life_of(int which, const struct journey *journe
 static void every_crash_is_recovered_from(void)
 {
 	static const struct memfile_crash_plan plan = { .all_subsets = 6, .random = 8, .torn = 1,
-		                                        .seed = 11 };
+		                                        .seed = 11, .each = CHECK_SAMPLE };
 
 	for (int j = 0; j < JOURNEYS; j++) {
 		const struct journey *journey = journey_of(j);
@@ -276,7 +276,7 @@ static void every_crash_is_recovered_from(void)
 static void killed_and_gone_on_with_it_survives_a_crash(void)
 {
 	static const struct memfile_crash_plan plan = { .all_subsets = 3, .random = 2, .torn = 2,
-		                                        .seed = 13 };
+		                                        .seed = 13, .each = CHECK_SAMPLE };
 	static const struct memfile_fault none;
 
 	for (int j = 0; j < JOURNEYS; j++) {
@@ -368,6 +368,8 @@ static void a_sync_left_out_is_noticed(void)
 {
 	static const int needless[] = { 1, 3, -2, 0, 4 };
 
+	if (CHECK_SAMPLE > 1)
+		check_skip("it proves the other tests, and takes too long under a sanitizer");
 	for (int j = 0; j < JOURNEYS; j++) {
 		const struct journey *journey = journey_of(j);
 		struct sample_plan plain = *life_of(3, journey);
@@ -397,6 +399,8 @@ static void a_sync_left_out_of_recovering_is_noticed(void)
 	} cases[] = { { 4, false }, { -3, true }, { -2, true } };
 	static const int needless[][5] = { { 1, -2, 0, 2, 1 }, { 1, -2, 0, 2, -4 }, { 1, -2, 0, -4, 1 } };
 
+	if (CHECK_SAMPLE > 1)
+		check_skip("it proves the other tests, and takes too long under a sanitizer");
 	for (int i = 0; i < 3 * JOURNEYS; i++) {
 		const struct journey *journey = journey_of(i / 3);
 		struct sample_plan plain = *life_of(3, journey);

@@ -851,6 +851,7 @@ struct walk {
 	size_t count;
 	size_t moment;           /* calls made when the last sync was over */
 	size_t next_moment;      /* calls made before the next one */
+	size_t states;           /* until now, visited or not */
 	struct rng rng;
 };
 
@@ -959,10 +960,12 @@ static void tell_story(const struct walk *walk, size_t calls, char *story, size_
 static int show(struct walk *walk)
 {
 	char story[512];
-	struct memfile_crash crash = { memdisk_clone(walk->durable), walk->moment,
-		                       walk->next_moment, story };
+	struct memfile_crash crash = { NULL, walk->moment, walk->next_moment, story };
 	int result;
 
+	if (walk->plan->each && !walk->plan->ignore_sync && walk->states++ % walk->plan->each)
+		return 0;
+	crash.disk = memdisk_clone(walk->durable);
 	for (size_t i = 0; i < walk->count; i++) {
 		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
 

@@ -151,6 +151,9 @@ struct memfile_crash_plan {
 	 * single write torn in the middle. */
 	unsigned torn;
 	uint64_t seed;
+	/* Of all these states only every so-manieth is visited; 0: each one. Not so in the
+	 * counter-experiment. */
+	unsigned each;
 	/* The counter-experiment: sync number so-and-so (from 1) made nothing durable. A test
 	 * that does not notice tests nothing. */
 	size_t ignore_sync;
