@@ -3,6 +3,8 @@
 # of it is read by `guest`, which shares no code with the tools.
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
+# shellcheck source=guest.sh
+. "$TESTS/guest.sh"
 
 # Blocks in random order, reversed and straight; leaks at both ends, written and
 # unwritten zeros, a short last block, a disk that ends inside a block.
@@ -41,21 +43,6 @@ start_of() {
 	2) echo start=16777728 ;;
 	3) echo start=33554944 ;;
 	esac
-}
-
-take_copy() {
-	cp --sparse=always "$1" "$2"
-}
-
-header() {
-	"$GOW_TESTBIN/guest" --header "$1" 2>&1 | tr '\n' ' '
-}
-
-assertGuest() {
-	"$GOW_TESTBIN/guest" "$1" "$tmp/guest.raw" >"$tmp/guest.err" 2>&1
-	assertEquals "$1: $(cat "$tmp/guest.err")" 0 $?
-	assertSameFile "$2" "$tmp/guest.raw"
-	rm -f "$tmp/guest.raw"
 }
 
 # How many blocks of the disk have a byte that is not zero: told from the raw disk.

@@ -3,16 +3,14 @@
 # compared comes from guestdigest, which is written from the format's description.
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
+# shellcheck source=guest.sh
+. "$TESTS/guest.sh"
 
 # shellcheck source=digest.sh
 . "$TESTS/digest.sh"
 
 suiteSetUp() {
 	make_disks
-}
-
-take_copy() {
-	cp --sparse=always "$1" "$2"
 }
 
 assertDigests() {

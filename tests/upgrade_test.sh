@@ -4,6 +4,8 @@
 # code with the tools.
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
+# shellcheck source=guest.sh
+. "$TESTS/guest.sh"
 
 # expected_size names them by version.
 # shellcheck disable=SC2034
@@ -58,23 +60,6 @@ suiteSetUp() {
 	make_raw "$work/recipe.1" "$work/large.raw"
 	make_raw "$work/small.1" "$work/small.raw"
 	make_image "$work/small.2" "$work/small2.gow"
-}
-
-take_copy() {
-	cp --sparse=always "$1" "$2"
-}
-
-# header FILE: what `guest --header` prints, on one line.
-header() {
-	"$GOW_TESTBIN/guest" --header "$1" 2>&1 | tr '\n' ' '
-}
-
-# assertGuest IMAGE DISK: the guest sees that disk, and nothing is unsound.
-assertGuest() {
-	"$GOW_TESTBIN/guest" "$1" "$tmp/guest.raw" >"$tmp/guest.err" 2>&1
-	assertEquals "$1: $(cat "$tmp/guest.err")" 0 $?
-	assertSameFile "$2" "$tmp/guest.raw"
-	rm -f "$tmp/guest.raw"
 }
 
 # expected_size IMAGE FROM TO: what the file is long afterwards.
