@@ -3,6 +3,7 @@
 # Everything made lies under $(BUILD).  `make help` lists the goals.
 # Variables that a caller may set:
 #   CC CPPFLAGS CFLAGS LDFLAGS LDLIBS   as everywhere
+#   HOSTCC                 for programs that the build runs, where CC is a cross compiler
 #   BUILD=DIR              where to build (build; build/asan with SANITIZE)
 #   SANITIZE=LIST          for example address,undefined
 #   WERROR=1               warnings are errors, as in CI
@@ -15,7 +16,7 @@
 #   V=1                    print whole commands
 
 VERSION   := 0.1.0
-SOVERSION := 0
+SOVERSION := 1
 
 # Says it in one place: no implicit rule, no half-made file, no locale in what
 # the tools of the build sort and print.
@@ -34,6 +35,8 @@ say  = $(if $(V),,@echo '  $(1)	$@')
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+# What the build itself runs is made for the machine that builds.
+HOSTCC ?= $(if $(filter gcc clang,$(CC)),$(CC),gcc)
 ifeq ($(origin AR),default)
 AR := ar
 endif
@@ -42,7 +45,7 @@ NPROC      ?= $(shell nproc)
 SANITIZE   ?=
 WERROR     ?=
 
-# A sanitized object must never meet a plain one, so such a build has a folder
+# A sanitized object must never meet a plain one, so such a build has a directory
 # of its own.
 ifneq ($(SANITIZE),)
 BUILD ?= build/$(if $(findstring address,$(SANITIZE)),asan,$(if $(findstring thread,$(SANITIZE)),tsan,ubsan))
@@ -58,33 +61,46 @@ libdir     ?= $(PREFIX)/lib
 includedir ?= $(PREFIX)/include
 datadir    ?= $(PREFIX)/share
 mandir     ?= $(datadir)/man
+sysconfdir ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 bashdir    ?= $(datadir)/bash-completion/completions
 zshdir     ?= $(datadir)/zsh/site-functions
+plugindir  ?= $(libdir)/nbdkit/plugins
 fishdir    ?= $(datadir)/fish/vendor_completions.d
 
 # --- Debian packages: the one list -------------------------------------------
 
 BUILD_PACKAGES := gcc make pkg-config libc6-dev libpopt-dev libjson-c-dev \
-	libxxhash-dev libarchive-dev zlib1g-dev
+	libxxhash-dev libarchive-dev zlib1g-dev libnbd-dev libcurl4-openssl-dev nbdkit-plugin-dev
 DEMO_PACKAGES  := e2fsprogs dosfstools mtools fdisk
 TEST_PACKAGES  := $(DEMO_PACKAGES) shunit2 jq ntfs-3g xfsprogs qemu-utils \
-	grub-rescue-pc xxhash util-linux procps attr zsh fish bash-completion \
-	libarchive-tools zstd lz4 xz-utils zip cpio p7zip-full g++ mandoc
+	grub-rescue-pc xxhash util-linux procps attr acl zsh fish bash-completion \
+	nbdkit libnbd-bin fio nginx-light lighttpd libvirt-clients python3 openssl libarchive-tools zstd lz4 xz-utils zip cpio \
+	qemu-system-x86 linux-image-cloud-amd64 busybox-static syslinux syslinux-common \
+	p7zip-full g++ mandoc slurmctld slurmd slurm-client parallel openssh-server systemd
+DEB_PACKAGES   := dpkg-dev debhelper lintian fakeroot xz-utils
 FUZZ_PACKAGES  := clang libclang-rt-dev
-LINT_PACKAGES  := zsh fish clang clang-tidy libclang-rt-dev cppcheck shellcheck mandoc \
+FOREIGN_PACKAGES := gcc-s390x-linux-gnu gcc-i686-linux-gnu qemu-user
+LINT_PACKAGES  := zsh fish clang clang-format clang-tidy libclang-rt-dev cppcheck shellcheck mandoc \
 	codespell
 
 # --- sources -----------------------------------------------------------------
 
-LIB_SRC    := $(sort $(wildcard lib/base/*.c lib/io/*.c lib/image/*.c lib/ops/*.c))
+# Protocol modules are loaded on demand: they are no part of the library. NAME_PART.c is a part of
+# the module NAME.
+MODULE_SRC   := $(sort $(wildcard lib/io/modules/*.c))
+MODULE_NAMES := $(foreach name,$(MODULE_SRC:lib/io/modules/%.c=%),$(if $(findstring _,$(name)),,$(name)))
+LIB_SRC    := $(filter-out $(MODULE_SRC),$(sort $(wildcard lib/*/*.c lib/*/*/*.c)))
 COMMON_SRC := $(sort $(wildcard cmd/common/*.c))
 TOOL_SRC   := $(sort $(wildcard cmd/gow-*.c))
 TOOL_NAMES := $(TOOL_SRC:cmd/%.c=%)
+# What a tool has for itself alone: cmd/NAME/ of gow-NAME.
+PART_SRC   := $(sort $(wildcard $(TOOL_NAMES:gow-%=cmd/%/*.c)))
 
 # tests/*.c are programs that stand alone: the tests' own view of the format
 # must not come from the library under test.
-HELPER_SRC  := $(sort $(filter-out tests/faultio.c,$(wildcard tests/*.c)))
-FAULTIO     := $(patsubst tests/%.c,$(BUILD)/tests/%.so,$(wildcard tests/faultio.c))
+PRELOAD_SRC := $(wildcard tests/faultio.c tests/failalloc.c)
+PRELOADS    := $(PRELOAD_SRC:tests/%.c=$(BUILD)/tests/%.so)
+HELPER_SRC  := $(sort $(filter-out $(PRELOAD_SRC),$(wildcard tests/*.c)))
 UNIT_SRC    := $(sort $(wildcard tests/unit/*_test.c))
 SUPPORT_SRC := $(sort $(wildcard tests/unit/support/*.c))
 GENPROBLEMS := $(wildcard man/gen-problems.c)
@@ -92,16 +108,20 @@ FUZZ_SRC    := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 KIT_SRC     := $(sort $(wildcard tests/fuzz/kit/*.c))
 
 LIB_OBJ     := $(LIB_SRC:%.c=$(O)/%.o)
+PLUGIN_SRC  := $(sort $(wildcard plugin/*.c))
+PLUGIN_OBJ  := $(PLUGIN_SRC:%.c=$(O)/%.o)
+MODULE_OBJ  := $(MODULE_SRC:%.c=$(O)/%.o)
 COMMON_OBJ  := $(COMMON_SRC:%.c=$(O)/%.o)
 TOOL_OBJ    := $(TOOL_SRC:%.c=$(O)/%.o)
+PART_OBJ    := $(PART_SRC:%.c=$(O)/%.o)
+parts        = $(filter $(O)/cmd/$(1:gow-%=%)/%,$(PART_OBJ))
 HELPER_OBJ  := $(HELPER_SRC:%.c=$(O)/%.o)
 UNIT_OBJ    := $(UNIT_SRC:%.c=$(O)/%.o)
 SUPPORT_OBJ := $(SUPPORT_SRC:%.c=$(O)/%.o)
-GEN_OBJ     := $(GENPROBLEMS:%.c=$(O)/%.o)
 FUZZ_OBJ    := $(FUZZ_SRC:%.c=$(O)/%.o)
 KIT_OBJ     := $(KIT_SRC:%.c=$(O)/%.o)
 PACK_OBJ    := $(O)/tests/fuzz/pack.o
-OBJ := $(LIB_OBJ) $(COMMON_OBJ) $(TOOL_OBJ) $(HELPER_OBJ) $(UNIT_OBJ) $(SUPPORT_OBJ) $(GEN_OBJ) \
+OBJ := $(LIB_OBJ) $(MODULE_OBJ) $(PLUGIN_OBJ) $(COMMON_OBJ) $(TOOL_OBJ) $(PART_OBJ) $(HELPER_OBJ) $(UNIT_OBJ) $(SUPPORT_OBJ) \
 	$(FUZZ_OBJ) $(KIT_OBJ) $(PACK_OBJ)
 
 TOOLS   := $(TOOL_NAMES:%=$(BUILD)/bin/%)
@@ -111,6 +131,9 @@ FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/targets/%)
 MADEMAN := $(GENPROBLEMS:man/gen-problems.c=$(BUILD)/man/gow-problems.7)
 MAN     := $(sort $(wildcard man/*.[1-9])) $(MADEMAN)
 LIB_A   := $(BUILD)/libgow.a
+# The tools look for them beside their own directory, in ../lib/gow.
+PLUGIN     := $(BUILD)/plugin/nbdkit-gow-plugin.so
+MODULES := $(MODULE_NAMES:%=$(BUILD)/lib/gow/gow-%.so)
 LIB_SO  := $(BUILD)/libgow.so.$(SOVERSION)
 SO_FILE := libgow.so.$(VERSION)
 
@@ -152,10 +175,11 @@ ask = $(or $(shell $(PKG_CONFIG) $(1) && echo " "),$(error $(PKG_CONFIG) $(1) fa
 # -isystem: other people's headers do not keep to our warnings.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $(patsubst -I%,-isystem %,$(call ask,--cflags $(LIB_PKGS) $(CMD_PKGS))))$(PKG_CFLAGS)
 LIB_LIBS   = $(eval LIB_LIBS := $(call ask,--libs $(LIB_PKGS)))$(LIB_LIBS)
-CMD_LIBS   = $(eval CMD_LIBS := $(call ask,--libs $(CMD_PKGS)))$(CMD_LIBS)
+CMD_LIBS   = $(eval CMD_LIBS := $(if $(CMD_PKGS),$(call ask,--libs $(CMD_PKGS))))$(CMD_LIBS)
 
 INC       := -Ilib -Icmd
-DEFS      := -DGOW_VERSION='"$(VERSION)"'
+DEFS      := -DGOW_VERSION='"$(VERSION)"' -DGOW_MODULE_DIR='"$(libdir)/gow"' \
+	-DGOW_SYSCONFDIR='"$(sysconfdir)"'
 COMPILE    = $(STD) $(INC) $(DEFS) $(PKG_CFLAGS) $(CPPFLAGS) $(WARN) $(ARCH)
 LINK       = $(CC) $(ARCH) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
 
@@ -164,12 +188,13 @@ LINK       = $(CC) $(ARCH) $(HARDEN_LD) -Wl,--as-needed $(LDFLAGS)
 #
 # The library's objects serve the archive and the shared library alike.  The
 # linker turns the detour of -fPIC back into direct calls in the tools.
-$(LIB_OBJ): private PIC := -fPIC -fno-semantic-interposition
+$(LIB_OBJ) $(MODULE_OBJ): private PIC := -fPIC -fno-semantic-interposition
+$(PLUGIN_OBJ): private PIC := -fPIC -fvisibility=hidden
 PIC     := -fPIE
 $(UNIT_OBJ) $(SUPPORT_OBJ): private INC := $(INC) -Itests/unit
 $(FUZZ_OBJ) $(KIT_OBJ) $(PACK_OBJ): private INC := $(INC) -Itests/unit -Itests/fuzz
 # The helpers are not what is tested, and run under and around sanitized tools.
-$(HELPER_OBJ) $(HELPERS) $(FAULTIO) $(PACK_OBJ) $(BUILD)/targets/pack: private SAN :=
+$(HELPER_OBJ) $(HELPERS) $(PRELOADS) $(PACK_OBJ) $(BUILD)/targets/pack: private SAN :=
 $(HELPER_OBJ): private INC :=
 # What looks for new ways through the library is not led by those through the tests.
 comma := ,
@@ -177,12 +202,15 @@ $(FUZZ_OBJ) $(KIT_OBJ) $(SUPPORT_OBJ): private SAN := $(subst $(comma)fuzzer-no-
 
 # --- goals -------------------------------------------------------------------
 
-.PHONY: all lib tools tests man FORCE
-all: lib tools man ## the library, the tools and the man pages (the default)
+
+.PHONY: all lib tools modules plugin tests man FORCE
+all: lib tools modules plugin man ## the library, the tools and the man pages (the default)
 lib: $(LIB_A) $(LIB_SO) $(BUILD)/gow.pc
 tools: $(TOOLS)
+modules: $(MODULES)
+plugin: $(PLUGIN)
 man: $(MADEMAN)
-tests: $(HELPERS) $(FAULTIO) $(UNITS) ## the test programs, not run
+tests: $(HELPERS) $(PRELOADS) $(UNITS) ## the test programs, not run
 # tests/run takes every program that lies there: one whose source is gone must go.
 	@$(if $(strip $(STALE_UNITS)),rm -f $(STALE_UNITS),:)
 STALE_UNITS = $(filter-out $(UNITS),$(wildcard $(BUILD)/tests/unit/*))
@@ -202,7 +230,7 @@ stamp = @$(shell mkdir -p $(@D))$(file >$@.new,$(1))if cmp -s $@.new $@; then rm
 $(BUILD)/flags: FORCE | $(if $(filter check demo lint bench fuzz deps,$(GOALS)),packages)
 	$(call stamp,$(FLAGS_TEXT))
 $(BUILD)/sources: FORCE
-	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(SUPPORT_OBJ) $(KIT_OBJ) $(TOOL_NAMES))
+	$(call stamp,$(LIB_OBJ) $(COMMON_OBJ) $(PART_OBJ) $(SUPPORT_OBJ) $(KIT_OBJ) $(TOOL_NAMES))
 
 $(OBJ): $(O)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -229,17 +257,33 @@ $(LIB_SO): $(LIB_OBJ) $(BUILD)/libgow.map $(BUILD)/sources
 		-o $@ $(LIB_OBJ) $(LIB_LIBS) $(LDLIBS)
 	@ln -sf $(@F) $(BUILD)/libgow.so
 
+$(BUILD)/lib/gow/gow-http.so: private MODULE_LIBS = $(call ask,--libs libcurl) -lm
+$(BUILD)/lib/gow/gow-nbd.so: private MODULE_LIBS = $(call ask,--libs libnbd)
+$(foreach name,$(MODULE_NAMES),$(eval $(BUILD)/lib/gow/gow-$(name).so: \
+	$(filter $(O)/lib/io/modules/$(name)_%,$(MODULE_OBJ))))
+$(MODULES): $(BUILD)/lib/gow/gow-%.so: $(O)/lib/io/modules/%.o $(O)/lib/base/error.o
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) $(NOUNDEF) -shared -o $@ $^ $(MODULE_LIBS) $(LDLIBS)
+
+$(foreach tool,$(TOOL_NAMES),$(eval $(BUILD)/bin/$(tool): $(call parts,$(tool))))
+# A plugin has no business with what else it is made of: only its entry is seen.
+$(PLUGIN): $(PLUGIN_OBJ) $(LIB_A) $(BUILD)/sources
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(LINK) -shared -Wl,--exclude-libs,ALL -o $@ $(filter %.o %.a,$^) $(LIB_LIBS) $(LDLIBS)
+
 $(TOOLS): $(BUILD)/bin/%: $(O)/cmd/%.o $(COMMON_OBJ) $(LIB_A) $(BUILD)/sources
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(LINK) -pie -o $@ $(filter %.o %.a,$^) $(CMD_LIBS) $(LIB_LIBS) $(LDLIBS)
+	$(Q)$(LINK) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(CMD_LIBS) $(LIB_LIBS) $(LDLIBS)
 
 $(HELPERS): $(BUILD)/tests/%: $(O)/tests/%.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(LINK) -pie -o $@ $^ $(LIB_LIBS) $(LDLIBS)
 
-$(FAULTIO): tests/faultio.c $(BUILD)/flags
+$(PRELOADS): $(BUILD)/tests/%.so: tests/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(COMPILE) -fPIC -shared -o $@ $< -ldl
@@ -261,9 +305,11 @@ $(BUILD)/targets/pack: $(PACK_OBJ)
 	$(call say,LINK)
 	$(Q)$(LINK) -pie -o $@ $^ $(LDLIBS)
 
-$(BUILD)/gen-problems: $(GEN_OBJ) $(LIB_A)
-	$(call say,LINK)
-	$(Q)$(LINK) -pie -o $@ $^ $(LIB_LIBS) $(LDLIBS)
+# Runs while building, so it is made for this machine, and of the catalogue alone.
+$(BUILD)/gen-problems: $(GENPROBLEMS) lib/image/problem.c lib/gow.h
+	@mkdir -p $(@D)
+	$(call say,HOSTCC)
+	$(Q)$(HOSTCC) $(STD) -Ilib -o $@ $(filter %.c,$^)
 
 $(BUILD)/man/gow-problems.7: $(BUILD)/gen-problems
 	@mkdir -p $(@D)
@@ -286,7 +332,9 @@ WANT := $(BUILD_PACKAGES) \
 	$(if $(filter check bench fuzz deps,$(GOALS)),$(TEST_PACKAGES)) \
 	$(if $(filter fuzz deps,$(GOALS)),$(FUZZ_PACKAGES)) \
 	$(if $(filter demo,$(GOALS)),$(DEMO_PACKAGES)) \
-	$(if $(filter lint deps,$(GOALS)),$(LINT_PACKAGES))
+	$(if $(filter lint deps,$(GOALS)),$(LINT_PACKAGES)) \
+	$(if $(filter foreign deps,$(GOALS)),$(FOREIGN_PACKAGES)) \
+	$(if $(filter deb deb-check deps,$(GOALS)),$(DEB_PACKAGES))
 
 .PHONY: deps packages
 deps: packages ## install the Debian packages that building, testing and linting need
@@ -296,8 +344,9 @@ packages:
 # --- running it --------------------------------------------------------------
 
 # 99 is no exit status of any tool, so a sanitizer's report never passes for one.
-# The preloaded faultio.so stands before the sanitizer's runtime, which is fine.
+# A preloaded library stands before the sanitizer's runtime, which is fine.
 SAN_ENV := $(if $(SANITIZE),ASAN_OPTIONS=$${ASAN_OPTIONS-exitcode=99:detect_leaks=1:detect_stack_use_after_return=1:verify_asan_link_order=0} \
+	TSAN_OPTIONS=$${TSAN_OPTIONS-exitcode=99:halt_on_error=1} \
 	UBSAN_OPTIONS=$${UBSAN_OPTIONS-halt_on_error=1:print_stacktrace=1:exitcode=99} SANITIZE=$(SANITIZE))
 RUN_ENV := BUILD='$(abspath $(BUILD))' CC='$(CC)' $(SAN_ENV)
 
@@ -305,13 +354,38 @@ RUN_ENV := BUILD='$(abspath $(BUILD))' CC='$(CC)' $(SAN_ENV)
 check: packages all tests ## install what is missing, build, run every test
 	@$(RUN_ENV) tests/run -j$(NPROC) $(TESTS)
 
+# Counted by a build of its own; what a program that is killed had counted is lost. The lines that
+# were never run stand in the .gcov files, marked #####.
+.PHONY: coverage
+COVERAGE := $(BUILD)/coverage
+coverage: packages ## which lines of lib/ the suites run (TESTS: these suites), the least covered files first
+	+@$(MAKE) --no-print-directory all tests BUILD='$(COVERAGE)' CFLAGS='-O0 -g --coverage'
+	@BUILD='$(abspath $(COVERAGE))' CC='$(CC)' tests/run -j$(NPROC) $(TESTS) || \
+		echo "some tests failed; their lines count all the same"
+	@BUILD='$(abspath $(COVERAGE))' contrib/coverage
+
+# Machines of the other byte order, and of 32 bits.
+FOREIGN ?= s390x i386
+.PHONY: foreign
+foreign: packages ## the library and its quick unit tests, built for other machines and run
+	+@MAKE='$(MAKE) $(if $(findstring -j,$(MAKEFLAGS)),,-j$(NPROC))' contrib/foreign $(BUILD)/foreign $(FOREIGN)
+
 demo: packages all ## install what is missing, build, show the main job on a real disk
 	@PATH='$(abspath $(BUILD))/bin':"$$PATH" contrib/demo
 
 bench: packages all tests ## measure against peers (needs tests/bench/run)
 	@$(RUN_ENV) tests/bench/run
 
-# The targets are instrumented, and so is the library in them: another build, in a folder of its
+# Takes minutes; a sample of it is in the suite.
+PROBE_IMAGES ?= 1000
+.PHONY: soak-probe soak-boot
+soak-boot: packages all tests ## boot guests from images of every version, and cut the power
+	@$(RUN_ENV) GOW_SUITE_TIMEOUT=7200 tests/run -v tests/soak-boot
+
+soak-probe: packages all tests ## ask gow-probe for the layout of PROBE_IMAGES generated images
+	@$(RUN_ENV) tests/soak-probe $(PROBE_IMAGES)
+
+# The targets are instrumented, and so is the library in them: another build, in a directory of its
 # own, with the compiler that has libFuzzer.
 FUZZ_SECONDS ?= 60
 FUZZ_CC      ?= clang
@@ -330,12 +404,12 @@ fuzz: packages all tests fuzz-build ## look for wrong results and crashes for FU
 # What git knows or would know; what lies in a release's tar file otherwise.
 FILES    = $(shell git ls-files -co --exclude-standard 2>/dev/null || find . \( -path ./build -o -path ./.git \) -prune -o -type f -printf '%P\n')
 TEXT     = $(filter-out LICENSE,$(wildcard $(FILES)))
-C_FILES  = $(filter lib/%.c cmd/%.c tests/%.c man/%.c,$(TEXT))
+C_FILES  = $(filter lib/%.c cmd/%.c plugin/%.c tests/%.c man/%.c,$(TEXT))
 SCRIPTS  = $(shell grep -lE '^(\#!.*\b(ba)?sh$$|\# shellcheck shell)' $(TEXT) /dev/null) $(filter tests/%.sh,$(TEXT))
 LINT_INC := -Ilib -Icmd -Itests/unit -Itests/fuzz
 
 # Each is a goal of its own, so that `make -k lint` tells everything at once.
-LINTS := lint-layers lint-text lint-spelling lint-shell lint-man lint-cppcheck lint-tidy
+LINTS := lint-layers lint-text lint-format lint-spelling lint-shell lint-man lint-cppcheck lint-tidy
 .PHONY: lint $(LINTS)
 lint: $(LINTS) ## all linters: clang-tidy cppcheck shellcheck mandoc codespell layers text
 $(LINTS): | packages
@@ -346,8 +420,18 @@ lint-layers:
 lint-text:
 	@contrib/lint-text $(TEXT)
 
+# What was formatted by .clang-format stays so; a directory joins the list once it is (make format).
+FORMATTED_DIRS := lib/base lib/image lib/io lib/journal lib/disk lib/ops/check lib/ops/convert \
+	lib/ops/inplace lib/ops/metadata lib/ops/repair lib/ops/sync cmd/common cmd/convert cmd/repair plugin
+FORMATTED = $(filter $(FORMATTED_DIRS:%=%/%.c) $(FORMATTED_DIRS:%=%/%.h) cmd/gow-%.c,$(TEXT))
+.PHONY: format
+format: ## the formatted part of the C code, formatted anew
+	@clang-format -i $(FORMATTED)
+lint-format:
+	@clang-format --dry-run --Werror $(FORMATTED)
+
 lint-spelling:
-	@codespell --check-filenames --ignore-words-list=nd $(TEXT)
+	@codespell --check-filenames --ignore-words-list=nd,conectix $(TEXT)
 
 lint-shell:
 	@shellcheck -x -P SCRIPTDIR -P tests $(sort $(SCRIPTS))
@@ -389,6 +473,8 @@ $(COMPLETION): $(BUILD)/completion/%: completion/%.in $(BUILD)/sources
 INSTALLED := $(TOOL_NAMES:%=$(bindir)/%) \
 	$(addprefix $(libdir)/,libgow.a $(SO_FILE) libgow.so.$(SOVERSION) libgow.so pkgconfig/gow.pc) \
 	$(includedir)/gow.h \
+	$(MODULES:$(BUILD)/lib/gow/%=$(libdir)/gow/%) \
+	$(plugindir)/$(notdir $(PLUGIN)) \
 	$(foreach page,$(notdir $(MAN)),$(mandir)/man$(subst .,,$(suffix $(page)))/$(page)) \
 	$(TOOL_NAMES:%=$(bashdir)/%) $(zshdir)/_gow $(TOOL_NAMES:%=$(fishdir)/%.fish)
 INSTALL ?= install
@@ -404,6 +490,8 @@ install-only: $(if $(filter install,$(GOALS)),all)
 	$(call put,644,$(LIB_SO),$(libdir)/$(SO_FILE))
 	ln -sf $(SO_FILE) '$(DESTDIR)$(libdir)/libgow.so.$(SOVERSION)'
 	ln -sf libgow.so.$(SOVERSION) '$(DESTDIR)$(libdir)/libgow.so'
+	$(foreach module,$(MODULES),$(call put,644,$(module),$(libdir)/gow) &&) :
+	$(call put,644,$(PLUGIN),$(plugindir))
 	$(call put,644,lib/gow.h,$(includedir))
 	$(make-pc) gow.pc.in >'$(DESTDIR)$(libdir)/pkgconfig/gow.pc'
 	$(foreach page,$(MAN),$(call put,644,$(page),$(mandir)/man$(subst .,,$(suffix $(page)))) &&) :
@@ -413,6 +501,31 @@ install-only: $(if $(filter install,$(GOALS)),all)
 
 uninstall: ## remove what install put there
 	rm -f $(foreach file,$(INSTALLED),'$(DESTDIR)$(file)')
+
+# --- releases ----------------------------------------------------------------
+
+# The same tree gives the same bytes: names in order, no owners, one time for all.
+DIST      := gow-tools-$(VERSION)
+DIST_TIME  = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || dpkg-parsechangelog -S Timestamp))
+.PHONY: dist deb deb-check
+dist: ## a release: a tar file of the sources
+	@mkdir -p $(BUILD)
+	$(Q)printf '%s\n' $(wildcard $(FILES)) | tar --sort=name --mtime=@$(DIST_TIME) --owner=0 --group=0 \
+		--numeric-owner --mode=u=rwX,go=rX --format=gnu --transform='s|^|$(DIST)/|' \
+		-cf $(BUILD)/$(DIST).tar -T - && xz -T1 -f $(BUILD)/$(DIST).tar
+
+# From the tar file, so that what a release lacks is found here; the result is in $(BUILD)/deb.
+deb: dist $(if $(filter no,$(DEPS)),,packages) ## Debian packages (dpkg-buildpackage -b)
+	@rm -rf $(BUILD)/deb && mkdir -p $(BUILD)/deb
+	@tar -xf $(BUILD)/$(DIST).tar.xz -C $(BUILD)/deb
+	cd $(BUILD)/deb/$(DIST) && env -u MAKEFLAGS -u MAKELEVEL -u BUILD dpkg-buildpackage -us -uc -b
+
+deb-check: deb ## build them twice, compare, and run lintian
+	@rm -rf $(BUILD)/deb-first && mv $(BUILD)/deb $(BUILD)/deb-first
+	$(Q)$(MAKE) --no-print-directory deb DEPS=no
+	@set -e; for deb in $(BUILD)/deb/*.deb; do cmp "$$deb" "$(BUILD)/deb-first/$${deb##*/}"; done
+	@lintian --allow-root --fail-on error,warning $(BUILD)/deb/*.changes
+	@rm -rf $(BUILD)/deb-first
 
 .PHONY: clean help
 clean: ## remove everything made

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* gow-check - tells whether an image is safe to boot, and everything that is wrong with it. */
+/* gow-check - says whether an image is safe to boot, and everything that is wrong with it. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "common/batch.h"
 #include "common/cli.h"
@@ -21,34 +23,32 @@ static const struct poptOption options[] = {
 	             "write a manifest of the guest's disk to a new file", "FILE"),
 	OPTION_FLAG("force-share", '\0', FORCE_SHARE, "read the image even while it is written to"),
 	OPTIONS_DIGEST,
+	OPTIONS_LAYOUT,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
 	OPTIONS_PROGRESS,
 	OPTIONS_COMMON,
-	POPT_TABLEEND
+	POPT_TABLEEND,
 };
 
 struct check_job {
-	bool boot, data, force_share;
+	bool boot, data;
 	gow_digest_options proof; /* its strings are owned */
 	gow_digest found;         /* "" where there is none */
 };
 
 static int take_file(struct cli *cli, const char *option, const char *value, const char **file)
 {
-	char *copy;
+	char *copy = NULL;
+	int status;
 
 	if (*file)
 		return cli_usage(cli, "%s: one file only", option);
 	if (!value[0])
 		return cli_usage(cli, "%s: a file's name is missing", option);
-	copy = strdup(value);
-	if (!copy) {
-		report_error(&cli->report, NULL, "no memory");
-		return EXIT_ERROR;
-	}
+	status = cli_keep(cli, &copy, value);
 	*file = copy;
-	return EXIT_CLEAN;
+	return status;
 }
 
 static int take(struct cli *cli, int option, const char *value)
@@ -61,7 +61,8 @@ static int take(struct cli *cli, int option, const char *value)
 		return take_file(cli, "--write-manifest", value, &job->proof.write_manifest);
 	job->boot |= option == BOOT;
 	job->data |= option == DATA;
-	job->force_share |= option == FORCE_SHARE;
+	if (option == FORCE_SHARE)
+		cli->shared.flags |= GOW_COMMON_FORCE_SHARE;
 	return EXIT_CLEAN;
 }
 
@@ -79,11 +80,10 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 	int code;
 
 	doc_begin(doc, &cli->out, cli->tool->name, image);
-	doc_uint(doc, "version", info->version);
-	if (info->preamble_readable)
-		doc_uint(doc, "logical_size", info->logical_size);
-	else
-		doc_null(doc, "logical_size");
+	doc_uint_or_null(doc, info->version != 0, "version", info->version);
+	if (info->foreign)
+		doc_text(doc, "layout", info->layout);
+	doc_uint_or_null(doc, info->preamble_readable, "logical_size", info->logical_size);
 	code = findings_json(doc, check, cli->report.verbose, error);
 	if (code)
 		return code;
@@ -93,13 +93,14 @@ static int print_json(struct cli *cli, const char *image, gow_check *check, cons
 		doc_text(doc, "pending", info->pending);
 	if (info->in_use)
 		doc_bool(doc, "in_use", true);
+	doc_uint(doc, "time", (uint64_t)time(NULL));
 	doc_bool(doc, "changed", false);
 	doc_end(doc, status_of(cli->own, check));
 	return GOW_OK;
 }
 
 /* Whether gow-repair can do anything about what is corrupt. */
-static bool is_mendable(const gow_check *check)
+static bool is_repairable(const gow_check *check)
 {
 	const gow_finding *findings;
 	size_t count = gow_check_findings(check, &findings);
@@ -130,11 +131,14 @@ static void print_summary(struct cli *cli, const char *image, const gow_check *c
 		out_print(out, ": ");
 		findings_severity(out, GOW_CORRUPT);
 		out_print(out, ": %s; do not boot; %s", summary,
-		          is_mendable(check) ? "gow-repair -n tells what can be mended"
-		                             : "bring it back from a backup");
+		          is_repairable(check) ? "gow-repair -n shows what can be repaired"
+		                               : "bring it back from a backup");
 	} else {
-		out_print(out, ": GOW %u, %s, ", info->version,
-		          size_short(size, sizeof size, info->logical_size));
+		if (info->foreign)
+			out_print(out, ": layout %s, ", info->layout);
+		else
+			out_print(out, ": GOW %u, ", info->version);
+		out_print(out, "%s, ", size_short(size, sizeof size, info->logical_size));
 		if (gow_check_count(check, GOW_ADVISORY))
 			out_print(out, "safe to boot, %s", summary);
 		else
@@ -168,12 +172,11 @@ static int print(struct cli *cli, const char *image, gow_check *check, const gow
 static int check_image(struct cli *cli, const char *image)
 {
 	struct check_job *job = cli->own;
-	const gow_open_options open_options = cli_open_options(
-		cli, GOW_OPEN_STEADY | (job->force_share ? GOW_OPEN_FORCE_SHARE : 0u));
+	const gow_open_options open_options = cli_open_options(cli, GOW_OPEN_STEADY);
 	struct doc doc = { .out = NULL };
 	gow_check *check = NULL;
 	gow_error error;
-	gow_info info;
+	gow_info info = { .struct_size = sizeof info };
 	int status = EXIT_CLEAN;
 	int code = gow_check_open(image, &open_options, &check, &error);
 
@@ -199,6 +202,9 @@ static int run(struct cli *cli)
 	if ((job->proof.manifest || job->proof.write_manifest) &&
 	    (cli->arg_count != 1 || cli->files_from))
 		return cli_usage(cli, "a manifest is of one image; name just one");
+	/* Standard output is for the manifest alone. */
+	if (job->proof.write_manifest && strcmp(job->proof.write_manifest, "-") == 0)
+		cli_redirect(cli, STDERR_FILENO);
 	return batch_run(cli, check_image);
 }
 
@@ -213,7 +219,7 @@ int main(int argc, char **argv)
 		.take = take,
 		.run = run,
 	};
-	struct check_job job = { .boot = false };
+	struct check_job job = { .proof.struct_size = sizeof job.proof };
 	int status = cli_main(&tool, &job, argc, argv);
 
 	free((void *)job.proof.manifest);

@@ -2,7 +2,6 @@
 /* gow-compact - gives back the space of leaked blocks and of blocks that hold only zeros. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/batch.h"
 #include "common/cli.h"
@@ -19,11 +18,12 @@ static const struct poptOption options[] = {
 	             "write a new image in logical order, leave IMAGE as it is", "OUT"),
 	OPTIONS_DIGEST,
 	OPTIONS_DRY_RUN,
+	OPTIONS_LAYOUT,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
 	OPTIONS_PROGRESS,
 	OPTIONS_COMMON,
-	POPT_TABLEEND
+	POPT_TABLEEND,
 };
 
 struct compact_job {
@@ -35,19 +35,16 @@ static int take(struct cli *cli, int option, const char *value)
 {
 	struct compact_job *job = cli->own;
 
-	if (option == KEEP_ZEROS) {
+	switch (option) {
+	case KEEP_ZEROS:
 		job->options.flags |= GOW_COMPACT_KEEP_ZEROS;
-	} else if (option == PUNCH) {
+		return EXIT_CLEAN;
+	case PUNCH:
 		job->options.flags |= GOW_COMPACT_PUNCH;
-	} else {
-		free(job->output);
-		job->output = strdup(value);
-		if (!job->output) {
-			report_error(&cli->report, NULL, "no memory");
-			return EXIT_ERROR;
-		}
+		return EXIT_CLEAN;
+	default:
+		return cli_keep(cli, &job->output, value);
 	}
-	return EXIT_CLEAN;
 }
 
 static void print_json(struct cli *cli, const char *image, const gow_compact_result *result)
@@ -90,23 +87,26 @@ static void print_text(struct cli *cli, const char *image, const gow_compact_res
 		return;
 	}
 	out_print(&cli->out,
-	          ": %s %" PRIu64 " leaked and %" PRIu64 " zero blocks, %s %" PRIu64
-	          ", %s written",
+	          ": %s %" PRIu64 " leaked and %" PRIu64 " zero blocks, %s %" PRIu64 ", %s written",
 	          cli->dry_run ? "would give back" : "gave back", result->leaked_blocks,
 	          result->zero_blocks, cli->dry_run ? "move" : "moved", result->moved_blocks,
 	          size_long(bytes, sizeof bytes, result->written_bytes));
 	if (job->options.flags & GOW_COMPACT_PUNCH)
 		out_print(&cli->out, ", %s of holes",
 		          size_long(bytes, sizeof bytes, result->punched_bytes));
-	out_print(&cli->out, ", %s -> %s\n", size_long(before, sizeof before, result->old_file_size),
+	out_print(&cli->out, ", %s -> %s", size_long(before, sizeof before, result->old_file_size),
 	          size_long(after, sizeof after, result->new_file_size));
+	if (cli->dry_run)
+		out_print(&cli->out, ", %s of disk needed",
+		          size_long(bytes, sizeof bytes, result->extra_bytes));
+	out_print(&cli->out, "\n");
 }
 
 static int compact_image(struct cli *cli, const char *image)
 {
 	const struct compact_job *job = cli->own;
 	struct doc doc = { .out = NULL };
-	gow_compact_result result;
+	gow_compact_result result = { .struct_size = sizeof result };
 	gow_error error;
 
 	if (gow_compact(image, &job->options, &result, &error))
@@ -128,12 +128,9 @@ static int run(struct cli *cli)
 		return cli_usage(cli, "--output: one image makes one new file");
 	if (job->output && job->options.flags & GOW_COMPACT_PUNCH)
 		return cli_usage(cli, "--punch works in place; it takes no --output");
-	job->options.flags |= (cli->no_lock ? GOW_COMPACT_NO_LOCK : 0u) |
-	                      (cli->dry_run ? GOW_COMPACT_DRY_RUN : 0u) |
-	                      (cli->digest ? GOW_COMPACT_DIGEST : 0u);
+	job->options.struct_size = sizeof job->options;
+	job->options.common = cli->shared;
 	job->options.output = job->output;
-	job->options.wait_seconds = cli->wait_seconds;
-	job->options.monitor = &cli->monitor;
 	return batch_run(cli, compact_image);
 }
 

@@ -9,15 +9,29 @@
 #include "common/cli.h"
 #include "common/options.h"
 #include "common/size.h"
+#include "convert/metadata.h"
 
-enum { FROM = 1, TO, FORCE, SALVAGE, VERIFY, DROP_ZEROS, COMPRESS, MEMBER, MEMBER_NAME };
+enum {
+	FROM = 1,
+	TO,
+	FORCE,
+	SALVAGE,
+	VERIFY,
+	DROP_ZEROS,
+	COMPRESS,
+	MEMBER,
+	MEMBER_NAME,
+	OCCURRENCE,
+	METADATA
+};
 
 static const struct poptOption options[] = {
-	OPTION_VALUE("from", 'f', FROM, "SOURCE's format (told by its content)",
+	OPTION_VALUE("from", 'f', FROM, "SOURCE's format (default: by its content)",
 	             "raw|gow|gow1|gow2|gow3|tar"),
-	OPTION_VALUE("to", 'O', TO, "DEST's format (told by its name)",
+	OPTION_VALUE("to", 'O', TO, "DEST's format (default: by its name)",
 	             "raw|gow|gow1|gow2|gow3|tar"),
-	OPTION_VALUE("compress", '\0', COMPRESS, "how to compress an archive (told by its name)",
+	OPTION_VALUE("compress", '\0', COMPRESS,
+	             "how to compress an archive (default: by its name)",
 	             "zstd|gzip|xz|lz4|none[:LEVEL]"),
 	OPTION_VALUE("member", '\0', MEMBER, "what to put into an archive (an image)",
 	             "raw|gow|gow1|gow2|gow3"),
@@ -25,22 +39,28 @@ static const struct poptOption options[] = {
 	            "read SOURCE twice, to put no blocks of zeros into an archive"),
 	OPTION_VALUE("member-name", '\0', MEMBER_NAME,
 	             "which file of an archive to read (the only disk in it)", "NAME"),
+	OPTION_VALUE("occurrence", '\0', OCCURRENCE,
+	             "which of the members named --member-name to read, from 1 on", "N"),
 	OPTION_FLAG("force", '\0', FORCE, "replace DEST if it exists"),
-	OPTION_FLAG("salvage", '\0', SALVAGE, "get out of a damaged SOURCE what can be had"),
+	OPTION_FLAG("metadata-only", '\0', METADATA,
+	            "save an image's header and map without its data, or restore them"),
+	OPTION_FLAG("salvage", '\0', SALVAGE, "read what is readable of a damaged SOURCE"),
 	OPTION_FLAG("verify", '\0', VERIFY, "read DEST back and compare"),
 	OPTIONS_DRY_RUN,
+	OPTIONS_LAYOUT,
 	OPTIONS_LOCK,
 	OPTIONS_PROGRESS,
 	OPTIONS_COMMON,
-	POPT_TABLEEND
+	POPT_TABLEEND,
 };
 
 struct convert_job {
 	gow_convert_options options;
+	bool metadata;
 	struct cli *cli;
 	const char *source, *dest;
 	char *member_name; /* owned */
-	struct doc doc; /* begun by the first loss, if there is one */
+	struct doc doc;    /* begun by the first loss, if there is one */
 };
 
 static int take_format(struct cli *cli, const char *option, const char *value, bool archive,
@@ -79,16 +99,16 @@ static int take_compression(struct cli *cli, const char *value, gow_convert_opti
 	return EXIT_CLEAN;
 }
 
-static int take_member_name(struct cli *cli, const char *value)
+static int take_occurrence(struct cli *cli, const char *value)
 {
 	struct convert_job *job = cli->own;
+	uint64_t number;
+	const char *wrong = number_parse(value, 1, INT_MAX, &number);
 
-	free(job->member_name);
-	job->member_name = strdup(value);
-	if (job->member_name)
-		return EXIT_CLEAN;
-	report_error(&cli->report, NULL, "no memory");
-	return EXIT_ERROR;
+	if (wrong)
+		return cli_usage(cli, "--occurrence: '%s': %s", value, wrong);
+	job->options.occurrence = (unsigned)number;
+	return EXIT_CLEAN;
 }
 
 static int take(struct cli *cli, int option, const char *value)
@@ -111,14 +131,19 @@ static int take(struct cli *cli, int option, const char *value)
 	case COMPRESS:
 		return take_compression(cli, value, &job->options);
 	case MEMBER_NAME:
-		return take_member_name(cli, value);
+		return cli_keep(cli, &job->member_name, value);
+	case OCCURRENCE:
+		return take_occurrence(cli, value);
+	case METADATA:
+		job->metadata = true;
+		return EXIT_CLEAN;
 	default:
 		job->options.flags |= flags[option];
 		return EXIT_CLEAN;
 	}
 }
 
-/* ---- losses, as they are met -------------------------------------------------------------- */
+/* ---- losses, as they are found -------------------------------------------------------------- */
 
 /* With --salvage there is always a list, be it empty. */
 static void begin_document(struct convert_job *job)
@@ -126,7 +151,7 @@ static void begin_document(struct convert_job *job)
 	if (job->doc.out)
 		return;
 	doc_begin(&job->doc, &job->cli->out, job->cli->tool->name, job->source);
-	doc_text(&job->doc, "dest", job->dest);
+	doc_name(&job->doc, "dest", job->dest);
 	if (job->options.flags & GOW_CONVERT_SALVAGE)
 		doc_array(&job->doc, "losses");
 }
@@ -144,8 +169,8 @@ static void add_loss(struct convert_job *job, const gow_loss *loss)
 static void print_loss(struct convert_job *job, const gow_loss *loss)
 {
 	static const char *const outcome[] = {
-		[GOW_LOSS_UNREADABLE] = "zeros stand there",
-		[GOW_LOSS_UNMAPPED] = "zeros stand there",
+		[GOW_LOSS_UNREADABLE] = "replaced by zeros",
+		[GOW_LOSS_UNMAPPED] = "replaced by zeros",
 		[GOW_LOSS_SHARED] = "copied, but another block claims the same data",
 		[GOW_LOSS_BEYOND_SIZE] = "past the end of the disk, left out",
 	};
@@ -155,7 +180,7 @@ static void print_loss(struct convert_job *job, const gow_loss *loss)
 	          gow_loss_name(loss->kind), loss->length, loss->start, outcome[loss->kind]);
 }
 
-static void hear_loss(void *context, const gow_loss *loss)
+static void show_loss(void *context, const gow_loss *loss)
 {
 	struct convert_job *job = context;
 
@@ -181,6 +206,12 @@ static void print_json(struct convert_job *job, const gow_convert_result *result
 	doc_uint(doc, "file_size", result->file_size);
 	if (job->options.flags & GOW_CONVERT_SALVAGE)
 		doc_bool(doc, "damaged", result->damaged);
+	if (result->raw && result->recognized[0])
+		doc_text(doc, "recognized", result->recognized);
+	else if (result->raw)
+		doc_null(doc, "recognized");
+	if (result->in_use)
+		doc_bool(doc, "in_use", true);
 	if (result->digest.text[0])
 		doc_text(doc, "digest", result->digest.text);
 	if (job->cli->dry_run)
@@ -207,9 +238,12 @@ static void print_text(struct convert_job *job, const gow_convert_result *result
 	          size_short(logical, sizeof logical, result->logical_size),
 	          size_short(data, sizeof data, result->data_bytes));
 	if (dry_run)
-		out_print(out, ", in a file of %s", size_long(file, sizeof file, result->file_size));
+		out_print(out, ", in a file of %s",
+		          size_long(file, sizeof file, result->file_size));
 	if (result->verified)
 		out_print(out, ", verified (%s)", result->digest.text);
+	if (result->in_use)
+		out_print(out, " (in use: this may mix old and new)");
 	out_print(out, "\n");
 }
 
@@ -221,16 +255,14 @@ static void complete_options(struct cli *cli, struct convert_job *job)
 	job->cli = cli;
 	job->source = cli->args[0];
 	job->dest = cli->args[1];
-	job->options.flags |= (cli->no_lock ? GOW_CONVERT_NO_LOCK : 0u) |
-	                      (cli->dry_run ? GOW_CONVERT_DRY_RUN : 0u);
-	job->options.wait_seconds = cli->wait_seconds;
-	job->options.monitor = &cli->monitor;
-	job->options.lost = hear_loss;
+	job->options.struct_size = sizeof job->options;
+	job->options.common = cli->shared;
+	job->options.lost = show_loss;
 	job->options.lost_context = job;
 	job->options.member_name = job->member_name;
 }
 
-/* When the archive's members were made, for whoever wants the same bytes on every day. */
+/* The time of the archive's members, which makes the same bytes on every day. */
 static int take_time(struct cli *cli, int64_t *mtime)
 {
 	const char *value = getenv("SOURCE_DATE_EPOCH");
@@ -246,20 +278,24 @@ static int take_time(struct cli *cli, int64_t *mtime)
 static int run(struct cli *cli)
 {
 	struct convert_job *job = cli->own;
-	gow_convert_result result;
+	gow_convert_result result = { .struct_size = sizeof result };
 	gow_error error;
 	int status;
 
 	complete_options(cli, job);
+	if (job->options.occurrence && !job->member_name)
+		return cli_usage(cli, "--occurrence goes with --member-name");
 	status = take_time(cli, &job->options.mtime);
 	if (status)
 		return status;
-	if (strcmp(job->dest, "-") == 0) {
+	if (gow_is_standard_output(job->dest)) {
 		if (isatty(STDOUT_FILENO) && !cli->dry_run)
-			return cli_usage(cli, "standard output is a terminal, and no place for a disk");
-		/* Standard output is the disk's, and nobody else's. */
+			return cli_usage(cli, "standard output is a terminal, which takes no disk");
+		/* Standard output is for the disk alone. */
 		cli_redirect(cli, STDERR_FILENO);
 	}
+	if (job->metadata)
+		return metadata_convert(cli, job->source, job->dest, &job->options);
 	if (gow_convert(job->source, job->dest, &job->options, &result, &error))
 		return cli_fail(cli, &job->doc, job->source, &error);
 	status = result.damaged ? EXIT_CORRUPT : EXIT_CLEAN;

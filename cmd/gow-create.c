@@ -14,7 +14,7 @@ static const struct poptOption options[] = {
 	OPTIONS_LOCK,
 	OPTIONS_PROGRESS,
 	OPTIONS_COMMON,
-	POPT_TABLEEND
+	POPT_TABLEEND,
 };
 
 static int take(struct cli *cli, int option, const char *value)
@@ -23,7 +23,7 @@ static int take(struct cli *cli, int option, const char *value)
 	uint64_t version;
 
 	if (option == FORCE) {
-		create->force = true;
+		create->flags |= GOW_CREATE_FORCE;
 		return EXIT_CLEAN;
 	}
 	if (number_parse(value, 1, 3, &version))
@@ -41,8 +41,8 @@ static void print_json(struct cli *cli, const char *image, uint64_t size)
 	doc_uint(&doc, "version", create->version);
 	doc_uint(&doc, "logical_size", size);
 	doc_uint(&doc, "file_size", gow_version_empty_size(create->version));
-	doc_bool(&doc, "changed", !create->dry_run);
-	if (create->dry_run)
+	doc_bool(&doc, "changed", !cli->dry_run);
+	if (cli->dry_run)
 		doc_bool(&doc, "dry_run", true);
 	doc_end(&doc, EXIT_CLEAN);
 }
@@ -54,10 +54,9 @@ static void print_text(struct cli *cli, const char *image, uint64_t size)
 
 	out_name(&cli->out, image);
 	out_print(&cli->out, ": %s: GOW %u, %s, empty, in a file of %s\n",
-	          create->dry_run ? "would be made" : "made", create->version,
+	          cli->dry_run ? "would be made" : "made", create->version,
 	          size_long(text, sizeof text, size),
-	          size_short(file_text, sizeof file_text,
-	                     gow_version_empty_size(create->version)));
+	          size_short(file_text, sizeof file_text, gow_version_empty_size(create->version)));
 }
 
 /* Whether SIZE is one at all, and not too much for the version. */
@@ -87,10 +86,7 @@ static int run(struct cli *cli)
 
 	if (status)
 		return status;
-	create->dry_run = cli->dry_run;
-	create->no_lock = cli->no_lock;
-	create->wait_seconds = cli->wait_seconds;
-	create->monitor = &cli->monitor;
+	create->common = cli->shared;
 	if (gow_create(image, size, create, &error))
 		return cli_fail(cli, &doc, image, &error);
 	if (cli->json)
@@ -111,7 +107,7 @@ int main(int argc, char **argv)
 		.take = take,
 		.run = run,
 	};
-	gow_create_options create = { .version = 3 };
+	gow_create_options create = { .struct_size = sizeof create, .version = 3 };
 
 	return cli_main(&tool, &create, argc, argv);
 }

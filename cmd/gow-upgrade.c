@@ -2,7 +2,6 @@
 /* gow-upgrade - makes an image one of a newer version, in place or as a new file. */
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/batch.h"
 #include "common/cli.h"
@@ -18,11 +17,12 @@ static const struct poptOption options[] = {
 	OPTION_FLAG("rollback", '\0', ROLLBACK, "take an interrupted upgrade back"),
 	OPTIONS_DIGEST,
 	OPTIONS_DRY_RUN,
+	OPTIONS_LAYOUT,
 	OPTIONS_BATCH,
 	OPTIONS_LOCK,
 	OPTIONS_PROGRESS,
 	OPTIONS_COMMON,
-	POPT_TABLEEND
+	POPT_TABLEEND,
 };
 
 struct upgrade_job {
@@ -35,23 +35,17 @@ static int take(struct cli *cli, int option, const char *value)
 	struct upgrade_job *job = cli->own;
 	uint64_t version;
 
+	if (option == OUTPUT)
+		return cli_keep(cli, &job->output, value);
 	if (option == ROLLBACK) {
 		job->options.flags |= GOW_UPGRADE_ROLLBACK;
-	} else if (option == OUTPUT) {
-		free(job->output);
-		job->output = strdup(value);
-		if (!job->output) {
-			report_error(&cli->report, NULL, "no memory");
-			return EXIT_ERROR;
-		}
-	} else {
-		if (number_parse(value, 1, 3, &version) || version == 1)
-			return cli_usage(cli,
-			                 "--to: '%s': 2 and 3 are known; gow-convert writes older "
-			                 "versions",
-			                 value);
-		job->options.to = (unsigned)version;
+		return EXIT_CLEAN;
 	}
+	if (number_parse(value, 1, 3, &version) || version == 1)
+		return cli_usage(cli,
+		                 "--to: '%s': 2 and 3 are known; gow-convert writes older versions",
+		                 value);
+	job->options.to = (unsigned)version;
 	return EXIT_CLEAN;
 }
 
@@ -91,19 +85,24 @@ static void print_text(struct cli *cli, const char *image, const gow_upgrade_res
 		out_print(&cli->out, " -> ");
 		out_name(&cli->out, job->output);
 	}
+	if (!worked && job->options.flags & GOW_UPGRADE_ROLLBACK) {
+		out_print(&cli->out, ": nothing to roll back\n");
+		return;
+	}
 	if (!worked) {
 		out_print(&cli->out, ": version %u already\n", result->new_version);
 		return;
 	}
 	if (result->changed && result->old_version == result->new_version && !result->rolled_back) {
-		out_print(&cli->out, ": version %u already; the record that it had left %s cut off\n",
+		out_print(&cli->out,
+		          ": version %u already; the record that it had left %s cut off\n",
 		          result->new_version, cli->dry_run ? "would be" : "was");
 		return;
 	}
 	out_print(&cli->out, ": %s%s version %u%s, %s moved, %s written",
-	          cli->dry_run ? "would be " : "",
-	          result->rolled_back ? "rolled back to" : "made", result->new_version,
-	          result->resumed && !result->rolled_back ? ", going on where it stopped" : "",
+	          cli->dry_run ? "would be " : "", result->rolled_back ? "rolled back to" : "made",
+	          result->new_version,
+	          result->resumed && !result->rolled_back ? ", resumed where it stopped" : "",
 	          size_long(moved, sizeof moved, result->moved_bytes),
 	          size_long(written, sizeof written, result->written_bytes));
 	if (cli->dry_run)
@@ -116,7 +115,7 @@ static int upgrade_image(struct cli *cli, const char *image)
 {
 	const struct upgrade_job *job = cli->own;
 	struct doc doc = { .out = NULL };
-	gow_upgrade_result result;
+	gow_upgrade_result result = { .struct_size = sizeof result };
 	gow_error error;
 
 	if (gow_upgrade(image, &job->options, &result, &error))
@@ -139,13 +138,11 @@ static int run(struct cli *cli)
 	if (job->output && job->options.flags & GOW_UPGRADE_ROLLBACK)
 		return cli_usage(cli, "--rollback works in place; it takes no --output");
 	if (job->options.to && job->options.flags & GOW_UPGRADE_ROLLBACK)
-		return cli_usage(cli, "--rollback goes back to where it came from; it takes no --to");
-	job->options.flags |= (cli->no_lock ? GOW_UPGRADE_NO_LOCK : 0u) |
-	                      (cli->dry_run ? GOW_UPGRADE_DRY_RUN : 0u) |
-	                      (cli->digest ? GOW_UPGRADE_DIGEST : 0u);
+		return cli_usage(cli,
+		                 "--rollback goes back to where it came from; it takes no --to");
+	job->options.struct_size = sizeof job->options;
+	job->options.common = cli->shared;
 	job->options.output = job->output;
-	job->options.wait_seconds = cli->wait_seconds;
-	job->options.monitor = &cli->monitor;
 	return batch_run(cli, upgrade_image);
 }
 

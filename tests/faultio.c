@@ -24,11 +24,17 @@
  *	                       before the call), signal=NUMBER (that signal to itself
  *	                       before the call, which then goes on), cut=LENGTH (the
  *	                       file is cut to LENGTH before the call, which then goes on;
- *	                       needs FAULTIO_CUT), or flip (a write() or pwrite() whose
- *	                       last byte becomes another one on its way)
- *	FAULTIO_CUT=FILE       the file which cut=LENGTH cuts.  It is opened for writing
+ *	                       needs FAULTIO_CUT), poke=OFFSET (that byte of the same file
+ *	                       becomes an x before the call), flip (a write() or pwrite() whose
+ *	                       last byte becomes another one on its way), or come=read,
+ *	                       come=write (somebody opens the file that way before the
+ *	                       call, which then goes on: breaks a lease, and does not wait)
+ *	FAULTIO_CUT=FILE       the file which cut=LENGTH cuts and poke=OFFSET writes.  It is opened for writing
  *	                       before the command starts, since nobody could open it past
  *	                       the command's lease
+ *	FAULTIO_COME=FILE      the file which come= opens, where it is not the call's own
+ *	FAULTIO_FS=NUMBER      which kind of file system fstatfs says that such a file is on
+ *	                       (f_type, statfs(2))
  *	FAULTIO_TRACE=FILE     appends a line `CALL N PATH OFFSET LENGTH` for every call on
  *	                       such a file, failing or not: how many there are to fail
  *
@@ -55,6 +61,7 @@
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -90,13 +97,15 @@ enum action {
 	ACTION_SIGNAL,
 	ACTION_CUT,
 	ACTION_FLIP,
+	ACTION_COME,
+	ACTION_POKE,
 };
 
 struct rule {
 	enum call call;
 	uint64_t from, to; /* counts, both included */
 	enum action action;
-	int64_t value; /* errno, signal or length */
+	int64_t value; /* errno, signal, length, offset or how to open */
 };
 
 struct bad_range {
@@ -105,6 +114,7 @@ struct bad_range {
 
 static struct {
 	const char *pattern;
+	const char *come;
 	struct rule rules[MAX_RULES];
 	size_t rule_count;
 	struct bad_range ranges[MAX_RULES];
@@ -188,9 +198,12 @@ static void parse_rule(char *text)
 	} else if (strncmp(text, "signal=", 7) == 0) {
 		rule.action = ACTION_SIGNAL;
 		rule.value = parse_operand(text + 7);
-	} else if (strncmp(text, "cut=", 4) == 0) {
-		rule.action = ACTION_CUT;
-		rule.value = parse_operand(text + 4);
+	} else if (strcmp(text, "come=read") == 0 || strcmp(text, "come=write") == 0) {
+		rule.action = ACTION_COME;
+		rule.value = text[5] == 'r' ? O_RDONLY : O_WRONLY;
+	} else if (strncmp(text, "cut=", 4) == 0 || strncmp(text, "poke=", 5) == 0) {
+		rule.action = text[0] == 'c' ? ACTION_CUT : ACTION_POKE;
+		rule.value = parse_operand(strchr(text, '=') + 1);
 		if (setup.cut < 0)
 			refuse("FAULTIO_FAIL (without FAULTIO_CUT)", text);
 	} else {
@@ -245,6 +258,7 @@ static int open_for(const char *variable, int flags)
 __attribute__((constructor)) static void set_up(void)
 {
 	setup.pattern = getenv("FAULTIO_FILE");
+	setup.come = getenv("FAULTIO_COME");
 	setup.cut = open_for("FAULTIO_CUT", O_RDWR);
 	setup.trace = open_for("FAULTIO_TRACE", O_WRONLY | O_CREAT | O_APPEND);
 	parse_list("FAULTIO_FAIL", parse_rule);
@@ -278,9 +292,20 @@ static bool watched(const char *path)
 	return !setup.pattern || fnmatch(setup.pattern, path, 0) == 0;
 }
 
-/* True where the call must fail; errno is set then. */
-static bool apply(const struct rule *rule, struct verdict *verdict)
+/* The kernel does not ask who it is that breaks a lease, so this process will do. */
+static void come(const char *path, int flags)
 {
+	long fd = syscall(SYS_openat, AT_FDCWD, path, flags | O_NONBLOCK | O_CLOEXEC, 0);
+
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+}
+
+/* True where the call must fail; errno is set then. */
+static bool apply(const struct rule *rule, const char *path, struct verdict *verdict)
+{
+	int kept = errno;
+
 	switch (rule->action) {
 	case ACTION_ERROR:
 		errno = (int)rule->value;
@@ -292,11 +317,20 @@ static bool apply(const struct rule *rule, struct verdict *verdict)
 	case ACTION_FLIP:
 		verdict->flips = true;
 		return false;
+	case ACTION_COME:
+		come(setup.come ? setup.come : path, (int)rule->value);
+		errno = kept;
+		return false;
 	case ACTION_KILL:
 		syscall(SYS_kill, getpid(), SIGKILL);
 		return false;
 	case ACTION_SIGNAL:
 		syscall(SYS_kill, getpid(), (int)rule->value);
+		return false;
+	case ACTION_POKE:
+		if (syscall(SYS_pwrite64, setup.cut, "x", (size_t)1, (off_t)rule->value) != 1)
+			refuse("poke", strerror(errno));
+		errno = kept;
 		return false;
 	case ACTION_CUT:
 		if (syscall(SYS_ftruncate, setup.cut, (off_t)rule->value) != 0)
@@ -336,7 +370,7 @@ static struct verdict judge_path(enum call call, const char *path, int64_t offse
 
 		if ((rule->call == call || rule->call == CALL_ANY) && count >= rule->from &&
 		    count <= rule->to)
-			verdict.fails = apply(rule, &verdict);
+			verdict.fails = apply(rule, path, &verdict);
 	}
 	return verdict;
 }
@@ -622,7 +656,12 @@ static ssize_t faulty_sendfile(int out, int in, off64_t *at, size_t length)
 
 ssize_t sendfile(int out, int in, off_t *at, size_t length)
 {
-	return faulty_sendfile(out, in, at, length);
+	off64_t wide = at ? *at : 0;
+	const ssize_t sent = faulty_sendfile(out, in, at ? &wide : NULL, length);
+
+	if (at)
+		*at = (off_t)wide;
+	return sent;
 }
 
 ssize_t sendfile64(int out, int in, off64_t *at, size_t length)
@@ -734,7 +773,7 @@ static off64_t faulty_lseek(int fd, off64_t offset, int whence)
 
 off_t lseek(int fd, off_t offset, int whence)
 {
-	return faulty_lseek(fd, offset, whence);
+	return (off_t)faulty_lseek(fd, offset, whence);
 }
 
 off64_t lseek64(int fd, off64_t offset, int whence)
@@ -744,9 +783,9 @@ off64_t lseek64(int fd, off64_t offset, int whence)
 
 /*
  * Names: the pattern is tried on the path as it will be, made absolute by its
- * folder's.
+ * directory's.
  */
-static struct verdict judge_name(enum call call, int folder, const char *name)
+static struct verdict judge_name(enum call call, int directory, const char *name)
 {
 	struct verdict none = { 0 };
 	char path[2 * PATH_MAX];
@@ -756,8 +795,8 @@ static struct verdict judge_name(enum call call, int folder, const char *name)
 		return none;
 	if (name[0] == '/')
 		return judge_path(call, name, 0, 0);
-	if (folder == AT_FDCWD ? getcwd(path, PATH_MAX) == NULL :
-				 !path_of(folder, path, PATH_MAX))
+	if (directory == AT_FDCWD ? getcwd(path, PATH_MAX) == NULL :
+				 !path_of(directory, path, PATH_MAX))
 		return none;
 	errno = kept;
 	strcat(path, "/");
@@ -771,28 +810,30 @@ int rename(const char *from, const char *to)
 	return judge_name(CALL_RENAME, AT_FDCWD, to).fails ? -1 : real(from, to);
 }
 
-int renameat(int from_folder, const char *from, int to_folder, const char *to)
+int renameat(int from_directory, const char *from, int to_directory, const char *to)
 {
 	REAL(int, "renameat", int, const char *, int, const char *);
-	return judge_name(CALL_RENAME, to_folder, to).fails ? -1 :
-							     real(from_folder, from, to_folder, to);
+	return judge_name(CALL_RENAME, to_directory, to).fails
+	               ? -1
+	               : real(from_directory, from, to_directory, to);
 }
 
-int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+int renameat2(int from_directory, const char *from, int to_directory, const char *to,
+              unsigned flags)
 {
 	REAL(int, "renameat2", int, const char *, int, const char *, unsigned);
-	return judge_name(CALL_RENAME, to_folder, to).fails ?
+	return judge_name(CALL_RENAME, to_directory, to).fails ?
 		       -1 :
-		       real(from_folder, from, to_folder, to, flags);
+		       real(from_directory, from, to_directory, to, flags);
 }
 
 /* A link is how a nameless temporary file gets its name: counted as a rename. */
-int linkat(int from_folder, const char *from, int to_folder, const char *to, int flags)
+int linkat(int from_directory, const char *from, int to_directory, const char *to, int flags)
 {
 	REAL(int, "linkat", int, const char *, int, const char *, int);
-	return judge_name(CALL_RENAME, to_folder, to).fails ?
+	return judge_name(CALL_RENAME, to_directory, to).fails ?
 		       -1 :
-		       real(from_folder, from, to_folder, to, flags);
+		       real(from_directory, from, to_directory, to, flags);
 }
 
 int link(const char *from, const char *to)
@@ -807,10 +848,43 @@ int unlink(const char *name)
 	return judge_name(CALL_UNLINK, AT_FDCWD, name).fails ? -1 : real(name);
 }
 
-int unlinkat(int folder, const char *name, int flags)
+int unlinkat(int directory, const char *name, int flags)
 {
 	REAL(int, "unlinkat", int, const char *, int);
-	return judge_name(CALL_UNLINK, folder, name).fails ? -1 : real(folder, name, flags);
+	return judge_name(CALL_UNLINK, directory, name).fails ? -1 : real(directory, name, flags);
+}
+
+static void disguise(int fd, long *type)
+{
+	const char *number = getenv("FAULTIO_FS");
+	char path[PATH_MAX];
+
+	if (number && path_of(fd, path, sizeof path) && watched(path))
+		*type = strtol(number, NULL, 0);
+}
+
+int fstatfs(int fd, struct statfs *fs)
+{
+	REAL(int, "fstatfs", int, struct statfs *);
+	int result = real(fd, fs);
+	long type = result == 0 ? (long)fs->f_type : 0;
+
+	disguise(fd, &type);
+	if (result == 0)
+		fs->f_type = (__fsword_t)type;
+	return result;
+}
+
+int fstatfs64(int fd, struct statfs64 *fs)
+{
+	REAL(int, "fstatfs64", int, struct statfs64 *);
+	int result = real(fd, fs);
+	long type = result == 0 ? (long)fs->f_type : 0;
+
+	disguise(fd, &type);
+	if (result == 0)
+		fs->f_type = (__fsword_t)type;
+	return result;
 }
 
 /* Locks and leases; every other command passes. */

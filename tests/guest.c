@@ -155,7 +155,7 @@ static void open_image(struct image *image, const char *name)
 	if (image->file_size < image->layout->header_end)
 		unsound(image, "the header is cut short", image->file_size);
 	if (!image->size || image->size % 512 || image->size > image->layout->limit)
-		unsound(image, "the logical size is unlawful", image->size);
+		unsound(image, "the logical size is invalid", image->size);
 	if (image->file_size > image->layout->data_start)
 		image->present = (image->file_size - image->layout->data_start + BLOCK - 1) / BLOCK;
 	image->map = take(4 * (size_t)image->layout->entries);

@@ -6,7 +6,7 @@
  *
  * Prints one line, `BLOCK SUM`, for every logical block whose map entry names a block
  * that begins inside the file: sum is the FNV-1a of its bytes inside the disk, those
- * past the end of the file taken as zeros.  Where logical_size is no lawful one, all
+ * past the end of the file taken as zeros.  Where logical_size is no valid one, all
  * entries are gone through, and whole blocks.
  *
  * It is for comparing an image before and after it was repaired, with means that have

@@ -777,9 +777,9 @@ static void write_data(int fd, const struct recipe *recipe, const struct data *d
 		memset(bytes, 0, sizeof bytes);
 		if (data->content == CONTENT_PATTERN) {
 			fill_pattern(bytes, data->seed, block);
-			memset(bytes + data->length, 0, sizeof bytes - data->length);
+			memset(bytes + data->length, 0, sizeof bytes - (size_t)data->length);
 		} else if (data->content == CONTENT_TEXT) {
-			memcpy(bytes, data->text, data->length);
+			memcpy(bytes, data->text, (size_t)data->length);
 		} else if (data->content == CONTENT_LAST) {
 			bytes[BLOCK - 1] = data->byte;
 		}

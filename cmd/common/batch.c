@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/signals.h"
@@ -88,9 +89,24 @@ static int next_name(struct list *list, char **name, size_t *length)
 	return 0;
 }
 
+/*
+ * A list from Windows has a carriage return at the end of every line (unless the name ends so),
+ * and may have a mark before the first. Returns the length that is left.
+ */
+static size_t drop_windows(char *name, size_t length, bool first)
+{
+	struct stat st;
+
+	if (length && name[length - 1] == '\r' && lstat(name, &st) < 0)
+		name[--length] = '\0';
+	return first && strncmp(name, "\xef\xbb\xbf", 3) == 0 && lstat(name, &st) < 0 ? length - 3
+	                                                                              : length;
+}
+
 static int run_list(struct cli *cli, batch_job job, struct list *list, const char *list_name)
 {
 	int status = EXIT_CLEAN;
+	bool first = true;
 
 	while (!(status & EXIT_STOPPED)) {
 		size_t length;
@@ -111,8 +127,11 @@ static int run_list(struct cli *cli, batch_job job, struct list *list, const cha
 			             "a name has a NUL in it; -0 is for names ended by NUL");
 			return status | EXIT_ERROR;
 		}
+		if (!cli->null_separated)
+			length = drop_windows(image, length, first);
+		first = false;
 		if (length)
-			status |= run_one(cli, job, image);
+			status |= run_one(cli, job, image + (strlen(image) - length));
 	}
 	return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * cli.h - what every tool is: options, arguments, one run, an exit status. A tool fills in a
- * cli_tool and has cli_main do the rest.
+ * cli_tool and has cli_main (main.c) do the rest.
  */
 #ifndef GOW_CMD_CLI_H
 #define GOW_CMD_CLI_H
@@ -40,11 +40,11 @@ struct cli {
 	void *own; /* the tool's own options */
 
 	bool json;
-	bool no_lock;
-	bool dry_run;
+	gow_common shared; /* what every operation gets */
+	bool dry_run;      /* that --dry-run and --digest were given, too */
 	bool digest;
-	double wait_seconds;
 	char *files_from; /* owned; NULL: none */
+	char *layout;     /* the same */
 	bool null_separated;
 
 	const char *const *args; /* owned by popt */
@@ -67,6 +67,13 @@ int cli_main(const struct cli_tool *tool, void *own, int argc, char **argv);
 /* Says what is wrong with the command line; returns EXIT_USAGE. */
 int cli_usage(struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * Keeps an option's value in *to, which is owned (free) and NULL or an earlier value, which goes.
+ * Returns 0, or, where there is no memory, the status to exit with: that has been reported, and *to
+ * is NULL.
+ */
+int cli_keep(struct cli *cli, char **to, const char *value);
+
 /* Whether results are wanted at all: with --json they are, even if --quiet. */
 bool cli_prints(const struct cli *cli);
 
@@ -78,8 +85,8 @@ void cli_redirect(struct cli *cli, int fd);
 
 /*
  * The work on image failed: says so, with --json in its document, too (which is finished, if it
- * was begun), and takes back what it had for a result. Returns the bit of the exit status.
+ * was begun), and discards what it had of a result. Returns the bit of the exit status.
  */
-int cli_fail(struct cli *cli, struct doc *doc, const char *image, const gow_error *error);
+int cli_fail(struct cli *cli, struct doc *doc, const char *image, const gow_error *failure);
 
 #endif

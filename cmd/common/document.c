@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gow.h"
+
 enum { SCHEMA = 1 };
 
 /* ---- text -------------------------------------------------------------------------------- */
@@ -73,9 +75,12 @@ static void put(struct doc *doc, const char *text)
 static void put_value(struct doc *doc, struct json_object *value)
 {
 	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *text = value ? json_object_to_json_string_ext(value, flags) : NULL;
+	const char *text;
 
-	if (text)
+	/* json-c leaves out what it had no memory for; only errno shows it. */
+	errno = 0;
+	text = value ? json_object_to_json_string_ext(value, flags) : NULL;
+	if (text && errno != ENOMEM)
 		put(doc, text);
 	else
 		out_fail(doc->out, ENOMEM);
@@ -108,12 +113,22 @@ void doc_begin_line(struct doc *doc, struct out *out)
 	open_level(doc, "{", '}');
 }
 
+void doc_name(struct doc *doc, const char *key, const char *name)
+{
+	char *shown = gow_shown_name(name);
+
+	if (!shown)
+		out_fail(doc->out, ENOMEM);
+	doc_text(doc, key, shown ? shown : "");
+	free(shown);
+}
+
 void doc_begin(struct doc *doc, struct out *out, const char *tool, const char *image)
 {
 	doc_begin_line(doc, out);
 	doc_uint(doc, "schema", SCHEMA);
 	doc_text(doc, "tool", tool);
-	doc_text(doc, "image", image);
+	doc_name(doc, "image", image);
 }
 
 void doc_object(struct doc *doc, const char *key)
@@ -195,4 +210,18 @@ void doc_null(struct doc *doc, const char *key)
 {
 	put_key(doc, key);
 	put(doc, "null");
+}
+
+void doc_uint_unless_nowhere(struct doc *doc, const char *key, uint64_t number)
+{
+	if (number != GOW_NOWHERE)
+		doc_uint(doc, key, number);
+}
+
+void doc_uint_or_null(struct doc *doc, bool known, const char *key, uint64_t number)
+{
+	if (known)
+		doc_uint(doc, key, number);
+	else
+		doc_null(doc, key);
 }

@@ -40,9 +40,15 @@ void doc_close_to_top(struct doc *doc);
 
 /* text may have bytes that are no UTF-8 (a file's name, say); U+FFFD stands there. */
 void doc_text(struct doc *doc, const char *key, const char *text);
+/* The name of a file or the URI of one, of which the user, password and query are left out. */
+void doc_name(struct doc *doc, const char *key, const char *name);
 void doc_uint(struct doc *doc, const char *key, uint64_t number);
 void doc_double(struct doc *doc, const char *key, double number);
 void doc_bool(struct doc *doc, const char *key, bool value);
 void doc_null(struct doc *doc, const char *key);
+/* Nothing where the number is GOW_NOWHERE. */
+void doc_uint_unless_nowhere(struct doc *doc, const char *key, uint64_t number);
+/* null where the number is not known. */
+void doc_uint_or_null(struct doc *doc, bool known, const char *key, uint64_t number);
 
 #endif

@@ -5,7 +5,7 @@
 
 enum {
 	EXIT_CLEAN = 0,
-	EXIT_MENDED = 1,   /* problems were found, and all of them mended */
+	EXIT_REPAIRED = 1, /* problems were found, and all of them repaired */
 	EXIT_ADVISORY = 2, /* only advisory findings are left */
 	EXIT_CORRUPT = 4,  /* corrupt findings are left */
 	EXIT_ERROR = 8,    /* the work could not be done */

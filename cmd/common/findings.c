@@ -9,19 +9,13 @@
 
 /* ---- JSON -------------------------------------------------------------------------------- */
 
-static void add_known(struct doc *doc, const char *key, uint64_t number)
-{
-	if (number != GOW_NOWHERE)
-		doc_uint(doc, key, number);
-}
-
 static void add_place(struct doc *doc, const char *key, const gow_place *place)
 {
 	doc_object(doc, key);
-	add_known(doc, "logical", place->logical);
-	add_known(doc, "physical", place->physical);
-	add_known(doc, "offset", place->offset);
-	add_known(doc, "other", place->other);
+	doc_uint_unless_nowhere(doc, "logical", place->logical);
+	doc_uint_unless_nowhere(doc, "physical", place->physical);
+	doc_uint_unless_nowhere(doc, "offset", place->offset);
+	doc_uint_unless_nowhere(doc, "other", place->other);
 	doc_close(doc);
 }
 
@@ -138,7 +132,8 @@ static void print_count(struct out *out, const gow_finding *finding)
 	if (finding->count == 1)
 		out_print(out, "1 %s: ", unit);
 	else if (unit[length - 1] == 'y')
-		out_print(out, "%" PRIu64 " %.*s%s: ", finding->count, (int)length - 1, unit, "ies");
+		out_print(out, "%" PRIu64 " %.*s%s: ", finding->count, (int)length - 1, unit,
+		          "ies");
 	else
 		out_print(out, "%" PRIu64 " %ss: ", finding->count, unit);
 }

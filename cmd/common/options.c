@@ -27,6 +27,7 @@ enum shared_option {
 	WAIT,
 	DRY_RUN,
 	DIGEST,
+	LAYOUT,
 };
 
 const struct poptOption options_common[] = {
@@ -42,7 +43,8 @@ const struct poptOption options_common[] = {
 
 const struct poptOption options_progress[] = {
 	OPTION_VALUE("progress", '\0', PROGRESS,
-	             "how to show progress (auto: a bar, on a terminal only)", "auto|never|bar|json"),
+	             "how to show progress (auto: a bar, on a terminal only)",
+	             "auto|never|bar|json"),
 	OPTION_VALUE("progress-fd", '\0', PROGRESS_FD,
 	             "write progress, as JSON, to this descriptor", "N"),
 	POPT_TABLEEND
@@ -69,6 +71,13 @@ const struct poptOption options_dry_run[] = {
 
 const struct poptOption options_digest[] = {
 	OPTION_FLAG("digest", '\0', DIGEST, "print the guest digest, too"),
+	POPT_TABLEEND,
+};
+
+const struct poptOption options_layout[] = {
+	OPTION_VALUE("layout", '\0', LAYOUT,
+	             "where everything stands in the image: a file, or a known name",
+	             "FILE|NAME|auto"),
 	POPT_TABLEEND
 };
 
@@ -146,18 +155,25 @@ static int take_files_from(struct cli *cli, const char *value)
 {
 	if (cli->files_from)
 		return cli_usage(cli, "--files-from: one list only");
-	cli->files_from = strdup(value);
-	if (cli->files_from)
-		return EXIT_CLEAN;
-	report_error(&cli->report, NULL, "no memory");
-	return EXIT_ERROR;
+	return cli_keep(cli, &cli->files_from, value);
 }
 
 static int take_wait(struct cli *cli, const char *value)
 {
-	const char *wrong = seconds_parse(value, &cli->wait_seconds);
+	const char *wrong = seconds_parse(value, &cli->shared.wait_seconds);
 
 	return wrong ? cli_usage(cli, "--wait: '%s': %s", value, wrong) : EXIT_CLEAN;
+}
+
+static int take_layout(struct cli *cli, const char *value)
+{
+	int status;
+
+	if (cli->layout)
+		return cli_usage(cli, "--layout: one only");
+	status = cli_keep(cli, &cli->layout, value);
+	cli->shared.layout = cli->layout;
+	return status;
 }
 
 static int take_value(struct cli *cli, enum shared_option option, const char *value)
@@ -168,6 +184,8 @@ static int take_value(struct cli *cli, enum shared_option option, const char *va
 		return take_files_from(cli, value);
 	if (option == WAIT)
 		return take_wait(cli, value);
+	if (option == LAYOUT)
+		return take_layout(cli, value);
 	if (!progress_mode_by_name(value, &cli->progress_mode))
 		return cli_usage(cli, "--progress: '%s': auto, never, bar and json are known",
 		                 value);
@@ -190,13 +208,15 @@ static int take_shared(struct cli *cli, enum shared_option option, const char *v
 		cli->null_separated = true;
 		return EXIT_CLEAN;
 	case NO_LOCK:
-		cli->no_lock = true;
+		cli->shared.flags |= GOW_COMMON_NO_LOCK;
 		return EXIT_CLEAN;
 	case DRY_RUN:
 		cli->dry_run = true;
+		cli->shared.flags |= GOW_COMMON_DRY_RUN;
 		return EXIT_CLEAN;
 	case DIGEST:
 		cli->digest = true;
+		cli->shared.flags |= GOW_COMMON_DIGEST;
 		return EXIT_CLEAN;
 	case LIST_OPTIONS:
 	case VERSION:
@@ -210,13 +230,27 @@ static int take_shared(struct cli *cli, enum shared_option option, const char *v
 
 /* ---- the command line -------------------------------------------------------------------- */
 
+static int no_memory(const struct cli *cli)
+{
+	report_error(&cli->report, NULL, "no memory");
+	return EXIT_ERROR;
+}
+
+/* popt leaves out what it had no memory for, a value or an argument; only errno shows it. */
+static int next_option(struct cli *cli)
+{
+	errno = 0;
+	return poptGetNextOpt(cli->popt);
+}
+
 static int take_options(struct cli *cli)
 {
 	int option;
 
-	while ((option = poptGetNextOpt(cli->popt)) > 0) {
+	while ((option = next_option(cli)) > 0) {
 		char *value = poptGetOptArg(cli->popt);
-		int status = option < CLI_SHARED
+		int status = errno == ENOMEM ? no_memory(cli)
+		             : option < CLI_SHARED
 		                     ? cli->tool->take(cli, option, value)
 		                     : take_shared(cli, (enum shared_option)option, value);
 
@@ -224,6 +258,8 @@ static int take_options(struct cli *cli)
 		if (status || cli->answered)
 			return status;
 	}
+	if (errno == ENOMEM)
+		return no_memory(cli);
 	if (option < -1)
 		return cli_usage(cli, "%s: %s", poptBadOption(cli->popt, POPT_BADOPTION_NOALIAS),
 		                 poptStrerror(option));
@@ -252,12 +288,11 @@ int options_parse(struct cli *cli, int argc, char **argv)
 	int status;
 
 	cli->progress_fd = -1;
+	errno = 0;
 	cli->popt = poptGetContext(cli->tool->name, argc, (const char **)argv, cli->tool->options,
 	                           POPT_CONTEXT_NO_EXEC);
-	if (!cli->popt) {
-		report_error(&cli->report, NULL, "no memory");
-		return EXIT_ERROR;
-	}
+	if (!cli->popt || errno == ENOMEM)
+		return no_memory(cli);
 	status = take_options(cli);
 	return status || cli->answered ? status : take_arguments(cli);
 }

@@ -16,8 +16,10 @@ extern const struct poptOption options_batch[];
 extern const struct poptOption options_lock[];
 extern const struct poptOption options_dry_run[];
 extern const struct poptOption options_digest[];
+extern const struct poptOption options_layout[];
 
-/* popt does not write to a table, it only forgot to say so. */
+/* clang-format off */
+/* popt does not write to a table, although its type says so. */
 #define OPTIONS_INCLUDE(table, title) \
 	{ NULL, '\0', POPT_ARG_INCLUDE_TABLE, (void *)(table), 0, title, NULL }
 #define OPTIONS_COMMON   OPTIONS_INCLUDE(options_common, "Common options:")
@@ -25,6 +27,7 @@ extern const struct poptOption options_digest[];
 #define OPTIONS_BATCH    OPTIONS_INCLUDE(options_batch, "Many images:")
 #define OPTIONS_LOCK     OPTIONS_INCLUDE(options_lock, "Other users of the image:")
 #define OPTIONS_DRY_RUN  OPTIONS_INCLUDE(options_dry_run, NULL)
+#define OPTIONS_LAYOUT   OPTIONS_INCLUDE(options_layout, NULL)
 #define OPTIONS_DIGEST   OPTIONS_INCLUDE(options_digest, NULL)
 
 /* An option without a value, and one with: option is handed to the tool's take. */
@@ -32,9 +35,10 @@ extern const struct poptOption options_digest[];
 	{ name, letter, POPT_ARG_NONE, NULL, option, text, NULL }
 #define OPTION_VALUE(name, letter, option, text, value) \
 	{ name, letter, POPT_ARG_STRING, NULL, option, text, value }
+/* clang-format on */
 
-/* Takes the command line to pieces. EXIT_CLEAN to go on (unless cli->answered), or the status to
- * exit with. */
+/* Parses the command line. EXIT_CLEAN to continue (unless cli->answered), or the status to exit
+ * with. */
 int options_parse(struct cli *cli, int argc, char **argv);
 
 #endif

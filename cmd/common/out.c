@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/streams.h"
+#include "gow.h"
 
 void out_init(struct out *out, int fd, struct progress *progress)
 {
@@ -76,8 +77,13 @@ void out_print(struct out *out, const char *fmt, ...)
 
 void out_name(struct out *out, const char *name)
 {
-	for (; *name; name++)
-		out_write(out, iscntrl((unsigned char)*name) ? "?" : name, 1);
+	char *shown = gow_shown_name(name);
+
+	if (!shown)
+		out_fail(out, ENOMEM);
+	for (const char *at = shown; at && *at; at++)
+		out_write(out, iscntrl((unsigned char)*at) ? "?" : at, 1);
+	free(shown);
 }
 
 void out_fail(struct out *out, int reason)
@@ -104,7 +110,7 @@ bool out_abandon(struct out *out)
 int out_close(struct out *out)
 {
 	out_commit(out);
-	/* Some file systems tell only now that there was no room. Messages may still follow on
+	/* Some file systems report only now that there was no room. Messages may still follow on
 	 * standard error. */
 	if (out->wrote && out->fd != STDERR_FILENO && close(out->fd) < 0)
 		out_fail(out, errno);

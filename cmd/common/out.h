@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * out.h - where results go. A result is held back until it is whole, so that one that fails
- * leaves nothing behind; what is longer than OUT_HELD bytes is let out as it comes, so that
- * memory stays bounded.
+ * leaves nothing; what is longer than OUT_HELD bytes is written as it comes, so that memory stays
+ * bounded.
  */
 #ifndef GOW_CMD_OUT_H
 #define GOW_CMD_OUT_H
@@ -20,9 +20,9 @@ struct out {
 	struct progress *progress; /* not owned; its bar gives way */
 	char *held;                /* OUT_HELD bytes, made when first needed */
 	size_t used;
-	bool begun;                /* a part of this result is out already */
+	bool begun; /* a part of this result is written already */
 	bool wrote;
-	int failed;                /* errno of the first failure; nothing is written after it */
+	int failed; /* errno of the first failure; nothing is written after it */
 };
 
 void out_init(struct out *out, int fd, struct progress *progress);

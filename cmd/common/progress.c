@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "common/progress.h"
 
-#include <json-c/json.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,7 +12,7 @@
 #include "common/size.h"
 #include "common/streams.h"
 
-/* Seconds from one bar or line to the next; and before a bar that nobody asked for. */
+/* Seconds from one bar or line to the next; and before a bar where none was requested. */
 #define BAR_EVERY 0.1
 #define JSON_EVERY 0.5
 #define BAR_AFTER 0.3
@@ -56,29 +56,18 @@ void progress_init(struct progress *progress, enum progress_mode mode, int fd, b
 
 /* ---- JSON -------------------------------------------------------------------------------- */
 
-static void add_seconds(struct json_object *line, const char *key, double seconds)
-{
-	char text[32];
-
-	(void)snprintf(text, sizeof text, "%.3f", seconds);
-	(void)json_object_object_add(line, key, json_object_new_double_s(seconds, text));
-}
-
 static void show_json(const struct progress *progress)
 {
-	struct json_object *line = json_object_new_object();
 	char text[256];
+	int size = snprintf(
+		text, sizeof text,
+		"{\"phase\":\"%s\",\"done\":%" PRIu64 ",\"total\":%" PRIu64 ",\"elapsed\":%.3f}\n",
+		progress->phase, progress->done, progress->total, now() - progress->begun);
 
-	if (!line)
-		return; /* a line of progress is not worth an error */
-	(void)json_object_object_add(line, "phase", json_object_new_string(progress->phase));
-	(void)json_object_object_add(line, "done", json_object_new_uint64(progress->done));
-	(void)json_object_object_add(line, "total", json_object_new_uint64(progress->total));
-	add_seconds(line, "elapsed", now() - progress->begun);
-	(void)snprintf(text, sizeof text, "%s\n",
-	               json_object_to_json_string_ext(line, JSON_C_TO_STRING_PLAIN));
-	(void)json_object_put(line);
-	(void)streams_write(progress->fd >= 0 ? progress->fd : STDERR_FILENO, text, strlen(text));
+	/* A line of progress is not worth an error. */
+	if (size > 0 && (size_t)size < sizeof text)
+		(void)streams_write(progress->fd >= 0 ? progress->fd : STDERR_FILENO, text,
+		                    (size_t)size);
 }
 
 /* ---- the bar ----------------------------------------------------------------------------- */

@@ -12,13 +12,13 @@
 enum progress_mode {
 	PROGRESS_AUTO, /* a bar on a terminal; JSON if there is a descriptor for it */
 	PROGRESS_NEVER,
-	PROGRESS_BAR,  /* a bar on a terminal, at once */
+	PROGRESS_BAR, /* a bar on a terminal, at once */
 	PROGRESS_JSON
 };
 
 struct progress {
 	enum progress_mode mode;
-	int fd;         /* JSON goes here; -1: to standard error */
+	int fd; /* JSON goes here; -1: to standard error */
 	bool bar;
 	double begun;   /* the operation, in seconds of the monotonic clock */
 	double shown;   /* the last bar or line; 0: none in this phase */

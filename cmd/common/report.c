@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gow.h"
+
 /* A copy of text that stays on one line and leaves a terminal alone; NULL: no memory. */
 static char *one_line(const char *text)
 {
@@ -22,12 +24,14 @@ static char *one_line(const char *text)
 static void put_line(const struct report *report, const char *file, const char *label,
                      const char *text)
 {
-	char *clean_file = one_line(file ? file : "");
+	char *shown = gow_shown_name(file ? file : "");
+	char *clean_file = shown ? one_line(shown) : NULL;
 	char *clean_text = one_line(text);
 
 	progress_erase(report->progress);
 	(void)fprintf(stderr, "%s: %s%s%s%s\n", report->tool, clean_file ? clean_file : "?",
 	              file ? ": " : "", label, clean_text ? clean_text : "no memory");
+	free(shown);
 	free(clean_file);
 	free(clean_text);
 }
@@ -61,7 +65,7 @@ void report_note(const struct report *report, gow_note_level level, const char *
 
 	if (level == GOW_NOTE_DETAIL && !report->verbose)
 		return;
-	if (report->quiet)
+	if (report->quiet && level != GOW_NOTE_IN_USE)
 		return;
-	put_line(report, file, level == GOW_NOTE_WARNING ? label : "", text);
+	put_line(report, file, level == GOW_NOTE_DETAIL ? "" : label, text);
 }

@@ -10,8 +10,8 @@
 
 struct report {
 	const char *tool;
-	bool quiet;                /* errors only */
-	bool verbose;              /* details, too */
+	bool quiet;   /* errors only */
+	bool verbose; /* details, too */
 	bool colour;
 	struct progress *progress; /* not owned; its bar gives way */
 };

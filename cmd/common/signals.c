@@ -16,7 +16,7 @@ static void ask(int number)
 }
 
 /* Without SA_RESTART, so that a call that waits comes back and somebody looks at the flag. */
-static void catch(int number)
+static void handle(int number)
 {
 	struct sigaction action = { .sa_handler = ask };
 	struct sigaction before;
@@ -37,10 +37,10 @@ static void ignore(int number)
 
 void signals_install(void)
 {
-	catch(SIGINT);
-	catch(SIGTERM);
-	catch(SIGHUP);
-	catch(SIGUSR1);
+	handle(SIGINT);
+	handle(SIGTERM);
+	handle(SIGHUP);
+	handle(SIGUSR1);
 	ignore(SIGPIPE);
 	ignore(SIGXFSZ);
 }

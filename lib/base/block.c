@@ -105,8 +105,7 @@ void gow_digester_add(struct gow_digester *digester, uint64_t index, const struc
 	(void)XXH3_128bits_update(digester->state, hash->bytes, sizeof hash->bytes);
 }
 
-void gow_digester_finish(struct gow_digester *digester, uint64_t logical_size,
-                         gow_digest *digest)
+void gow_digester_finish(struct gow_digester *digester, uint64_t logical_size, gow_digest *digest)
 {
 	XXH128_canonical_t canonical;
 	struct gow_hash hash;

@@ -34,7 +34,6 @@ void gow_digester_free(struct gow_digester *digester);
 void gow_digester_add(struct gow_digester *digester, uint64_t index, const struct gow_hash *hash);
 
 /* Ends the digest of a disk of logical_size bytes. */
-void gow_digester_finish(struct gow_digester *digester, uint64_t logical_size,
-                         gow_digest *digest);
+void gow_digester_finish(struct gow_digester *digester, uint64_t logical_size, gow_digest *digest);
 
 #endif

@@ -8,9 +8,8 @@
 
 /* One home for the names; the order is that of gow_code. */
 static const char *const code_names[] = {
-	"ok",      "memory", "io",       "no-space", "not-gow", "corrupt",     "busy",
-	"stopped", "exists", "argument", "limit",    "unsupported", "mismatch", "changed",
-	"damaged",
+	"ok",     "memory",   "io",    "no-space",    "not-gow",  "corrupt", "busy",    "stopped",
+	"exists", "argument", "limit", "unsupported", "mismatch", "changed", "damaged",
 };
 
 const char *gow_code_name(gow_code code)
@@ -33,7 +32,7 @@ static void fill(gow_error *error, gow_code code, int sys_errno, const char *fmt
 	(void)vsnprintf(error->what, sizeof error->what, fmt, args);
 }
 
-int (gow_fail)(gow_error *error, gow_code code, const char *fmt, ...)
+int(gow_fail)(gow_error *error, gow_code code, const char *fmt, ...)
 {
 	va_list args;
 
@@ -57,7 +56,7 @@ static gow_code code_of_errno(int sys_errno)
 	}
 }
 
-int (gow_fail_errno)(gow_error *error, int sys_errno, const char *fmt, ...)
+int(gow_fail_errno)(gow_error *error, int sys_errno, const char *fmt, ...)
 {
 	gow_code code = code_of_errno(sys_errno);
 	va_list args;
@@ -68,28 +67,28 @@ int (gow_fail_errno)(gow_error *error, int sys_errno, const char *fmt, ...)
 	return (int)code;
 }
 
-int (gow_fail_at_offset)(gow_error *error, int code, uint64_t offset)
+int(gow_fail_at_offset)(gow_error *error, int code, uint64_t offset)
 {
 	if (error)
 		error->offset = offset;
 	return code;
 }
 
-int (gow_fail_at_block)(gow_error *error, int code, uint64_t block)
+int(gow_fail_at_block)(gow_error *error, int code, uint64_t block)
 {
 	if (error)
 		error->block = block;
 	return code;
 }
 
-int (gow_fail_in_file)(gow_error *error, int code, const char *file)
+int(gow_fail_in_file)(gow_error *error, int code, const char *file)
 {
 	if (error)
 		(void)snprintf(error->file, sizeof error->file, "%s", file);
 	return code;
 }
 
-int (gow_fail_memory)(gow_error *error, size_t bytes)
+int(gow_fail_memory)(gow_error *error, size_t bytes)
 {
 	return gow_fail(error, GOW_ERR_MEMORY, "no memory for %zu bytes", bytes);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* error.h - how every layer tells what went wrong: it fills a gow_error and returns its code. */
+/* error.h - how every layer reports what went wrong: it fills a gow_error and returns its code. */
 #ifndef GOW_BASE_ERROR_H
 #define GOW_BASE_ERROR_H
 
@@ -24,17 +24,17 @@ int gow_fail_memory(gow_error *error, size_t bytes);
 
 /*
  * The static analyser looks into one source file at a time, and would have every one of these
- * return GOW_OK and its caller go on with what was never made. This tells it what error.c does.
+ * return GOW_OK and its caller continue with what was never made. This states what error.c does.
  */
 #ifdef __clang_analyzer__
 #define gow_fail(error, code, ...) ((void)(gow_fail)((error), (code), __VA_ARGS__), (int)(code))
-#define gow_fail_errno(error, number, ...) \
+#define gow_fail_errno(error, number, ...)                                                         \
 	((void)(gow_fail_errno)((error), (number), __VA_ARGS__), (int)GOW_ERR_IO)
-#define gow_fail_memory(error, bytes) \
+#define gow_fail_memory(error, bytes)                                                              \
 	((void)(gow_fail_memory)((error), (bytes)), (int)GOW_ERR_MEMORY)
-#define gow_fail_at_offset(error, code, offset) \
+#define gow_fail_at_offset(error, code, offset)                                                    \
 	((gow_fail_at_offset)((error), GOW_OK, (offset)), (code))
-#define gow_fail_at_block(error, code, block) \
+#define gow_fail_at_block(error, code, block)                                                      \
 	((gow_fail_at_block)((error), GOW_OK, (block)), (code))
 #define gow_fail_in_file(error, code, file) ((gow_fail_in_file)((error), GOW_OK, (file)), (code))
 #endif

@@ -80,7 +80,7 @@ static bool has_second_processor(void)
 	return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
-/* Without one all goes on, on one processor. */
+/* Without one the work continues, on one processor. */
 static void start_worker(struct gow_hasher *hasher)
 {
 	sigset_t all, before;

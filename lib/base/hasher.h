@@ -4,7 +4,7 @@
  * caller reads or writes on.
  *
  * Blocks are added to a batch; the batch is started; the next one is begun when the last one is
- * settled, which is when its hashes are told, on the caller's thread and in the order of adding.
+ * settled, which is when its hashes are reported, on the caller's thread and in the order of adding.
  */
 #ifndef GOW_BASE_HASHER_H
 #define GOW_BASE_HASHER_H
@@ -23,7 +23,7 @@ struct gow_hasher;
 int gow_hasher_new(gow_hash_visitor visit, void *context, struct gow_hasher **hasher,
                    gow_error *error);
 
-/* Accepts NULL. What was not settled is not told. */
+/* Accepts NULL. What was not settled is not reported. */
 void gow_hasher_free(struct gow_hasher *hasher);
 
 /* Adds a block of GOW_BLOCK_SIZE bytes, which must stay as they are until the batch is settled. */
@@ -32,7 +32,7 @@ void gow_hasher_add(struct gow_hasher *hasher, uint64_t index, const void *block
 /* Begins to hash what was added. */
 void gow_hasher_start(struct gow_hasher *hasher);
 
-/* Waits for the batch, if one was started, and tells its hashes. */
+/* Waits for the batch, if one was started, and reports its hashes. */
 int gow_hasher_settle(struct gow_hasher *hasher, gow_error *error);
 
 #endif

@@ -13,8 +13,8 @@ int gow_tick(const gow_monitor *monitor, const char *phase, uint64_t done, uint6
 	return gow_fail(error, GOW_ERR_STOPPED, "stopped on request");
 }
 
-void gow_note(const gow_monitor *monitor, gow_note_level level, const char *file,
-              const char *fmt, ...)
+void gow_note(const gow_monitor *monitor, gow_note_level level, const char *file, const char *fmt,
+              ...)
 {
 	char text[512];
 	va_list args;
@@ -25,4 +25,19 @@ void gow_note(const gow_monitor *monitor, gow_note_level level, const char *file
 	(void)vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 	monitor->note(monitor->context, level, file, text);
+}
+
+static _Thread_local const atomic_bool *stop_flag;
+
+void gow_set_stop_flag(const atomic_bool *flag)
+{
+	stop_flag = flag;
+}
+
+bool gow_has_stop_flag(bool *stop)
+{
+	if (!stop_flag)
+		return false;
+	*stop = atomic_load(stop_flag);
+	return true;
 }

@@ -49,12 +49,11 @@ static int check_limit(const struct gow_builder *builder, uint64_t logical, uint
 {
 	if (logical + blocks <= builder->layout->map_entries)
 		return GOW_OK;
-	return gow_fail_at_block(error,
-	                         gow_fail(error, GOW_ERR_LIMIT,
-	                                  "the disk is larger than %s holds (%llu bytes)",
-	                                  builder->layout->name,
-	                                  (unsigned long long)builder->layout->logical_limit),
-	                         logical);
+	return gow_fail_at_block(
+		error,
+		gow_fail(error, GOW_ERR_LIMIT, "the disk is larger than %s holds (%llu bytes)",
+	                 builder->layout->name, (unsigned long long)builder->layout->logical_limit),
+		logical);
 }
 
 static uint64_t next_offset(const struct gow_builder *builder)
@@ -136,8 +135,8 @@ static int write_versions(const struct gow_builder *builder, const uint32_t *ver
 	return code;
 }
 
-int gow_builder_finish(struct gow_builder *builder, uint64_t logical_size,
-                       const uint32_t *versions, gow_error *error)
+int gow_builder_finish(struct gow_builder *builder, uint64_t logical_size, const uint32_t *versions,
+                       gow_error *error)
 {
 	const struct gow_layout *layout = builder->layout;
 	const struct gow_header header = {

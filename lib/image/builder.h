@@ -29,12 +29,12 @@ int gow_builder_append_from(struct gow_builder *builder, uint64_t logical, struc
                             uint64_t offset, uint32_t blocks, gow_error *error);
 
 /*
- * Writes the header of a disk of logical_size bytes (lawful). Version numbers, where the layout
+ * Writes the header of a disk of logical_size bytes (valid). Version numbers, where the layout
  * has them, are taken from versions (one for every map entry), or 1 for every block appended if
  * that is NULL.
  */
-int gow_builder_finish(struct gow_builder *builder, uint64_t logical_size,
-                       const uint32_t *versions, gow_error *error);
+int gow_builder_finish(struct gow_builder *builder, uint64_t logical_size, const uint32_t *versions,
+                       gow_error *error);
 
 /* How many bytes gow_builder_finish writes with these version numbers; NULL where the layout has
  * none. Holes are not written. */

@@ -10,35 +10,63 @@
 
 static bool field_is_in(struct gow_field field, size_t size)
 {
-	return (size_t)field.offset + field.width <= size;
+	return field.width && (size_t)field.offset + field.width <= size;
 }
 
 /* The field's value, or 0 where the bytes end before it does. */
 static uint64_t field_value(const struct gow_layout *layout, struct gow_field field,
                             const uint8_t *bytes, size_t size)
 {
-	return field_is_in(field, size)
-	               ? gow_load(bytes + field.offset, field.width, layout->order)
-	               : 0;
+	return field_is_in(field, size) ? gow_load(bytes + field.offset, field.width, layout->order)
+	                                : 0;
 }
 
 static bool magic_is(const struct gow_layout *layout, const uint8_t *magic, const uint8_t *bytes,
                      size_t size)
 {
-	return layout->magic_offset + (size_t)GOW_MAGIC_SIZE <= size &&
-	       memcmp(bytes + layout->magic_offset, magic, GOW_MAGIC_SIZE) == 0;
+	return gow_layout_has_magic(layout) &&
+	       layout->magic_offset + (size_t)layout->magic_size <= size &&
+	       memcmp(bytes + layout->magic_offset, magic, layout->magic_size) == 0;
+}
+
+static bool is_pending(const struct gow_layout *layout, const uint8_t *bytes, size_t size)
+{
+	return layout->has_pending && magic_is(layout, layout->magic_pending, bytes, size);
 }
 
 static bool has_magic(const struct gow_layout *layout, const uint8_t *bytes, size_t size)
 {
-	return magic_is(layout, layout->magic, bytes, size) ||
-	       magic_is(layout, layout->magic_pending, bytes, size);
+	return magic_is(layout, layout->magic, bytes, size) || is_pending(layout, bytes, size);
 }
 
+/* What a row says nothing about fits. */
 static bool row_fits(const struct gow_layout *layout, const uint8_t *bytes, size_t size)
 {
-	return has_magic(layout, bytes, size) && field_is_in(layout->version_field, size) &&
-	       field_value(layout, layout->version_field, bytes, size) == layout->version;
+	if (gow_layout_has_magic(layout) && !has_magic(layout, bytes, size))
+		return false;
+	return !layout->version_field.width ||
+	       (field_is_in(layout->version_field, size) &&
+	        field_value(layout, layout->version_field, bytes, size) == layout->version);
+}
+
+/* Bytes; a number of sectors or blocks that no size could be is the largest. */
+static uint64_t logical_size_of(const struct gow_layout *layout, const uint8_t *bytes, size_t size)
+{
+	uint64_t unit = gow_layout_size_unit(layout);
+	uint64_t value = field_value(layout, layout->logical_size, bytes, size);
+
+	if (!layout->logical_size.width)
+		return layout->fixed_size ? layout->fixed_size : layout->logical_limit;
+	return value > UINT64_MAX / unit ? UINT64_MAX : value * unit;
+}
+
+/* A layout without the field allocates behind what is present. */
+static uint32_t block_count_of(const struct gow_layout *layout, uint32_t present,
+                               const uint8_t *bytes, size_t size)
+{
+	if (!layout->block_count.width)
+		return present;
+	return (uint32_t)gow_min(field_value(layout, layout->block_count, bytes, size), UINT32_MAX);
 }
 
 /* Says why no row fits. */
@@ -61,8 +89,7 @@ static int not_gow(const struct gow_file *file, const struct gow_layout *rows, s
 			                (unsigned long long)field_value(row, row->version_field,
 			                                                bytes, size));
 		else
-			code = gow_fail(error, GOW_ERR_NOT_GOW,
-			                "is cut short before its version");
+			code = gow_fail(error, GOW_ERR_NOT_GOW, "is cut short before its version");
 		code = gow_fail_at_offset(error, code, row->version_field.offset);
 		break;
 	}
@@ -75,8 +102,7 @@ uint32_t gow_present_blocks(const struct gow_layout *layout, uint64_t file_size)
 
 	if (file_size <= data_start)
 		return 0;
-	return (uint32_t)gow_min(gow_divide_up(file_size - data_start, GOW_BLOCK_SIZE),
-	                         UINT32_MAX);
+	return (uint32_t)gow_min(gow_divide_up(file_size - data_start, GOW_BLOCK_SIZE), UINT32_MAX);
 }
 
 uint32_t gow_present_entries(const struct gow_layout *layout, uint64_t file_size)
@@ -95,24 +121,27 @@ static int read_preamble(struct gow_file *file, uint8_t *bytes, size_t *size, go
 }
 
 /* Takes the fields as the row says where they are. */
-static int parse(struct gow_file *file, const struct gow_layout *layout, const uint8_t *bytes,
+static int parse(struct gow_file *file, const struct gow_layout *row, const uint8_t *bytes,
                  size_t size, struct gow_header *header, gow_error *error)
 {
-	uint64_t count = field_value(layout, layout->block_count, bytes, size);
+	uint64_t logical_size = logical_size_of(row, bytes, size);
+	const struct gow_layout *layout;
 	uint64_t file_size;
 	int code = gow_file_size(file, &file_size, error);
 
+	if (!code)
+		code = gow_layout_resolve(row, logical_size, &layout, error);
 	if (code)
 		return code;
 	*header = (struct gow_header){
 		.layout = layout,
-		.pending = magic_is(layout, layout->magic_pending, bytes, size),
+		.pending = is_pending(layout, bytes, size),
 		.truncated = file_size < gow_layout_header_end(layout),
-		.logical_size = field_value(layout, layout->logical_size, bytes, size),
-		.block_count = (uint32_t)gow_min(count, UINT32_MAX),
+		.logical_size = logical_size,
 		.file_size = file_size,
 		.present_blocks = gow_present_blocks(layout, file_size),
 	};
+	header->block_count = block_count_of(layout, header->present_blocks, bytes, size);
 	header->logical_blocks = gow_divide_up(header->logical_size, GOW_BLOCK_SIZE);
 	return GOW_OK;
 }
@@ -157,7 +186,7 @@ int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, s
 	return GOW_OK;
 }
 
-bool gow_size_is_lawful(const struct gow_layout *layout, uint64_t logical_size)
+bool gow_size_is_valid(const struct gow_layout *layout, uint64_t logical_size)
 {
 	return logical_size >= 512 && logical_size % 512 == 0 &&
 	       logical_size <= layout->logical_limit;
@@ -167,6 +196,8 @@ bool gow_size_is_lawful(const struct gow_layout *layout, uint64_t logical_size)
 static int store_field(const struct gow_layout *layout, struct gow_field field, uint64_t value,
                        uint8_t *bytes, gow_error *error)
 {
+	if (!field.width)
+		return GOW_OK;
 	if (!gow_fits(value, field.width))
 		return gow_fail_at_offset(error,
 		                          gow_fail(error, GOW_ERR_LIMIT,
@@ -175,6 +206,22 @@ static int store_field(const struct gow_layout *layout, struct gow_field field, 
 		                          field.offset);
 	gow_store(bytes + field.offset, field.width, layout->order, value);
 	return GOW_OK;
+}
+
+/* A disk that is no whole number of the field's units cannot be stored in it. */
+static int store_size(const struct gow_layout *layout, uint64_t size, uint8_t *bytes,
+                      gow_error *error)
+{
+	uint64_t unit = gow_layout_size_unit(layout);
+
+	if (layout->logical_size.width && size % unit)
+		return gow_fail_at_offset(error,
+		                          gow_fail(error, GOW_ERR_LIMIT,
+		                                   "a disk of %llu bytes is no multiple of %llu",
+		                                   (unsigned long long)size,
+		                                   (unsigned long long)unit),
+		                          layout->logical_size.offset);
+	return store_field(layout, layout->logical_size, size / unit, bytes, error);
 }
 
 int gow_header_write(struct gow_file *file, const struct gow_header *header, gow_error *error)
@@ -193,14 +240,12 @@ int gow_header_write(struct gow_file *file, const struct gow_header *header, gow
 		return code;
 	memset(bytes + got, 0, size - got);
 	memcpy(bytes + layout->magic_offset,
-	       header->pending ? layout->magic_pending : layout->magic, GOW_MAGIC_SIZE);
+	       header->pending ? layout->magic_pending : layout->magic, layout->magic_size);
 	code = store_field(layout, layout->version_field, layout->version, bytes, error);
 	if (!code)
-		code = store_field(layout, layout->logical_size, header->logical_size, bytes,
-		                   error);
+		code = store_size(layout, header->logical_size, bytes, error);
 	if (!code)
-		code = store_field(layout, layout->block_count, header->block_count, bytes,
-		                   error);
+		code = store_field(layout, layout->block_count, header->block_count, bytes, error);
 	return code ? code : gow_file_write(file, 0, bytes, size, error);
 }
 
@@ -208,7 +253,7 @@ int gow_header_write_magic(struct gow_file *file, const struct gow_layout *layou
                            gow_error *error)
 {
 	return gow_file_write(file, layout->magic_offset,
-	                      pending ? layout->magic_pending : layout->magic, GOW_MAGIC_SIZE,
+	                      pending ? layout->magic_pending : layout->magic, layout->magic_size,
 	                      error);
 }
 
@@ -220,128 +265,8 @@ int gow_header_write_block_count(struct gow_file *file, const struct gow_header 
 	uint8_t bytes[8];
 	int code = store_field(header->layout, at_start, header->block_count, bytes, error);
 
+	if (!field.width)
+		return code;
 	return code ? gow_fail_at_offset(error, code, field.offset)
 	            : gow_file_write(file, field.offset, bytes, field.width, error);
-}
-
-/* ---- map and version numbers ------------------------------------------------------------- */
-
-/* One of the two arrays of 32-bit numbers, as seen by the loops below. */
-struct array {
-	uint64_t offset;
-	uint32_t stride;
-	void (*decode)(const struct gow_layout *, const void *, uint32_t *, size_t);
-	void (*encode)(const struct gow_layout *, const uint32_t *, void *, size_t);
-};
-
-static struct array map_of(const struct gow_layout *layout)
-{
-	return (struct array){ layout->map_offset, layout->map_stride, gow_layout_decode_entries,
-		               gow_layout_encode_entries };
-}
-
-static struct array versions_of(const struct gow_layout *layout)
-{
-	return (struct array){ layout->versions_offset, layout->versions_stride,
-		               gow_layout_decode_versions, gow_layout_encode_versions };
-}
-
-/* Bytes of a buffer on the stack: small enough to stay in the cache. */
-enum { CHUNK = 32768 };
-
-/* Bytes from the first of count numbers to the end of the last. */
-static size_t span(const struct array *array, uint32_t count)
-{
-	return (size_t)(count - 1) * array->stride + sizeof(uint32_t);
-}
-
-static int read_array(struct gow_file *file, const struct gow_layout *layout,
-                      const struct array *array, uint32_t first, uint32_t count,
-                      uint32_t *numbers, gow_error *error)
-{
-	uint8_t bytes[CHUNK];
-
-	while (count) {
-		uint32_t part = (uint32_t)gow_min(count, CHUNK / array->stride);
-		int code = gow_file_read_all(file,
-		                             array->offset + (uint64_t)first * array->stride,
-		                             bytes, span(array, part), error);
-
-		if (code)
-			return code;
-		array->decode(layout, bytes, numbers, part);
-		first += part;
-		numbers += part;
-		count -= part;
-	}
-	return GOW_OK;
-}
-
-static int write_array(struct gow_file *file, const struct gow_layout *layout,
-                       const struct array *array, uint32_t first, uint32_t count,
-                       const uint32_t *numbers, gow_error *error)
-{
-	uint8_t bytes[CHUNK];
-
-	while (count) {
-		uint32_t part = (uint32_t)gow_min(count, CHUNK / array->stride);
-		uint64_t offset = array->offset + (uint64_t)first * array->stride;
-		int code = GOW_OK;
-
-		/* What stands between the numbers is not ours to change. */
-		if (array->stride != sizeof(uint32_t))
-			code = gow_file_read_padded(file, offset, bytes, span(array, part), error);
-		if (code)
-			return code;
-		array->encode(layout, numbers, bytes, part);
-		code = gow_file_write(file, offset, bytes, span(array, part), error);
-		if (code)
-			return code;
-		first += part;
-		numbers += part;
-		count -= part;
-	}
-	return GOW_OK;
-}
-
-int gow_header_read_entries(struct gow_file *file, const struct gow_layout *layout,
-                            uint32_t first, uint32_t count, uint32_t *entries, gow_error *error)
-{
-	struct array map = map_of(layout);
-
-	/* The common case is as fast as if it were the only one. */
-	if (gow_layout_entries_are_canonical(layout))
-		return gow_file_read_all(file, gow_layout_entry_offset(layout, first), entries,
-		                         (size_t)count * sizeof *entries, error);
-	return read_array(file, layout, &map, first, count, entries, error);
-}
-
-int gow_header_read_versions(struct gow_file *file, const struct gow_layout *layout,
-                             uint32_t first, uint32_t count, uint32_t *versions,
-                             gow_error *error)
-{
-	struct array array = versions_of(layout);
-
-	if (layout->order == GOW_HOST_ORDER && layout->versions_stride == sizeof *versions)
-		return gow_file_read_all(file, gow_layout_version_offset(layout, first), versions,
-		                         (size_t)count * sizeof *versions, error);
-	return read_array(file, layout, &array, first, count, versions, error);
-}
-
-int gow_header_write_entries(struct gow_file *file, const struct gow_layout *layout,
-                             uint32_t first, uint32_t count, const uint32_t *entries,
-                             gow_error *error)
-{
-	struct array map = map_of(layout);
-
-	return write_array(file, layout, &map, first, count, entries, error);
-}
-
-int gow_header_write_versions(struct gow_file *file, const struct gow_layout *layout,
-                              uint32_t first, uint32_t count, const uint32_t *versions,
-                              gow_error *error)
-{
-	struct array array = versions_of(layout);
-
-	return write_array(file, layout, &array, first, count, versions, error);
 }

@@ -36,7 +36,7 @@ int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, s
                          bool *has, gow_error *error);
 
 /* Whether a guest disk of that size may be in such an image. */
-bool gow_size_is_lawful(const struct gow_layout *layout, uint64_t logical_size);
+bool gow_size_is_valid(const struct gow_layout *layout, uint64_t logical_size);
 
 /* Writes the preamble. */
 int gow_header_write(struct gow_file *file, const struct gow_header *header, gow_error *error);
@@ -59,16 +59,14 @@ uint32_t gow_present_entries(const struct gow_layout *layout, uint64_t file_size
  * count map entries, or version numbers, from logical block first on. Reading past the end of
  * the file is GOW_ERR_CHANGED.
  */
-int gow_header_read_entries(struct gow_file *file, const struct gow_layout *layout,
-                            uint32_t first, uint32_t count, uint32_t *entries, gow_error *error);
-int gow_header_read_versions(struct gow_file *file, const struct gow_layout *layout,
-                             uint32_t first, uint32_t count, uint32_t *versions,
-                             gow_error *error);
+int gow_header_read_entries(struct gow_file *file, const struct gow_layout *layout, uint32_t first,
+                            uint32_t count, uint32_t *entries, gow_error *error);
+int gow_header_read_versions(struct gow_file *file, const struct gow_layout *layout, uint32_t first,
+                             uint32_t count, uint32_t *versions, gow_error *error);
 
 /* The same for writing; bytes between the entries of a stride are kept. */
-int gow_header_write_entries(struct gow_file *file, const struct gow_layout *layout,
-                             uint32_t first, uint32_t count, const uint32_t *entries,
-                             gow_error *error);
+int gow_header_write_entries(struct gow_file *file, const struct gow_layout *layout, uint32_t first,
+                             uint32_t count, const uint32_t *entries, gow_error *error);
 int gow_header_write_versions(struct gow_file *file, const struct gow_layout *layout,
                               uint32_t first, uint32_t count, const uint32_t *versions,
                               gow_error *error);

@@ -6,26 +6,28 @@
 #ifndef GOW_IMAGE_IMAGE_H
 #define GOW_IMAGE_IMAGE_H
 
+#include "image/layout_table.h"
 #include "image/map.h"
 #include "io/lock.h"
 
-/* What gow_image_from_file does about damage. */
+/* How an image is opened, and what is done about damage. */
 struct gow_image_policy {
-	bool write;              /* begin a session */
-	bool salvage;            /* take what can be had */
+	bool write;                      /* begin a session */
+	bool salvage;                    /* read what is readable */
 	const struct gow_layout *assume; /* for salvage: the layout, whatever magic and version
 	                                  * say; NULL: by those */
-	gow_loss_visitor lost;   /* for salvage; may be NULL */
+	gow_loss_visitor lost;           /* for salvage; may be NULL */
 	void *lost_context;
+	gow_layouts_finder find_layout; /* for gow_image_open_policy; NULL: none is inferred */
 };
 
-/* Makes an image of an open file, which it owns from then on, also when it fails. */
-int gow_image_from_file(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                        const struct gow_image_policy *policy, gow_image **image,
-                        gow_error *error);
+/* Makes an image of a file and its map, both its own from then on, also when it fails. */
+int gow_image_make(struct gow_file *file, struct gow_map *map, bool damaged, gow_image **image,
+                   gow_error *error);
 
-/* gow_image_open with a say in salvage. */
-int gow_image_open_policy(const char *path, const gow_open_options *options,
+/* What makes an image of an open file, which it owns from then on, also when it fails: the floor
+ * above has gow_image_from_file (journal/open.h), and hands it to who opens disks. */
+typedef int (*gow_opener)(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                           const struct gow_image_policy *policy, gow_image **image,
                           gow_error *error);
 
@@ -33,6 +35,9 @@ int gow_image_open_policy(const char *path, const gow_open_options *options,
 const struct gow_map *gow_image_map(const gow_image *image);
 struct gow_file *gow_image_file(const gow_image *image);
 struct gow_lock *gow_image_lock(gow_image *image);
+
+/* The table that its layout is in is the image's from then on. */
+void gow_image_own_layouts(gow_image *image, struct gow_layouts *layouts);
 
 /* Whether the image, opened for salvage, had corrupt findings. */
 bool gow_image_is_damaged(const gow_image *image);

@@ -22,33 +22,47 @@
 /* Where an unsigned integer stands. */
 struct gow_field {
 	uint32_t offset; /* bytes from the start of the file */
-	uint8_t width;   /* bytes, 1 to 8 */
+	uint8_t width;   /* bytes, 1 to 8; 0: there is no such field */
 };
 
 enum {
-	GOW_MAGIC_SIZE = 4,
+	GOW_MAGIC_SIZE = 4, /* of a magic that in-place changes can mark (gow_layout_has_mark) */
+	GOW_MAGIC_MAX = 16,
+	GOW_LAYOUT_NAME_SIZE = 64,
+	GOW_LAYOUT_ENTRIES_MAX = 1 << 24, /* a map in memory is never larger */
+	GOW_LAYOUT_ALIGN_MAX = 4096,
 	GOW_PREAMBLE_MAX = 4096 /* the preamble is read in one piece of at most so many bytes */
 };
 
+struct gow_layout_variants;
+
 struct gow_layout {
-	const char *name;
-	unsigned version;             /* what the version field holds */
-	enum gow_order order;         /* of every integer */
-	uint8_t magic[GOW_MAGIC_SIZE];
-	uint8_t magic_pending[GOW_MAGIC_SIZE]; /* in the middle of an in-place change */
+	char name[GOW_LAYOUT_NAME_SIZE];
+	unsigned version;     /* what the version field holds; 0 where there is none */
+	enum gow_order order; /* of every integer */
+	uint8_t magic_size;   /* bytes of the magic; 0: there is none */
+	bool has_pending;     /* there is a magic_pending, of the same size */
+	uint8_t magic[GOW_MAGIC_MAX];
+	uint8_t magic_pending[GOW_MAGIC_MAX]; /* in the middle of an in-place change */
 	uint32_t magic_offset;
 	struct gow_field version_field;
 	struct gow_field logical_size;
-	struct gow_field block_count;
+	uint32_t size_unit;           /* what logical_size counts: bytes of one; 0 is 1 */
+	uint64_t fixed_size;          /* the logical size where no field holds it; 0: the limit */
+	struct gow_field block_count; /* absent: it is the number of present blocks */
 	uint64_t map_offset;
-	uint32_t map_stride;          /* bytes from one entry to the next; an entry has 4 */
-	uint32_t map_entries;
-	uint32_t first_block;         /* what an entry calls the first physical block: 0 or 1 */
-	uint32_t unallocated;         /* what an entry calls "not allocated" */
-	uint64_t versions_offset;     /* of the first version number */
-	uint32_t versions_stride;     /* bytes from one to the next; 0: there are none */
-	uint32_t data_align;          /* block 0 begins at a multiple of this many bytes */
-	uint64_t logical_limit;       /* bytes */
+	uint32_t map_stride;      /* bytes from one entry to the next; an entry has 4 */
+	uint32_t map_entries;     /* where per_logical_block: at most so many */
+	bool per_logical_block;   /* the map has one entry for each block of the disk, no more */
+	uint32_t first_block;     /* what an entry calls the first physical block: 0 or 1 */
+	uint32_t unallocated;     /* what an entry calls "not allocated" */
+	uint64_t versions_offset; /* of the first version number */
+	uint32_t versions_stride; /* bytes from one to the next; 0: there are none */
+	uint32_t data_align;      /* block 0 begins at a multiple of this many bytes */
+	uint64_t logical_limit;   /* bytes */
+	/* Where per_logical_block: the rows for each size of disk met so far, owned by whoever owns
+	 * this row (gow_layout_resolve). NULL in a row that was resolved. */
+	struct gow_layout_variants *variants;
 };
 
 /* The reference layouts, one per version, ascending. */
@@ -68,6 +82,38 @@ const struct gow_layout *gow_layout_of(unsigned version);
  * inferred or written by hand.
  */
 bool gow_layout_is_usable(const struct gow_layout *layout);
+
+static inline bool gow_layout_has_magic(const struct gow_layout *layout)
+{
+	return layout->magic_size != 0;
+}
+
+/* Whether an in-place change can leave its mark and its record can name the layout. */
+static inline bool gow_layout_has_mark(const struct gow_layout *layout)
+{
+	return layout->magic_size == GOW_MAGIC_SIZE && layout->has_pending &&
+	       layout->version_field.width;
+}
+
+/* The reason why it cannot; NULL where it can. */
+const char *gow_layout_why_no_mark(const struct gow_layout *layout);
+
+static inline uint32_t gow_layout_size_unit(const struct gow_layout *layout)
+{
+	return layout->size_unit ? layout->size_unit : 1;
+}
+
+/*
+ * The row that a disk of that size has: the same one, but for a map with one entry per logical
+ * block. The row found then lives as long as layout's variants (gow_layout_variants_new), which
+ * several threads may ask. Sizes past the limit are taken as the limit.
+ */
+int gow_layout_resolve(const struct gow_layout *layout, uint64_t logical_size,
+                       const struct gow_layout **resolved, gow_error *error);
+
+/* For a row with per_logical_block; freed when no image that was opened by it is open. */
+int gow_layout_variants_new(struct gow_layout_variants **variants, gow_error *error);
+void gow_layout_variants_free(struct gow_layout_variants *variants); /* accepts NULL */
 
 static inline bool gow_layout_has_versions(const struct gow_layout *layout)
 {
@@ -95,8 +141,7 @@ static inline uint64_t gow_layout_entry_offset(const struct gow_layout *layout, 
 	return layout->map_offset + logical * layout->map_stride;
 }
 
-static inline uint64_t gow_layout_version_offset(const struct gow_layout *layout,
-                                                 uint64_t logical)
+static inline uint64_t gow_layout_version_offset(const struct gow_layout *layout, uint64_t logical)
 {
 	return layout->versions_offset + logical * layout->versions_stride;
 }

@@ -29,8 +29,7 @@ uint32_t gow_entries_run(const uint32_t *entries, uint32_t count)
 	return run;
 }
 
-uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most,
-                     uint32_t *physical)
+uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most, uint32_t *physical)
 {
 	*physical = map->entries[logical];
 	return gow_entries_run(map->entries + logical, most);
@@ -74,7 +73,7 @@ static int refuse(const struct gow_raw *raw, const gow_finding *finding, gow_err
 	int code = gow_fail(error, GOW_ERR_CORRUPT,
 	                    "is corrupt: %s: %s; see gow-check, and %s with gow-repair",
 	                    finding->problem->name, finding->problem->title,
-	                    journal ? "finish the change" : "mend it");
+	                    journal ? "finish the change" : "repair it");
 
 	code = gow_fail_at_offset(error, code, finding->first.offset);
 	if (finding->first.logical != GOW_NOWHERE)
@@ -103,6 +102,14 @@ int gow_map_make(struct gow_raw *raw, const struct gow_verdict *verdict, struct 
 
 /* ---- of a damaged one -------------------------------------------------------------------- */
 
+int gow_map_judge(struct gow_raw *raw, struct gow_map *map, gow_error *error)
+{
+	struct gow_verdict verdict;
+	int code = gow_judge(raw, &verdict, error);
+
+	return code ? code : gow_map_make(raw, &verdict, map, error);
+}
+
 uint64_t gow_smallest_size(const struct gow_raw *raw)
 {
 	const struct gow_layout *layout = raw->header.layout;
@@ -124,8 +131,8 @@ struct salvage {
 };
 
 /* Guest bytes of a run of blocks, cut at the end of the disk. */
-static void tell_loss(const struct salvage *salvage, gow_loss_kind kind, uint64_t block,
-                      uint64_t blocks)
+static void report_loss(const struct salvage *salvage, gow_loss_kind kind, uint64_t block,
+                        uint64_t blocks)
 {
 	gow_loss loss = { kind, block * GOW_BLOCK_SIZE, blocks * GOW_BLOCK_SIZE };
 
@@ -153,7 +160,7 @@ static void drop_entries(const struct salvage *salvage, uint32_t first, uint32_t
 			continue;
 		}
 		if (i > start)
-			tell_loss(salvage, kind, start, i - start);
+			report_loss(salvage, kind, start, i - start);
 		start = i + 1;
 	}
 }
@@ -169,7 +176,7 @@ static int mark_shared(void *context, gow_problem_id id, const gow_place *place,
 }
 
 /* The validator goes by physical blocks; the losses are the guest's. */
-static int tell_shared(const struct salvage *salvage, const struct gow_raw *raw, gow_error *error)
+static int report_shared(const struct salvage *salvage, const struct gow_raw *raw, gow_error *error)
 {
 	const uint32_t count = raw->header.layout->map_entries;
 	uint8_t *shared = calloc(count, 1);
@@ -182,7 +189,7 @@ static int tell_shared(const struct salvage *salvage, const struct gow_raw *raw,
 		while (i < count && shared[i])
 			i++;
 		if (i > start)
-			tell_loss(salvage, GOW_LOSS_SHARED, start, i - start);
+			report_loss(salvage, GOW_LOSS_SHARED, start, i - start);
 	}
 	free(shared);
 	return code;
@@ -205,18 +212,16 @@ static int load_rest(struct gow_raw *raw, uint32_t *known, gow_error *error)
 static int no_size(const struct gow_raw *raw, gow_error *error)
 {
 	int code = gow_fail(error, GOW_ERR_CORRUPT,
-	                    "cannot be salvaged: its logical size is unlawful, and no mapped block "
+	                    "cannot be salvaged: its logical size is invalid, and no mapped block "
 	                    "is left to tell a better one by");
 
 	return gow_fail_in_file(
-		error,
-		gow_fail_at_offset(error, code, raw->header.layout->logical_size.offset),
+		error, gow_fail_at_offset(error, code, raw->header.layout->logical_size.offset),
 		raw->file->name);
 }
 
-int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
-                    gow_loss_visitor visit, void *context, struct gow_map *map,
-                    gow_error *error)
+int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict, gow_loss_visitor visit,
+                    void *context, struct gow_map *map, gow_error *error)
 {
 	const struct gow_layout *layout = raw->header.layout;
 	struct gow_map made;
@@ -227,7 +232,7 @@ int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
 
 	if (code)
 		return code;
-	if (!gow_size_is_lawful(layout, size))
+	if (!gow_size_is_valid(layout, size))
 		size = gow_smallest_size(raw);
 	if (!size)
 		return no_size(raw, error);
@@ -235,7 +240,7 @@ int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
 	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
 	/* Told while raw still has its entries: the walk needs them. */
 	if (verdict->by_id[GOW_MAP_CROSSLINK].problem)
-		code = tell_shared(&salvage, raw, error);
+		code = report_shared(&salvage, raw, error);
 	if (code)
 		return code;
 	made = map_of(raw);
@@ -245,7 +250,7 @@ int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
 	             GOW_LOSS_UNMAPPED);
 	drop_entries(&salvage, made.logical_blocks, layout->map_entries, 0, GOW_LOSS_BEYOND_SIZE);
 	if (known < made.logical_blocks)
-		tell_loss(&salvage, GOW_LOSS_UNMAPPED, known, made.logical_blocks - known);
+		report_loss(&salvage, GOW_LOSS_UNMAPPED, known, made.logical_blocks - known);
 	/* Numbers that are cut short are none: whoever copies the image starts anew at 1. */
 	if (!raw->header.truncated)
 		code = load_versions(raw, &made, error);

@@ -11,12 +11,12 @@
 
 struct gow_map {
 	const struct gow_layout *layout;
-	uint64_t logical_size;   /* bytes; lawful */
+	uint64_t logical_size; /* bytes; valid */
 	uint32_t logical_blocks;
 	uint32_t block_count;
 	uint64_t file_size;
-	uint32_t *entries;       /* layout->map_entries */
-	uint32_t *versions;      /* the same number, or NULL where the layout has none */
+	uint32_t *entries;  /* layout->map_entries */
+	uint32_t *versions; /* the same number, or NULL where the layout has none */
 };
 
 /* Called for a range of guest bytes that a damaged image does not hold, or not for sure. */
@@ -29,15 +29,17 @@ typedef void (*gow_loss_visitor)(void *context, const gow_loss *loss);
 int gow_map_make(struct gow_raw *raw, const struct gow_verdict *verdict, struct gow_map *map,
                  gow_error *error);
 
+/* The one judgement of whoever takes a valid image only: gow_judge, and gow_map_make. */
+int gow_map_judge(struct gow_raw *raw, struct gow_map *map, gow_error *error);
+
 /*
  * Makes the best map that can be had of a damaged image (a sound one is served, too): entries
- * that name no present block are dropped, the logical size is mended as gow-repair would.
- * Blocks may be shared here, so such a map is for reading only. Every loss is told to visit
+ * that name no present block are dropped, the logical size is corrected as gow-repair would.
+ * Blocks may be shared here, so such a map is for reading only. Every loss is reported to visit
  * (may be NULL), by kind and ascending within.
  */
-int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict,
-                    gow_loss_visitor visit, void *context, struct gow_map *map,
-                    gow_error *error);
+int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict, gow_loss_visitor visit,
+                    void *context, struct gow_map *map, gow_error *error);
 
 void gow_map_release(struct gow_map *map);
 
@@ -51,7 +53,7 @@ uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most,
 /* The same on bare entries, of which count follow. */
 uint32_t gow_entries_run(const uint32_t *entries, uint32_t count);
 
-/* The smallest lawful logical size that covers every entry that names a present block; 0 where
+/* The smallest valid logical size that covers every entry that names a present block; 0 where
  * there is none, or where it is past the layout's limit. */
 uint64_t gow_smallest_size(const struct gow_raw *raw);
 

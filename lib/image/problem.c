@@ -14,9 +14,9 @@ static const gow_problem catalogue[] = {
 		.severity = GOW_CORRUPT,
 		.unit = "header",
 		.title = "the logical size is 0, no multiple of 512, or over the version's limit",
-		.fix = "set the smallest lawful size that covers every allocated block, or --size",
+		.fix = "set the smallest valid size that covers every allocated block, or --size",
 		.about = "The header says how large the guest's disk is, in bytes. A guest that is "
-		         "started on a wrong size sees a disk without its end, or none at all.",
+			 "started on a wrong size sees a disk without its end, or none at all.",
 	},
 	{
 		.id = GOW_HEADER_TRUNCATED,
@@ -25,9 +25,10 @@ static const gow_problem catalogue[] = {
 		.unit = "header",
 		.title = "the file ends before its header does",
 		.fix = "extend the header; the entries that are missing become unallocated",
-		.about = "The magic and the version are there and the map is not, or not all of "
-		         "it: a copy that was cut short, say. Nothing else is judged then. The place "
-		         "is where the file ends.",
+		.about =
+			"The magic and the version are there and the map is not, or not all of "
+			"it: a copy that was cut short, say. Nothing else is judged then. The place "
+			"is where the file ends.",
 	},
 	{
 		.id = GOW_HEADER_COUNT_LOW,
@@ -36,9 +37,10 @@ static const gow_problem catalogue[] = {
 		.unit = "header",
 		.title = "a block in use lies at or above the number that the next allocation gets",
 		.fix = "raise block_count to the number of present blocks",
-		.about = "block_count is the number of the physical block that the next allocation "
-		         "hands out. Here that block, or one after it, holds data already, which the "
-		         "guest's next write to a new block would overwrite.",
+		.about =
+			"block_count is the number of the physical block that the next allocation "
+			"hands out. Here that block, or one after it, holds data already, which the "
+			"guest's next write to a new block would overwrite.",
 	},
 	{
 		.id = GOW_HEADER_COUNT_HIGH,
@@ -47,8 +49,9 @@ static const gow_problem catalogue[] = {
 		.unit = "header",
 		.title = "block_count is above the number of blocks in the file",
 		.fix = "lower block_count to the number of present blocks",
-		.about = "A session that ended between raising the count and writing the block leaves "
-		         "this. The next allocation leaves a gap of leaked blocks.",
+		.about =
+			"A session that ended between raising the count and writing the block leaves "
+			"this. The next allocation leaves a gap of leaked blocks.",
 	},
 	{
 		.id = GOW_HEADER_COUNT_WILD,
@@ -58,7 +61,7 @@ static const gow_problem catalogue[] = {
 		.title = "block_count is beyond anything that a sane history leads to",
 		.fix = "lower block_count to the number of present blocks",
 		.about = "block_count is above the number of blocks in the file by more than the "
-		         "number of map entries. Allocations would make an enormous file, or fail.",
+			 "number of map entries. Allocations would make an enormous file, or fail.",
 	},
 	{
 		.id = GOW_HEADER_PADDING,
@@ -68,8 +71,8 @@ static const gow_problem catalogue[] = {
 		.title = "a byte between the header and block 0 is not zero",
 		.fix = "write zeros there",
 		.about = "The bytes between the end of the header and the first block are ignored, "
-		         "and written as zeros. Something else there is a trace of damage, or of a "
-		         "program with another idea of the format.",
+			 "and written as zeros. Something else there is a trace of damage, or of a "
+			 "program with another idea of the format.",
 	},
 	{
 		.id = GOW_MAP_RANGE,
@@ -78,8 +81,9 @@ static const gow_problem catalogue[] = {
 		.unit = "map entry",
 		.title = "an entry names a physical block past the end of the file",
 		.fix = "unmap the block, which then reads as zeros; its data is not in the file",
-		.about = "The data of that block is not there: the file was cut short, or the entry "
-		         "is damaged.",
+		.about =
+			"The data of that block is not there: the file was cut short, or the entry "
+			"is damaged.",
 	},
 	{
 		.id = GOW_MAP_CROSSLINK,
@@ -88,8 +92,9 @@ static const gow_problem catalogue[] = {
 		.unit = "physical block",
 		.title = "two or more entries name the same physical block",
 		.fix = "give each later block a copy of its own at the end of the file",
-		.about = "A write to one of the logical blocks changes the other. One of the owners "
-		         "holds foreign data, and nothing in the file tells which.",
+		.about =
+			"A write to one of the logical blocks changes the other. One of the owners "
+			"holds foreign data, and nothing in the file tells which.",
 	},
 	{
 		.id = GOW_MAP_BEYOND_SIZE,
@@ -98,8 +103,9 @@ static const gow_problem catalogue[] = {
 		.unit = "map entry",
 		.title = "an entry past the end of the guest's disk is allocated",
 		.fix = "unmap the block, or grow the disk over it with --size",
-		.about = "Either the block is junk or the logical size is wrong, and the file cannot "
-		         "say which. Not judged while the logical size is unlawful (header.size).",
+		.about =
+			"Either the block is junk or the logical size is wrong, and the file cannot "
+			"say which. Not judged while the logical size is invalid (header.size).",
 	},
 	{
 		.id = GOW_SPACE_LEAK,
@@ -108,8 +114,9 @@ static const gow_problem catalogue[] = {
 		.unit = "physical block",
 		.title = "a physical block in the file is named by no entry",
 		.fix = "leave it (gow-compact gives the space back); save it with --salvage",
-		.about = "A block that a session allocated and never mapped, or that lost its entry. "
-		         "It takes space, and the guest cannot see it.",
+		.about =
+			"A block that a session allocated and never mapped, or that lost its entry. "
+			"It takes space, and the guest cannot see it.",
 	},
 	{
 		.id = GOW_SPACE_TAIL,
@@ -118,8 +125,9 @@ static const gow_problem catalogue[] = {
 		.unit = "physical block",
 		.title = "the last block is cut short by the end of the file",
 		.fix = "extend the file with zeros to the end of the block",
-		.about = "The missing bytes read as zeros, so the guest is well if they were zeros. "
-		         "Programs that expect whole blocks may trip over it.",
+		.about =
+			"The missing bytes read as zeros, so the guest is well if they were zeros. "
+			"Programs that expect whole blocks may trip over it.",
 	},
 	{
 		.id = GOW_VERSION_ZERO,
@@ -128,8 +136,9 @@ static const gow_problem catalogue[] = {
 		.unit = "map entry",
 		.title = "an allocated block has the version number 0",
 		.fix = "give it the image's highest version number plus one",
-		.about = "A consumer that keeps a copy fetches what has a higher number than its own; "
-		         "a block with number 0 is never fetched.",
+		.about =
+			"A consumer that keeps a copy fetches what has a higher number than its own; "
+			"a block with number 0 is never fetched.",
 	},
 	{
 		.id = GOW_VERSION_EXHAUSTED,
@@ -139,7 +148,7 @@ static const gow_problem catalogue[] = {
 		.title = "a version number is at its maximum and cannot go up",
 		.fix = "leave it; --reset-versions starts all numbers anew",
 		.about = "The next change of that block cannot be told from the one before, and no "
-		         "consumer will fetch it.",
+			 "consumer will fetch it.",
 	},
 	{
 		.id = GOW_JOURNAL_PENDING,
@@ -147,10 +156,11 @@ static const gow_problem catalogue[] = {
 		.severity = GOW_CORRUPT,
 		.unit = "journal",
 		.title = "an in-place change was interrupted",
-		.fix = "roll back an interrupted repair; finish an interrupted upgrade",
+		.fix = "roll back an interrupted repair; finish an interrupted upgrade; a copy that "
+		       "gow-sync overwrites in place is finished by gow-sync",
 		.about = "The magic is GOW! and the record of the change was found: it must be "
-		         "finished or rolled back before the image is used. Nothing else is judged "
-		         "then.",
+			 "finished or rolled back before the image is used. Nothing else is judged "
+			 "then.",
 	},
 	{
 		.id = GOW_JOURNAL_MISSING,
@@ -158,10 +168,12 @@ static const gow_problem catalogue[] = {
 		.severity = GOW_CORRUPT,
 		.unit = "journal",
 		.title = "an in-place change was interrupted, and its record cannot be found",
-		.fix = "with -y only: set the magic back, after checks of the state of the image",
-		.about = "The magic is GOW! and neither in the image nor beside it is there a record "
-		         "of the change that set it. If the image was moved or restored alone, bring "
-		         "the undo file back beside it.",
+		.fix = "with --clear-pending only: set the magic back, at your own risk",
+		.about =
+			"The magic is GOW! and neither in the image nor beside it is there a record "
+			"of the change that set it. If the image was moved or restored alone, bring "
+			"the undo file back beside it. The guest's data may be wrong where no check of "
+			"the header finds it.",
 	},
 	{
 		.id = GOW_DATA_UNREADABLE,
@@ -170,9 +182,10 @@ static const gow_problem catalogue[] = {
 		.unit = "guest block",
 		.title = "reading an allocated block failed",
 		.fix = NULL,
-		.about = "The storage under the file does not give the data back; only a backup has "
-		         "it. gow-convert --salvage copies everything else. Found only when data is "
-		         "read (gow-check --data).",
+		.about =
+			"The storage under the file does not give the data back; only a backup has "
+			"it. gow-convert --salvage copies everything else. Found only when data is "
+			"read (gow-check --data).",
 	},
 	{
 		.id = GOW_DATA_MISMATCH,
@@ -181,13 +194,13 @@ static const gow_problem catalogue[] = {
 		.unit = "guest block",
 		.title = "a guest block differs from the manifest",
 		.fix = NULL,
-		.about = "What the guest would read is not what it was when the manifest was written; "
-		         "only a backup has it. Found only against a manifest.",
+		.about =
+			"What the guest would read is not what it was when the manifest was written; "
+			"only a backup has it. Found only against a manifest.",
 	},
 };
 
-_Static_assert(sizeof catalogue / sizeof *catalogue == GOW_PROBLEM_COUNT,
-               "every id has its row");
+_Static_assert(sizeof catalogue / sizeof *catalogue == GOW_PROBLEM_COUNT, "every id has its row");
 
 const gow_problem *gow_problem_get(gow_problem_id id)
 {

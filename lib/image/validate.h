@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * validate.h - the one validator: tells everything that is wrong with a header and its map.
+ * validate.h - the one validator: finds everything that is wrong with a header and its map.
  *
  * It is a walk that calls a visitor at every place where something is wrong; whoever calls it
  * counts, lists, or makes a plan. A sound image costs one pass over the map; memory is bounded
@@ -10,18 +10,32 @@
 #define GOW_IMAGE_VALIDATE_H
 
 #include "image/header.h"
-#include "image/pending.h"
+
+/* What is known of an in-place change that was interrupted: from whoever knows its record
+ * (journal/pending.h). */
+enum gow_pending_kind {
+	GOW_PENDING_NONE,    /* no record was found */
+	GOW_PENDING_REPAIR,  /* an undo file: to be rolled back */
+	GOW_PENDING_UPGRADE, /* a trailer: to be finished, or rolled back */
+	GOW_PENDING_SYNC     /* COPY.gow-sync: to be finished by gow-sync */
+};
+
+struct gow_pending {
+	enum gow_pending_kind kind;
+	char what[256]; /* what was being done and how far it is, for messages */
+};
 
 /* A header with its map: what there is to judge. Nothing of it is believed yet. */
 struct gow_raw {
 	struct gow_file *file; /* not owned; version numbers and padding are read from it */
 	struct gow_header header;
-	struct gow_pending pending; /* what is known of the change, where header.pending */
-	uint32_t *entries;     /* layout->map_entries, canonical; NULL while header.truncated */
+	struct gow_pending pending; /* what is known of an interrupted change */
+	uint32_t *entries; /* layout->map_entries, canonical; NULL while header.truncated */
 };
 
-/* Reads header and map. Free with gow_raw_release (after a failure there is nothing to free),
- * which leaves the file open. */
+/* Reads header and map, and nothing else: of a record of an interrupted change it knows nothing.
+ * Free with gow_raw_release (after a failure there is nothing to free), which leaves the file
+ * open. */
 int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                  struct gow_raw *raw, gow_error *error);
 void gow_raw_release(struct gow_raw *raw);
@@ -29,11 +43,6 @@ void gow_raw_release(struct gow_raw *raw);
 /* The same by a given row, whatever magic and version say (gow_header_read_as). */
 int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
                     gow_error *error);
-
-/* The same for whoever knows of the record, or makes one: none is looked for, so that a pending
- * image is judged like any other, with journal.missing. */
-int gow_raw_load_plain(struct gow_file *file, const struct gow_layout *layout,
-                       struct gow_raw *raw, gow_error *error);
 
 /*
  * Called for what is wrong, at place; for space.leak run may be more than 1: so many physical
@@ -48,6 +57,8 @@ typedef int (*gow_problem_visitor)(void *context, gow_problem_id id, const gow_p
 struct gow_tally {
 	uint32_t allocated; /* entries that are not GOW_UNALLOCATED */
 	uint32_t leaked;    /* present physical blocks that no entry names */
+	uint32_t highest_version;
+	uint32_t walked; /* 0: pending or truncated, so that nothing was counted */
 };
 
 /* Runs to the end unless visit or reading fails. tally may be NULL. */

@@ -2,7 +2,6 @@
 #include "io/draft.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -11,14 +10,16 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "io/posix.h"
 
 struct gow_draft {
-	char *path;                /* the name to be, links resolved */
-	char *temporary;           /* the name meanwhile; NULL: none on disk */
+	char *path; /* what the caller called it, for messages */
+	struct gow_directory *directory;
+	char *name;      /* the name to be there, links resolved */
+	char *temporary; /* the name meanwhile, a path; NULL: none on disk */
 	struct gow_file *file;
 	struct gow_file *replaced; /* what stands there, held while we work; may be NULL */
 	struct gow_lock replaced_lock;
@@ -27,14 +28,14 @@ struct gow_draft {
 
 /* ---- names ------------------------------------------------------------------------------- */
 
-/* The folder that path lies in, allocated. */
-static char *folder_of(const char *path)
+/* The directory that path lies in, allocated. */
+static char *directory_of(const char *path)
 {
 	char *copy = strdup(path);
-	char *folder = copy ? strdup(dirname(copy)) : NULL;
+	char *directory = copy ? strdup(dirname(copy)) : NULL;
 
 	free(copy);
-	return folder;
+	return directory;
 }
 
 /* path with a link at its end followed, if there is something at the other end. */
@@ -50,117 +51,148 @@ static int failed(int code, const char *path, gow_error *error)
 	return gow_fail_in_file(error, code, path);
 }
 
-int gow_draft_check(const char *path, bool force, gow_error *error)
+/* A link to nothing: what would be made at its other end is not what stands here, and what replaced
+ * it would not be there. */
+static int refuse_link(const char *path, gow_error *error)
 {
-	struct stat st;
-	char *folder;
+	char target[256];
+	ssize_t size = readlink(path, target, sizeof target - 1);
+
+	target[size > 0 ? size : 0] = '\0';
+	return failed(gow_fail(error, GOW_ERR_EXISTS,
+	                       "exists already, as a symbolic link to %s, where nothing is; name "
+	                       "that file, or remove the link",
+	                       target),
+	              path, error);
+}
+
+/* A new name among the devices: a file there would take memory, and be gone at the next start. */
+static int check_no_device(const char *directory, const struct stat *st, gow_error *error)
+{
+	struct stat devices, root;
+	char *real;
 	int code = GOW_OK;
 
+	if (stat("/dev", &devices) < 0 || stat("/", &root) < 0 || st->st_dev != devices.st_dev ||
+	    devices.st_dev == root.st_dev)
+		return GOW_OK;
+	real = realpath(directory, NULL);
+	if (real && strncmp(real, "/dev/shm", 8) != 0 &&
+	    (strcmp(real, "/dev") == 0 || strncmp(real, "/dev/", 5) == 0))
+		code = gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                "there is no such device, and among the devices no file is made");
+	free(real);
+	return code;
+}
+
+/* What stands there and is no file: a pipe or a terminal takes a raw disk under another name. */
+static int refuse_kind(const char *path, mode_t mode, gow_error *error)
+{
+	const bool flows = S_ISFIFO(mode) || S_ISCHR(mode) || S_ISSOCK(mode);
+
+	return failed(gow_fail(error, GOW_ERR_UNSUPPORTED,
+	                       "is no regular file and cannot be replaced%s",
+	                       flows ? "; to write to it, say - (standard output) and >FILE" : ""),
+	              path, error);
+}
+
+int gow_draft_check(const char *path, bool force, gow_error *error)
+{
+	struct stat st, target;
+	char *directory;
+	int code = GOW_OK;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) < 0 && errno == ENOENT)
+		return refuse_link(path, error);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return refuse_kind(path, st.st_mode, error);
 	if (lstat(path, &st) == 0 && !force)
 		return failed(gow_fail(error, GOW_ERR_EXISTS,
 		                       "exists already, and is not replaced; name another file"),
 		              path, error);
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return failed(gow_fail(error, GOW_ERR_UNSUPPORTED,
-		                       "is no regular file and cannot be replaced"),
-		              path, error);
-	folder = folder_of(path);
-	if (!folder)
+	directory = directory_of(path);
+	if (!directory)
 		return gow_fail_memory(error, strlen(path));
-	if (stat(folder, &st) < 0)
-		code = gow_fail_errno(error, errno, "cannot make a file in its folder");
+	if (stat(directory, &st) < 0)
+		code = gow_fail_errno(error, errno, "cannot make a file in its directory");
 	else if (!S_ISDIR(st.st_mode))
-		code = gow_fail_errno(error, ENOTDIR, "cannot make a file in its folder");
-	else if (access(folder, W_OK | X_OK) < 0)
-		code = gow_fail_errno(error, errno, "cannot make a file in its folder");
-	free(folder);
+		code = gow_fail_errno(error, ENOTDIR, "cannot make a file in its directory");
+	else if (access(directory, W_OK | X_OK) < 0)
+		code = gow_fail_errno(error, errno, "cannot make a file in its directory");
+	else if (lstat(path, &target) < 0)
+		code = check_no_device(directory, &st, error);
+	free(directory);
 	return code ? failed(code, path, error) : GOW_OK;
 }
 
 int gow_draft_check_force(const char *path, bool force, gow_error *error)
 {
+	struct stat st;
 	int code = gow_draft_check(path, force, error);
 
-	if (code != GOW_ERR_EXISTS)
+	if (code != GOW_ERR_EXISTS || stat(path, &st) < 0)
 		return code;
 	return failed(gow_fail(error, GOW_ERR_EXISTS, "exists already; use --force to replace it"),
 	              path, error);
 }
 
-/* Opens a file of a new name beside draft->path. */
-static int open_temporary(struct gow_draft *draft, mode_t mode, gow_error *error)
+/* Says what a failed call was for. What it said itself is kept where that is more than an errno. */
+static int failed_to(int code, const char *what, const char *path, gow_error *error)
+{
+	if (error && error->sys_errno)
+		(void)snprintf(error->what, sizeof error->what, "%s", what);
+	return failed(code, path, error);
+}
+
+/* The last component of a path that was made here. */
+static const char *last_of(const char *path)
+{
+	return strrchr(path, '/') + 1;
+}
+
+/* A new name in the directory, as a path. It stays short whatever the image is called: NAME_MAX is
+ * near. */
+static int choose_temporary(struct gow_draft *draft, gow_error *error)
+{
+	uint32_t random;
+
+	if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
+		return failed(gow_fail_errno(error, errno, "no random name to be had"), draft->path,
+		              error);
+	free(draft->temporary);
+	if (asprintf(&draft->temporary, "%s/.gow-tmp-%08x", draft->directory->path,
+	             (unsigned)random) < 0) {
+		draft->temporary = NULL;
+		return gow_fail_memory(error, PATH_MAX);
+	}
+	return GOW_OK;
+}
+
+/* Opens a file of a new name beside the one that is to be. */
+static int open_temporary(struct gow_draft *draft, unsigned flags, gow_error *error)
 {
 	enum { TRIES = 100 };
-	const char *slash = strrchr(draft->path, '/');
-	int folder = slash ? (int)(slash - draft->path) + 1 : 0;
-	int fd = -1;
+	int code = GOW_ERR_EXISTS;
+	char *name;
 
-	for (int i = 0; i < TRIES && fd < 0; i++) {
-		uint32_t random;
-
-		if (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random)
-			return failed(gow_fail_errno(error, errno, "no random name to be had"),
-			              draft->path, error);
-		free(draft->temporary);
-		/* The name stays short whatever the image is called: NAME_MAX is near. */
-		if (asprintf(&draft->temporary, "%.*s.gow-tmp-%08x", folder, draft->path,
-		             (unsigned)random) < 0) {
-			draft->temporary = NULL;
-			return gow_fail_memory(error, PATH_MAX);
-		}
-		fd = open(draft->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-		if (fd < 0 && errno != EEXIST)
-			break;
+	for (int i = 0; i < TRIES && code == GOW_ERR_EXISTS; i++) {
+		code = choose_temporary(draft, error);
+		if (code)
+			return code;
+		code = gow_directory_open_file(draft->directory, last_of(draft->temporary),
+		                               GOW_DIRECTORY_CREATE | flags, &draft->file, error);
 	}
-	if (fd < 0) {
-		int code = gow_fail_errno(error, errno, "cannot make a file in its folder");
-
+	if (code) {
 		free(draft->temporary);
 		draft->temporary = NULL;
-		return failed(code, draft->path, error);
+		return failed_to(code, "cannot make a file in its directory", draft->path, error);
 	}
 	/* Messages name what the user named. */
-	return gow_file_from_fd(fd, draft->path, &draft->file, error);
-}
-
-/* ---- mode, owner, attributes ------------------------------------------------------------- */
-
-/* Copies what may be copied; what may not (another file system, no right) is let be. */
-static void copy_attributes(int from, int to)
-{
-	char names[16384], value[65536];
-	ssize_t size = flistxattr(from, names, sizeof names);
-
-	for (char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
-		ssize_t length = fgetxattr(from, name, value, sizeof value);
-
-		if (length >= 0)
-			(void)fsetxattr(to, name, value, (size_t)length, 0);
-	}
-}
-
-int gow_dress_like(struct gow_file *file, const struct gow_file *like, gow_error *error)
-{
-	struct stat st, own;
-	mode_t mode;
-
-	if (file->fd < 0 || like->fd < 0)
-		return GOW_OK; /* no file of the system's */
-	if (fstat(like->fd, &st) < 0 || fstat(file->fd, &own) < 0)
-		return failed(gow_fail_errno(error, errno, "cannot examine"), like->name, error);
-	if (!S_ISREG(st.st_mode))
-		return GOW_OK; /* a device's owner is no model for a file's: 0600 stays */
-	mode = st.st_mode & 0777;
-	if (own.st_uid != st.st_uid || own.st_gid != st.st_gid) {
-		if (fchown(file->fd, st.st_uid, st.st_gid) < 0 &&
-		    fchown(file->fd, (uid_t)-1, st.st_gid) < 0)
-			/* Another group may do no more than everybody could. */
-			mode &= ~(mode_t)0070 | (mode & 0007) << 3;
-	}
-	copy_attributes(like->fd, file->fd);
-	if (fchmod(file->fd, mode) < 0)
-		return failed(gow_fail_errno(error, errno, "cannot set the mode"), file->name,
-		              error);
+	name = strdup(draft->path);
+	if (!name)
+		return gow_fail_memory(error, strlen(draft->path));
+	free(draft->file->name);
+	draft->file->name = name;
 	return GOW_OK;
 }
 
@@ -171,22 +203,41 @@ static int hold_replaced(struct gow_draft *draft, const struct gow_draft_options
                          gow_error *error)
 {
 	const gow_open_options open_options = {
-		.flags = options->no_lock ? GOW_OPEN_NO_LOCK : 0,
-		.wait_seconds = options->wait_seconds,
-		.monitor = options->monitor,
+		.common = options->common,
 	};
 
-	if (access(draft->path, F_OK) < 0)
+	if (!options->force || options->reach_by || access(draft->path, F_OK) < 0)
 		return GOW_OK;
 	return gow_open_locked(draft->path, GOW_FILE_WRITE, &open_options, &draft->replaced,
 	                       &draft->replaced_lock, error);
+}
+
+/* By the caller's means nothing can be found out but whether the name is taken. */
+static int find_directory(struct gow_draft *draft, const struct gow_draft_options *options,
+                          gow_error *error)
+{
+	struct gow_file *there = NULL;
+	int code;
+
+	if (!options->reach_by)
+		return gow_directory_of(draft->path, &draft->directory, &draft->name, error);
+	code = gow_directory_reach(options->reach_by, draft->path, &draft->directory, &draft->name,
+	                           error);
+	if (!code && !options->force)
+		code = gow_directory_open_file(draft->directory, draft->name, 0, &there, error);
+	if (!code && there) {
+		(void)gow_file_close(there, NULL);
+		code = failed(gow_fail(error, GOW_ERR_EXISTS, "exists already"), draft->path,
+		              error);
+	}
+	return code;
 }
 
 int gow_draft_begin(const char *path, const struct gow_draft_options *options,
                     struct gow_draft **draft, gow_error *error)
 {
 	struct gow_draft *made;
-	int code = gow_draft_check(path, options->force, error);
+	int code = options->reach_by ? GOW_OK : gow_draft_check(path, options->force, error);
 
 	if (code)
 		return code;
@@ -198,7 +249,9 @@ int gow_draft_begin(const char *path, const struct gow_draft_options *options,
 	code = made->path ? hold_replaced(made, options, error)
 	                  : gow_fail_memory(error, strlen(path));
 	if (!code)
-		code = open_temporary(made, options->like ? 0600 : 0666, error);
+		code = find_directory(made, options, error);
+	if (!code)
+		code = open_temporary(made, options->like ? 0 : GOW_DIRECTORY_SHARED, error);
 	if (!code && options->like)
 		code = gow_dress_like(made->file, options->like, error);
 	if (code) {
@@ -228,7 +281,9 @@ static void free_draft(struct gow_draft *draft)
 {
 	(void)gow_file_close(draft->file, NULL);
 	(void)gow_file_close(draft->replaced, NULL);
+	gow_directory_close(draft->directory);
 	free(draft->temporary);
+	free(draft->name);
 	free(draft->path);
 	free(draft);
 }
@@ -238,46 +293,29 @@ void gow_draft_discard(struct gow_draft *draft)
 	if (!draft)
 		return;
 	if (draft->temporary)
-		(void)unlink(draft->temporary);
+		(void)gow_directory_remove(draft->directory, last_of(draft->temporary), NULL);
 	free_draft(draft);
 }
 
 /* Without force a name that came into being meanwhile is not replaced. */
 static int take_name(const struct gow_draft *draft, gow_error *error)
 {
-	int result = renameat2(AT_FDCWD, draft->temporary, AT_FDCWD, draft->path,
-	                       draft->force ? 0 : RENAME_NOREPLACE);
+	const char *temporary = last_of(draft->temporary);
+	int code = draft->force
+	                   ? gow_directory_rename(draft->directory, temporary, draft->name, error)
+	                   : gow_directory_rename_new(draft->directory, temporary, draft->name,
+	                                              error);
 
-	/* Where a file system knows no flags, a hard link refuses an existing name as well. */
-	if (result < 0 && (errno == EINVAL || errno == ENOSYS) && !draft->force) {
-		result = link(draft->temporary, draft->path);
-		if (result == 0)
-			(void)unlink(draft->temporary);
-	}
-	if (result == 0)
-		return GOW_OK;
-	if (errno == EEXIST)
-		return failed(gow_fail(error, GOW_ERR_EXISTS,
-		                       "came into being while its content was made"),
-		              draft->path, error);
-	return failed(gow_fail_errno(error, errno, "cannot take its name"), draft->path, error);
+	return code ? failed(code, draft->path, error) : GOW_OK;
 }
 
-static int sync_folder(const char *path, gow_error *error)
+static int sync_directory(const struct gow_draft *draft, gow_error *error)
 {
-	char *folder = folder_of(path);
-	int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	int code = GOW_OK;
+	int code = gow_directory_sync(draft->directory, error);
 
-	/* Some file systems have no such call for folders: EINVAL. */
-	if (fd < 0 || (fsync(fd) < 0 && errno != EINVAL))
-		code = failed(gow_fail_errno(error, errno,
-		                             "is complete, but its name may be lost with the power"),
-		              path, error);
-	if (fd >= 0)
-		(void)close(fd);
-	free(folder);
-	return code;
+	return code ? failed_to(code, "is complete, but its name may be lost with the power",
+	                        draft->path, error)
+	            : GOW_OK;
 }
 
 int gow_draft_publish(struct gow_draft *draft, gow_error *error)
@@ -298,57 +336,28 @@ int gow_draft_publish(struct gow_draft *draft, gow_error *error)
 		gow_draft_discard(draft);
 		return code;
 	}
-	code = sync_folder(draft->path, error);
+	code = sync_directory(draft, error);
 	free_draft(draft);
 	return code;
 }
 
 /* ---- room -------------------------------------------------------------------------------- */
 
-static int check_room(const struct statvfs *fs, const char *name, uint64_t need, gow_error *error)
-{
-	uint64_t blocks = geteuid() == 0 ? fs->f_bfree : fs->f_bavail;
-	uint64_t room = 0;
-
-	/* No blocks at all: a file system without a limit (or a pseudo one). */
-	if (fs->f_blocks == 0)
-		return GOW_OK;
-	if (__builtin_mul_overflow(blocks, (uint64_t)fs->f_frsize, &room) || room >= need)
-		return GOW_OK;
-	return failed(gow_fail(error, GOW_ERR_NO_SPACE,
-	                       "needs %llu bytes, and its file system has %llu free; nothing was "
-	                       "written",
-	                       (unsigned long long)need, (unsigned long long)room),
-	              name, error);
-}
-
-int gow_check_room(const struct gow_file *file, uint64_t need, gow_error *error)
-{
-	struct statvfs fs;
-
-	if (file->fd < 0) /* no file of the system, as in tests */
-		return GOW_OK;
-	if (fstatvfs(file->fd, &fs) < 0)
-		return failed(gow_fail_errno(error, errno, "cannot ask for free space"),
-		              file->name, error);
-	return check_room(&fs, file->name, need, error);
-}
-
 int gow_check_room_for(const char *path, uint64_t need, gow_error *error)
 {
 	char *real = resolve(path);
-	char *folder = real ? folder_of(real) : NULL;
+	char *directory = real ? directory_of(real) : NULL;
 	struct statvfs fs;
 	int code;
 
-	if (!folder)
+	if (!directory)
 		code = gow_fail_memory(error, strlen(path));
-	else if (statvfs(folder, &fs) < 0)
+	else if (statvfs(directory, &fs) < 0)
 		code = failed(gow_fail_errno(error, errno, "cannot ask for free space"), path,
 		              error);
 	else
-		code = check_room(&fs, path, need, error);
-	free(folder);
+		code = gow_check_room_of(gow_posix_room_in(&fs), need, path, error);
+	free(directory);
 	free(real);
 	return code;
 }

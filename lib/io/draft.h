@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * draft.h - a new file that appears under its name only when it is whole and durable: written
- * under a temporary name in the same folder, synced, renamed, and the folder synced.
+ * under a temporary name in the same directory, synced, renamed, and the directory synced.
  */
 #ifndef GOW_IO_DRAFT_H
 #define GOW_IO_DRAFT_H
 
+#include "io/directory.h"
 #include "io/lock.h"
 
 struct gow_draft;
 
 struct gow_draft_options {
-	bool force;            /* replace what stands under the name, once the draft is whole */
-	bool no_lock;          /* do not ask whether that is in use */
-	double wait_seconds;
-	const gow_monitor *monitor;
+	bool force;        /* replace what stands under the name, once the draft is whole */
+	gow_common common; /* whether to ask, and how long, if that is in use */
 	/* Take mode, and where allowed owner and extended attributes, from this file; NULL: a
 	 * new file's usual mode. Only read; not kept. */
 	const struct gow_file *like;
+	/* By whose means its directory is reached; NULL: by the system's. */
+	struct gow_directory *reach_by;
 };
 
 /*
  * Whether a draft could be made: GOW_ERR_EXISTS for a name that is taken (without force),
  * GOW_ERR_UNSUPPORTED where something other than a regular file stands, GOW_ERR_IO where the
- * folder is missing or not writable. Changes nothing.
+ * directory is missing or not writable. Changes nothing.
  */
 int gow_draft_check(const char *path, bool force, gow_error *error);
 
-/* The same, telling of --force: for the tools that have it. */
+/* The same, with a hint at --force: for the tools that have it. */
 int gow_draft_check_force(const char *path, bool force, gow_error *error);
 
 /* Begins a draft of path. A symbolic link's target is what gets replaced. */
@@ -50,15 +51,7 @@ int gow_draft_publish(struct gow_draft *draft, gow_error *error);
 /* Removes the temporary and frees the draft; accepts NULL. */
 void gow_draft_discard(struct gow_draft *draft);
 
-/* Gives a new file the mode of like, and where allowed its owner and extended attributes; never
- * more rights to anybody than like gives. */
-int gow_dress_like(struct gow_file *file, const struct gow_file *like, gow_error *error);
-
-/* GOW_ERR_NO_SPACE, with both numbers, if the file system that file lies on has fewer than
- * need bytes free for us. */
-int gow_check_room(const struct gow_file *file, uint64_t need, gow_error *error);
-
-/* The same for the folder of a file that is yet to be made. */
+/* gow_check_room, for the directory of a file that is yet to be made. */
 int gow_check_room_for(const char *path, uint64_t need, gow_error *error);
 
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "io/lock.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -10,143 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/monitor.h"
-
-enum { HOLDER_SIZE = 128 };
-
-/* ---- who holds it ------------------------------------------------------------------------ */
-
-/* Writes "process 12 (name)". */
-static void name_process(long pid, char *holder)
-{
-	char path[64], name[64] = "";
-	FILE *comm;
-
-	(void)snprintf(path, sizeof path, "/proc/%ld/comm", pid);
-	comm = fopen(path, "re");
-	if (comm) {
-		if (fgets(name, sizeof name, comm))
-			name[strcspn(name, "\n")] = '\0';
-		(void)fclose(comm);
-	}
-	(void)snprintf(holder, HOLDER_SIZE, name[0] ? "process %ld (%s)" : "process %ld", pid,
-	               name);
-}
-
-/* Whether process pid has the file of st open. */
-static bool has_open(long pid, const struct stat *st)
-{
-	char path[64];
-	struct dirent *entry;
-	bool found = false;
-	DIR *fds;
-
-	(void)snprintf(path, sizeof path, "/proc/%ld/fd", pid);
-	fds = opendir(path);
-	if (!fds)
-		return false; /* gone, or not ours to look into */
-	while (!found && (entry = readdir(fds))) {
-		struct stat other;
-
-		found = fstatat(dirfd(fds), entry->d_name, &other, 0) == 0 &&
-		        other.st_dev == st->st_dev && other.st_ino == st->st_ino;
-	}
-	(void)closedir(fds);
-	return found;
-}
-
-/* Looks for another process that has the file of st open; leaves holder alone if there is none. */
-static void find_opener(const struct stat *st, char *holder)
-{
-	struct dirent *entry;
-	DIR *proc = opendir("/proc");
-
-	if (!proc)
-		return;
-	while ((entry = readdir(proc))) {
-		long pid = isdigit((unsigned char)entry->d_name[0])
-		                   ? strtol(entry->d_name, NULL, 10)
-		                   : 0;
-
-		if (pid > 0 && pid != getpid() && has_open(pid, st)) {
-			name_process(pid, holder);
-			break;
-		}
-	}
-	(void)closedir(proc);
-}
-
-static void find_holder(int fd, short type, char *holder)
-{
-	/* Tells the pid of a POSIX lock's holder; an OFD lock has none (-1), so look around. */
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
-	struct stat st;
-
-	(void)snprintf(holder, HOLDER_SIZE, "another process");
-	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK && lock.l_pid > 0)
-		name_process(lock.l_pid, holder);
-	else if (fstat(fd, &st) == 0)
-		find_opener(&st, holder);
-}
-
-/*
- * Whether a line of /proc/locks (proc_locks(5)) tells of a lock on the file with that id that keeps
- * us out. *pid is its holder's, 0 where it has none.
- */
-static bool line_keeps_out(char *line, const char *file_id, bool exclusive, long *pid)
-{
-	enum { NUMBER, KIND, MANNER, TYPE, PID, ID, FIELDS };
-	char *fields[FIELDS], *rest = NULL;
-
-	for (int i = 0; i < FIELDS; i++) {
-		fields[i] = strtok_r(i ? NULL : line, " ", &rest);
-		if (!fields[i])
-			return false;
-	}
-	if (strcmp(fields[KIND], "OFDLCK") != 0 && strcmp(fields[KIND], "POSIX") != 0)
-		return false;
-	*pid = strtol(fields[PID], NULL, 10);
-	return strcmp(fields[ID], file_id) == 0 &&
-	       (exclusive || strcmp(fields[TYPE], "WRITE") == 0);
-}
-
-/*
- * Whether a lock that is there would keep us out, asked without opening the file: that would break
- * its holder's lease, and end the holder's work, only for us to be refused then. What cannot be
- * told this way is told by trying.
- */
-static bool is_locked(const char *path, bool exclusive, char *holder)
-{
-	char file_id[64], line[256];
-	struct stat st;
-	bool locked = false;
-	FILE *locks;
-	long pid = 0;
-
-	if (stat(path, &st))
-		return false;
-	(void)snprintf(file_id, sizeof file_id, "%02x:%02x:%lu", major(st.st_dev),
-	               minor(st.st_dev), (unsigned long)st.st_ino);
-	locks = fopen("/proc/locks", "re");
-	if (!locks)
-		return false;
-	while (!locked && fgets(line, sizeof line, locks))
-		locked = line_keeps_out(line, file_id, exclusive, &pid);
-	(void)fclose(locks);
-	if (!locked)
-		return false;
-	(void)snprintf(holder, HOLDER_SIZE, "another process");
-	if (pid > 0)
-		name_process(pid, holder);
-	else
-		find_opener(&st, holder);
-	return true;
-}
+#include "io/device.h"
+#include "io/holder.h"
+#include "io/posix.h"
+#include "io/remote.h"
 
 static int busy(const char *name, const char *what, const char *holder, gow_error *error)
 {
@@ -159,18 +30,20 @@ static int busy(const char *name, const char *what, const char *holder, gow_erro
 
 /* How one attempt goes about it. */
 struct policy {
+	bool no_lock;
+	bool patient; /* there will be another attempt, so a writer is waited for */
 	bool exclusive;
-	bool steady;      /* an open writer is a reason to refuse */
+	bool steady; /* an open writer is a reason to refuse */
 	bool force_share;
 	const gow_monitor *monitor;
 };
 
 static int take_lock(struct gow_lock *lock, const struct policy *policy, gow_error *error)
 {
-	int fd = lock->file->fd;
+	const int fd = gow_posix_fd(lock->file);
 	short type = policy->exclusive ? F_WRLCK : F_RDLCK;
 	struct flock whole = { .l_type = type, .l_whence = SEEK_SET };
-	char holder[HOLDER_SIZE];
+	char holder[GOW_HOLDER_SIZE];
 	int code;
 
 	if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
@@ -180,23 +53,71 @@ static int take_lock(struct gow_lock *lock, const struct policy *policy, gow_err
 		                      "cannot lock (use --no-lock on a file system without locks)");
 		return gow_fail_in_file(error, code, lock->file->name);
 	}
-	find_holder(fd, type, holder);
+	gow_find_holder(fd, type, holder);
 	if (!policy->force_share)
 		return busy(lock->file->name, "is locked", holder, error);
 	lock->in_use = true;
-	gow_note(policy->monitor, GOW_NOTE_WARNING, lock->file->name,
+	gow_note(policy->monitor, GOW_NOTE_IN_USE, lock->file->name,
 	         "is locked by %s; what is read may be changing", holder);
+	return GOW_OK;
+}
+
+/*
+ * Whether a lease that was refused with EAGAIN means nothing: over a network it is refused whenever
+ * the server has not handed the file over to us (a delegation, an oplock), whoever has it open, and
+ * would be for ever. A process of this machine that has it open is found all the same.
+ */
+static bool refusal_means_nothing(int fd)
+{
+	enum { NFS = 0x6969, CEPH = 0x00c36400, AFS = 0x5346414f, V9FS = 0x01021997 };
+	const unsigned cifs = 0xff534d42, smb2 = 0xfe534d42;
+	char holder[GOW_HOLDER_SIZE];
+	struct statfs fs;
+	struct stat st;
+	unsigned type;
+
+	if (fstatfs(fd, &fs) || fstat(fd, &st))
+		return false;
+	type = (unsigned)fs.f_type;
+	if (type != NFS && type != CEPH && type != AFS && type != V9FS && type != cifs &&
+	    type != smb2)
+		return false;
+	return !gow_find_opener(&st, holder);
+}
+
+/* A device that the system itself uses (mounted, swap, a part of another) can be opened, but not by
+ * whoever asks for it alone. */
+static int look_at_device(struct gow_lock *lock, const struct policy *policy, const char *path,
+                          gow_error *error)
+{
+	char use[GOW_HOLDER_SIZE] = "in use by the system";
+	int fd, code;
+
+	if (policy->exclusive) /* it was opened that way */
+		return GOW_OK;
+	fd = open(path, O_RDONLY | O_EXCL | O_CLOEXEC | O_NONBLOCK);
+	if (fd >= 0)
+		(void)close(fd);
+	if (fd >= 0 || errno != EBUSY)
+		return GOW_OK;
+	(void)gow_device_use(path, use, sizeof use);
+	if (policy->patient) {
+		code = gow_fail(error, GOW_ERR_BUSY, "is %s; try again later", use);
+		return gow_fail_in_file(error, code, path);
+	}
+	lock->in_use = true;
+	gow_note(policy->monitor, GOW_NOTE_IN_USE, path, "is %s; what is read may be changing",
+	         use);
 	return GOW_OK;
 }
 
 static int take_lease(struct gow_lock *lock, const struct policy *policy, gow_error *error)
 {
-	int fd = lock->file->fd;
+	const int fd = gow_posix_fd(lock->file);
 	short type = policy->exclusive ? F_WRLCK : F_RDLCK;
-	char holder[HOLDER_SIZE];
+	char holder[GOW_HOLDER_SIZE];
+	int refused;
 
-	if (gow_file_is_device(lock->file))
-		return GOW_OK;
 	/* The lease's break is found by asking (gow_lock_poll), so its signal is to be one that
 	 * is ignored unless somebody wants it: SIGIO would end the process. */
 	(void)fcntl(fd, F_SETSIG, SIGURG);
@@ -204,18 +125,19 @@ static int take_lease(struct gow_lock *lock, const struct policy *policy, gow_er
 		lock->lease = type;
 		return GOW_OK;
 	}
-	if (errno != EAGAIN) {
+	refused = errno;
+	if (refused != EAGAIN || refusal_means_nothing(fd)) {
 		gow_note(policy->monitor, GOW_NOTE_DETAIL, lock->file->name,
 		         "cannot tell whether another process has it open: no lease: %s",
-		         strerror(errno));
+		         strerror(refused));
 		return GOW_OK;
 	}
-	find_holder(fd, type, holder);
-	if (policy->exclusive || (policy->steady && !policy->force_share))
+	gow_find_holder(fd, type, holder);
+	if (policy->exclusive || policy->patient || (policy->steady && !policy->force_share))
 		return busy(lock->file->name, policy->exclusive ? "is open" : "is open for writing",
 		            holder, error);
 	lock->in_use = true;
-	gow_note(policy->monitor, GOW_NOTE_WARNING, lock->file->name,
+	gow_note(policy->monitor, GOW_NOTE_IN_USE, lock->file->name,
 	         "is open for writing by %s; what is read may be changing", holder);
 	return GOW_OK;
 }
@@ -223,33 +145,64 @@ static int take_lease(struct gow_lock *lock, const struct policy *policy, gow_er
 /* Opening was refused: somebody's lease, or an exclusive device. There is no descriptor to ask. */
 static int busy_to_open(const char *path, gow_error *error)
 {
-	char holder[HOLDER_SIZE] = "another process";
+	char holder[GOW_HOLDER_SIZE] = "another process", use[GOW_HOLDER_SIZE];
 	struct stat st;
+	int code;
 
+	if (gow_device_use(path, use, sizeof use)) {
+		code = gow_fail(error, GOW_ERR_BUSY, "is %s; nothing was written", use);
+		return gow_fail_in_file(error, code, path);
+	}
 	if (stat(path, &st) == 0)
-		find_opener(&st, holder);
+		(void)gow_find_opener(&st, holder);
 	return busy(path, "is in use", holder, error);
 }
 
-static int open_once(const char *path, unsigned file_flags, const struct policy *policy,
-                     bool no_lock, struct gow_file **file, struct gow_lock *lock,
-                     gow_error *error)
+/* What the file is before anything of it is read. */
+static void note_state(struct gow_lock *lock)
 {
-	struct gow_lock taken = { .monitor = policy->monitor, .lease = F_UNLCK };
-	char holder[HOLDER_SIZE];
+	struct stat st;
+
+	if (fstat(gow_posix_fd(lock->file), &st) < 0)
+		return;
+	lock->size = (uint64_t)st.st_size;
+	lock->seconds = st.st_mtim.tv_sec;
+	lock->nanoseconds = st.st_mtim.tv_nsec;
+}
+
+/* Locks a file that was opened, from path, as it is to be; lock->file is that file. */
+static int lock_opened(const char *path, const struct policy *policy, struct gow_lock *lock,
+                       gow_error *error)
+{
 	int code;
 
-	if (!no_lock && !policy->force_share && is_locked(path, policy->exclusive, holder))
+	lock->monitor = policy->monitor;
+	lock->lease = F_UNLCK;
+	lock->must_yield = policy->exclusive || (policy->steady && !policy->force_share);
+	if (policy->no_lock)
+		return GOW_OK;
+	code = take_lock(lock, policy, error);
+	if (code)
+		return code;
+	return gow_file_is_device(lock->file) ? look_at_device(lock, policy, path, error)
+	                                      : take_lease(lock, policy, error);
+}
+
+static int open_once(const char *path, unsigned file_flags, const struct policy *policy,
+                     struct gow_file **file, struct gow_lock *lock, gow_error *error)
+{
+	struct gow_lock taken = { .file = NULL };
+	char holder[GOW_HOLDER_SIZE];
+	int code;
+
+	if (!policy->no_lock && !policy->force_share &&
+	    gow_is_locked(path, policy->exclusive, holder))
 		return busy(path, "is locked", holder, error);
 	code = gow_file_open(path, file_flags, &taken.file, error);
 	if (code)
 		return code == GOW_ERR_BUSY ? busy_to_open(path, error) : code;
-	taken.must_yield = policy->exclusive || (policy->steady && !policy->force_share);
-	if (!no_lock) {
-		code = take_lock(&taken, policy, error);
-		if (!code)
-			code = take_lease(&taken, policy, error);
-	}
+	code = lock_opened(path, policy, &taken, error);
+	note_state(&taken);
 	if (code) {
 		(void)gow_file_close(taken.file, NULL);
 		return code;
@@ -257,6 +210,30 @@ static int open_once(const char *path, unsigned file_flags, const struct policy 
 	*file = taken.file;
 	*lock = taken;
 	return GOW_OK;
+}
+
+/* On a server there is nothing to lock: a master that changes is noticed by its identity. */
+static int open_remote(const char *uri, unsigned file_flags, const gow_open_options *options,
+                       struct gow_file **file, struct gow_lock *lock, gow_error *error)
+{
+	const struct gow_remote_options remote = {
+		.write = file_flags & GOW_FILE_WRITE,
+		.wait_seconds = options->common.wait_seconds,
+		.monitor = options->common.monitor,
+	};
+
+	/* Where a block device would do, so will a raw disk that a server exports. */
+	if ((file_flags & GOW_FILE_WRITE) && !(file_flags & GOW_FILE_DEVICE)) {
+		char *shown = gow_shown_name(uri);
+		int code = gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                    "is on a server, where it can only be read: work on a copy");
+
+		code = gow_fail_in_file(error, code, shown ? shown : "");
+		free(shown);
+		return code;
+	}
+	*lock = (struct gow_lock){ .lease = F_UNLCK };
+	return gow_remote_open(uri, &remote, file, error);
 }
 
 static double now(void)
@@ -267,32 +244,75 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
+static struct policy policy_of(unsigned file_flags, const gow_open_options *options)
+{
+	return (struct policy){
+		.no_lock = options->common.flags & GOW_COMMON_NO_LOCK,
+		.exclusive = file_flags & GOW_FILE_WRITE,
+		.steady = options->flags & GOW_OPEN_STEADY,
+		.force_share = options->common.flags & GOW_COMMON_FORCE_SHARE,
+		.monitor = options->common.monitor,
+	};
+}
+
+/* Whether another attempt is worth it after one that ended so; GOW_OK after a pause. */
+static int pause_while_busy(int code, const struct policy *policy, double until, gow_error *error)
+{
+	const struct timespec pause = { .tv_nsec = 100000000L };
+	int stopped;
+
+	if (code != GOW_ERR_BUSY || (!policy->patient && now() >= until))
+		return code;
+	stopped = gow_tick(policy->monitor, "wait", 0, 0, error);
+	if (!stopped)
+		(void)nanosleep(&pause, NULL);
+	return stopped;
+}
+
 int gow_open_locked(const char *path, unsigned file_flags, const gow_open_options *options,
                     struct gow_file **file, struct gow_lock *lock, gow_error *error)
 {
 	static const gow_open_options defaults;
 	const gow_open_options *use = options ? options : &defaults;
-	const struct policy policy = {
-		.exclusive = file_flags & GOW_FILE_WRITE,
-		.steady = use->flags & GOW_OPEN_STEADY,
-		.force_share = use->flags & GOW_OPEN_FORCE_SHARE,
-		.monitor = use->monitor,
-	};
-	const struct timespec pause = { .tv_nsec = 100000000L };
-	double until = now() + use->wait_seconds;
+	const double until = now() + use->common.wait_seconds;
+	struct policy policy = policy_of(file_flags, use);
+	int code, left;
 
-	for (;;) {
-		int code = open_once(path, file_flags, &policy, use->flags & GOW_OPEN_NO_LOCK,
-		                     file, lock, error);
-		int stopped;
+	if (gow_name_is_uri(path))
+		return open_remote(path, file_flags, use, file, lock, error);
+	do {
+		policy.patient = now() < until && !policy.force_share;
+		code = open_once(path, file_flags, &policy, file, lock, error);
+		left = code ? pause_while_busy(code, &policy, until, error) : GOW_OK;
+	} while (code && !left);
+	return left;
+}
 
-		if (code != GOW_ERR_BUSY || now() >= until)
-			return code;
-		stopped = gow_tick(use->monitor, "wait", 0, 0, error);
-		if (stopped)
-			return stopped;
-		(void)nanosleep(&pause, NULL);
+int gow_adopt_locked(int fd, const char *name, unsigned file_flags, const gow_open_options *options,
+                     struct gow_file **file, struct gow_lock *lock, gow_error *error)
+{
+	const double until = now() + options->common.wait_seconds;
+	struct policy policy = policy_of(file_flags, options);
+	struct gow_lock taken;
+	struct gow_file *made;
+	int left = GOW_OK, code = gow_file_adopt(fd, name, file_flags, &made, error);
+
+	if (code)
+		return code;
+	do {
+		taken = (struct gow_lock){ .file = made };
+		policy.patient = now() < until && !policy.force_share;
+		code = lock_opened(name, &policy, &taken, error);
+		left = code ? pause_while_busy(code, &policy, until, error) : GOW_OK;
+	} while (code && !left);
+	if (left) {
+		(void)gow_file_close(made, NULL);
+		return left;
 	}
+	note_state(&taken);
+	*file = made;
+	*lock = taken;
+	return GOW_OK;
 }
 
 int gow_lock_poll(struct gow_lock *lock, gow_error *error)
@@ -301,18 +321,37 @@ int gow_lock_poll(struct gow_lock *lock, gow_error *error)
 
 	if (!lock->file || lock->lease == F_UNLCK)
 		return GOW_OK;
-	fd = lock->file->fd;
+	fd = gow_posix_fd(lock->file);
 	if (fcntl(fd, F_GETLEASE) == lock->lease)
 		return GOW_OK;
 	if (lock->must_yield)
-		return gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_BUSY,
-		                                 "another process came to open it"),
-		                        lock->file->name);
+		return gow_fail_in_file(
+			error, gow_fail(error, GOW_ERR_BUSY, "another process came to open it"),
+			lock->file->name);
 	lock->in_use = true;
-	gow_note(lock->monitor, GOW_NOTE_WARNING, lock->file->name,
+	gow_note(lock->monitor, GOW_NOTE_IN_USE, lock->file->name,
 	         "another process opens it for writing; what is read may mix old and new");
 	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
 	lock->lease = F_UNLCK;
 	return GOW_OK;
+}
+
+void gow_lock_compare(struct gow_lock *lock)
+{
+	struct gow_lock now_is = { .file = lock->file };
+
+	/* Whoever may write to it changes it himself. */
+	if (!lock->file || lock->in_use || gow_posix_fd(lock->file) < 0 ||
+	    gow_file_is_device(lock->file) || !lock->file->read_only)
+		return;
+	now_is.size = lock->size;
+	now_is.seconds = lock->seconds;
+	now_is.nanoseconds = lock->nanoseconds;
+	note_state(&now_is);
+	if (now_is.size == lock->size && now_is.seconds == lock->seconds &&
+	    now_is.nanoseconds == lock->nanoseconds)
+		return;
+	lock->in_use = true;
+	gow_note(lock->monitor, GOW_NOTE_IN_USE, lock->file->name,
+	         "changed while it was read; what was read may mix old and new");
 }

@@ -9,6 +9,7 @@
 #define GOW_IO_OVERLAY_H
 
 #include "io/file.h"
+#include "io/pieces.h"
 
 /* Lays an empty overlay over base, which must not change meanwhile, and outlive it. Sync succeeds
  * and does nothing. */
@@ -21,24 +22,6 @@ void gow_overlay_own_base(struct gow_file *overlay);
  * zeros. The overlay grows to hold them. What is laid over source is not seen. */
 int gow_overlay_copy(struct gow_file *file, uint64_t offset, uint64_t source, uint64_t size,
                      gow_error *error);
-
-enum gow_piece_kind {
-	GOW_PIECE_BYTES, /* bytes of its own */
-	GOW_PIECE_ZEROS,
-	GOW_PIECE_COPY   /* the base's bytes from source on */
-};
-
-/* What lies over the base, without overlaps. */
-struct gow_piece {
-	uint64_t offset;
-	uint64_t length;
-	enum gow_piece_kind kind;
-	const uint8_t *bytes; /* for GOW_PIECE_BYTES; the overlay's */
-	uint64_t source;      /* for GOW_PIECE_COPY */
-};
-
-/* Another result than GOW_OK ends the walk, which returns it. */
-typedef int (*gow_piece_visitor)(void *context, const struct gow_piece *piece, gow_error *error);
 
 /* Visits all pieces, ascending. The visitor must not change the overlay. */
 int gow_overlay_each(struct gow_file *overlay, gow_piece_visitor visit, void *context,

@@ -15,6 +15,33 @@
 
 enum { WAIT_MS = 200, PART = 65536 };
 
+/* Whether a name is that of a standard descriptor, whose number is a digit. */
+static bool names(const char *name, const char *device, char descriptor)
+{
+	static const char *const directories[] = { "/dev/fd/", "/proc/self/fd/" };
+
+	if (strcmp(name, "-") == 0 || strcmp(name, device) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
+		size_t length = strlen(directories[i]);
+
+		if (strncmp(name, directories[i], length) == 0 && name[length] == descriptor &&
+		    !name[length + 1])
+			return true;
+	}
+	return false;
+}
+
+bool gow_is_standard_input(const char *name)
+{
+	return names(name, "/dev/stdin", '0');
+}
+
+bool gow_is_standard_output(const char *name)
+{
+	return names(name, "/dev/stdout", '1');
+}
+
 static int failed(const struct gow_stream *stream, const char *what, gow_error *error)
 {
 	int code = gow_fail_errno(error, errno, "%s", what);

@@ -8,6 +8,10 @@
 
 #include "gow.h"
 
+/* Whether a name stands for standard input, by any of its names; gow_is_standard_output (gow.h) is
+ * the same of standard output. */
+bool gow_is_standard_input(const char *name);
+
 /* A descriptor with its name for messages; neither is owned. */
 struct gow_stream {
 	int fd;

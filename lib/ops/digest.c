@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* digest.c - the guest digest of whatever holds a guest's disk. */
 #include "base/error.h"
-#include "ops/disk.h"
+#include "base/growing.h"
+#include "disk/disk.h"
+#include "journal/open.h"
+#include "ops/infer/infer.h"
 
 static int digest_source(struct gow_source *source, const gow_monitor *monitor,
                          gow_digest *digest, gow_error *error)
@@ -36,20 +39,24 @@ int gow_image_digest(gow_image *image, const gow_monitor *monitor, gow_digest *d
 int gow_digest_path(const char *path, const gow_open_options *options, gow_digest *digest,
                     gow_error *error)
 {
+	gow_open_options use = { .struct_size = sizeof use };
+	int code = gow_take_options(options, &use, sizeof use,
+	                            GOW_OPEN_WRITE | GOW_OPEN_STEADY | GOW_OPEN_SALVAGE, error);
 	const struct gow_source_options source_options = {
-		.no_lock = options && options->flags & GOW_OPEN_NO_LOCK,
-		.wait_seconds = options ? options->wait_seconds : 0,
-		.monitor = options ? options->monitor : NULL,
+		.open_image = gow_image_from_file,
+		.common = use.common,
+		.find_layout = gow_infer_find_layout,
 	};
 	struct gow_source *source;
-	int code;
 
-	if (options && options->flags & (GOW_OPEN_WRITE | GOW_OPEN_SALVAGE))
+	if (code)
+		return code;
+	if (use.flags & (GOW_OPEN_WRITE | GOW_OPEN_SALVAGE))
 		return gow_fail(error, GOW_ERR_ARGUMENT, "a digest is of what can be read as it is");
 	code = gow_source_open(path, &source_options, &source, error);
 	if (code)
 		return code;
-	code = digest_source(source, source_options.monitor, digest, error);
+	code = digest_source(source, source_options.common.monitor, digest, error);
 	gow_source_close(source);
 	return code;
 }

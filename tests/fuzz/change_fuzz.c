@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "kit/scene.h"
-#include "ops/compact.h"
-#include "ops/upgrade.h"
+#include "ops/inplace/compact.h"
+#include "ops/inplace/upgrade.h"
 #include "support/check.h"
 
 static gow_error error;
@@ -106,6 +106,7 @@ static void check_sound_and_same(const struct view *before, struct scene *scene,
 struct compacting {
 	struct gow_layout layout;
 	unsigned flags;
+	bool dry_run;
 	uint32_t batch;
 	gow_compact_result *result;
 };
@@ -117,6 +118,7 @@ static int compact(struct scene *scene, const void *how)
 	struct gow_compact_job job = { .file = memfile_open(scene->file), .lock = &lock,
 		                       .rows = &compacting->layout, .row_count = 1,
 		                       .flags = compacting->flags,
+		                       .dry_run = compacting->dry_run,
 		                       .batch_blocks = compacting->batch };
 	int code = gow_compact_file(&job, compacting->result, &error);
 
@@ -130,7 +132,7 @@ static void check_dry_run(struct scene *scene, const struct compacting *how,
 {
 	struct compacting dry = *how;
 
-	dry.flags |= GOW_COMPACT_DRY_RUN;
+	dry.dry_run = true;
 	dry.result = foreseen;
 	CHECK_OK(compact(scene, &dry), &error);
 	CHECK(scene_is_as_before(scene));

@@ -13,7 +13,7 @@
 #include <xxhash.h>
 
 #include "gow.h"
-#include "kit/folder.h"
+#include "kit/directory.h"
 #include "kit/packing.h"
 #include "support/check.h"
 
@@ -31,7 +31,7 @@ struct block {
 
 struct facts {
 	bool known;     /* magic and version are there */
-	bool corrupt, lawful;
+	bool corrupt, valid;
 	bool many;      /* so many entries that to look at each block takes too long */
 	unsigned version;
 	uint64_t size, start, present;
@@ -73,7 +73,7 @@ static void add_block(struct facts *facts, int fd, uint64_t logical, uint32_t ph
 	const uint64_t inside = facts->size - logical * BLOCK;
 
 	(void)!pread(fd, bytes, BLOCK, (off_t)(facts->start + (uint64_t)physical * BLOCK));
-	if (facts->lawful && inside < BLOCK)
+	if (facts->valid && inside < BLOCK)
 		memset(bytes + inside, 0, (size_t)(BLOCK - inside));
 	if (!memcmp(bytes, zeros, BLOCK))
 		return;
@@ -96,7 +96,7 @@ static void judge_map(struct facts *facts, const uint32_t *map, uint64_t count, 
 		if (found == FEW || p >= facts->present)
 			continue;
 		present[found++] = p;
-		if (!facts->lawful || (uint64_t)i * BLOCK < facts->size)
+		if (!facts->valid || (uint64_t)i * BLOCK < facts->size)
 			add_block(facts, fd, i, p);
 	}
 	facts->many = facts->allocated >= FEW;
@@ -113,9 +113,9 @@ static void read_map(struct facts *facts, const uint8_t *head, int fd)
 	CHECK(pread(fd, map, bytes, 20) == (ssize_t)bytes);
 	facts->size = little(head + 8, 8);
 	facts->present = length <= facts->start ? 0 : (length - facts->start - 1) / BLOCK + 1;
-	facts->lawful = facts->size && facts->size % 512 == 0 &&
+	facts->valid = facts->size && facts->size % 512 == 0 &&
 	                facts->size <= limits[facts->version - 1];
-	facts->corrupt |= !facts->lawful || count > facts->present + facts->entries;
+	facts->corrupt |= !facts->valid || count > facts->present + facts->entries;
 	judge_map(facts, map, count, fd);
 	free(map);
 }
@@ -135,8 +135,9 @@ static void read_facts(struct facts *facts, const char *name)
 		facts->version = (unsigned)little(head + 4, 4);
 		facts->start = starts[facts->version - 1];
 		facts->entries = facts->version == 1 ? 1 << 20 : 1 << 22;
-		facts->corrupt = folder_length(name) < ends[facts->version - 1] || head[3] == '!';
-		if (folder_length(name) >= ends[facts->version - 1])
+		facts->corrupt = directory_length(name) < ends[facts->version - 1] ||
+		                 head[3] == '!';
+		if (directory_length(name) >= ends[facts->version - 1])
 			read_map(facts, head, fd);
 	}
 	(void)close(fd);
@@ -145,7 +146,7 @@ static void read_facts(struct facts *facts, const char *name)
 /* The same blocks are in both, as far as both disks go. */
 static void check_guest(const struct facts *old, const struct facts *new)
 {
-	const uint64_t size = old->lawful && old->size < new->size ? old->size : new->size;
+	const uint64_t size = old->valid && old->size < new->size ? old->size : new->size;
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < old->count && old->blocks[i].logical * BLOCK < size; i++, at++) {
@@ -166,7 +167,7 @@ struct deed {
 };
 
 /* Whether gow-check finds it sound; advisory findings do not count. */
-static bool is_sound(bool *unmended)
+static bool is_sound(bool *unrepaired)
 {
 	const gow_finding *findings;
 	gow_check *check;
@@ -176,10 +177,10 @@ static bool is_sound(bool *unmended)
 	CHECK_OK(gow_check_open(image, NULL, &check, &error), &error);
 	sound = gow_check_count(check, GOW_CORRUPT) == 0;
 	count = gow_check_findings(check, &findings);
-	*unmended = false;
+	*unrepaired = false;
 	for (size_t i = 0; i < count; i++)
 		/* A size that nothing tells is left, and a mark that depends on it. */
-		*unmended |= findings[i].problem->severity == GOW_CORRUPT &&
+		*unrepaired |= findings[i].problem->severity == GOW_CORRUPT &&
 		             findings[i].problem->id != GOW_HEADER_SIZE &&
 		             findings[i].problem->id != GOW_JOURNAL_MISSING;
 	gow_check_close(check);
@@ -210,7 +211,7 @@ static void look_at(struct deed *deed)
 	uint64_t past = 0;
 	gow_check *check;
 	gow_digest digest;
-	gow_info info;
+	gow_info info = { .struct_size = sizeof info };
 	int code;
 
 	CHECK_OK(gow_check_open(image, NULL, &check, &error), &error);
@@ -227,47 +228,51 @@ static void look_at(struct deed *deed)
 	if (!facts->many)
 		CHECK_OK(gow_check_digest(check, NULL, &digest, &error), &error);
 	gow_check_close(check);
-	CHECK_EQ(deed->hash, folder_hash(image));
+	CHECK_EQ(deed->hash, directory_hash(image));
 }
 
 static void repair(struct deed *deed)
 {
-	const gow_repair_options options = { .level = take_chance(deed->input, 64) ? GOW_REPAIR_PREEN
-		                                                               : GOW_REPAIR_ALL };
-	const gow_undo_options undo = { .dry_run = false };
-	static gow_repair_result result;
-	gow_undo_result undone;
+	const gow_repair_options options = { .struct_size = sizeof options,
+		                             .level = take_chance(deed->input, 64)
+		                                              ? GOW_REPAIR_PREEN
+		                                              : GOW_REPAIR_ALL };
+	const gow_undo_options undo = { .struct_size = sizeof undo };
+	static gow_repair_result result = { .struct_size = sizeof result };
+	gow_undo_result undone = { .struct_size = sizeof undone };
 	struct facts after;
-	bool unmended;
+	bool unrepaired;
 
 	CHECK_OK(gow_repair(image, &options, &result, &error), &error);
 	read_facts(&after, image);
-	(void)is_sound(&unmended);
-	CHECK(!unmended || options.level == GOW_REPAIR_PREEN);
+	(void)is_sound(&unrepaired);
+	CHECK(!unrepaired || options.level == GOW_REPAIR_PREEN);
 	check_guest(&deed->before, &after);
-	CHECK_EQ(result.changed, deed->hash != folder_hash(image));
+	CHECK_EQ(result.changed, deed->hash != directory_hash(image));
 	if (!result.changed)
 		return;
 	CHECK_OK(gow_repair_undo(image, &undo, &undone, &error), &error);
-	CHECK_EQ(deed->hash, folder_hash(image));
-	CHECK_EQ(1, folder_count());
+	CHECK_EQ(deed->hash, directory_hash(image));
+	CHECK_EQ(1, directory_count());
 }
 
 static int compact(const struct deed *deed)
 {
-	const gow_compact_options options = { .flags = take_below(deed->input, 4) *
+	const gow_compact_options options = { .struct_size = sizeof options,
+		                              .flags = take_below(deed->input, 4) *
 		                                       GOW_COMPACT_KEEP_ZEROS };
-	gow_compact_result result;
+	gow_compact_result result = { .struct_size = sizeof result };
 
 	return gow_compact(image, &options, &result, &error);
 }
 
 static int upgrade(const struct deed *deed)
 {
-	const gow_upgrade_options options = { .to = deed->before.version +
+	const gow_upgrade_options options = { .struct_size = sizeof options,
+		                              .to = deed->before.version +
 		                                    take_below(deed->input,
 		                                               4 - deed->before.version) };
-	gow_upgrade_result result;
+	gow_upgrade_result result = { .struct_size = sizeof result };
 
 	return gow_upgrade(image, &options, &result, &error);
 }
@@ -276,22 +281,22 @@ static int upgrade(const struct deed *deed)
 static void change(struct deed *deed, int (*work)(const struct deed *deed))
 {
 	struct facts after;
-	bool unmended;
+	bool unrepaired;
 	int code;
 
 	code = work(deed);
 	if (deed->before.corrupt) {
 		CHECK_EQ(GOW_ERR_CORRUPT, code);
-		CHECK_EQ(deed->hash, folder_hash(image));
+		CHECK_EQ(deed->hash, directory_hash(image));
 		return;
 	}
 	if (code == GOW_ERR_UNSUPPORTED) { /* longer than entries reach */
-		CHECK_EQ(deed->hash, folder_hash(image));
+		CHECK_EQ(deed->hash, directory_hash(image));
 		return;
 	}
 	CHECK_OK(code, &error);
 	read_facts(&after, image);
-	CHECK(is_sound(&unmended) && !after.corrupt);
+	CHECK(is_sound(&unrepaired) && !after.corrupt);
 	CHECK_EQ(deed->before.size, after.size);
 	check_guest(&deed->before, &after);
 }
@@ -299,22 +304,23 @@ static void change(struct deed *deed, int (*work)(const struct deed *deed))
 /* What can be had of it, as a raw disk. */
 static void salvage(struct deed *deed)
 {
-	const gow_convert_options options = { .flags = GOW_CONVERT_SALVAGE,
+	const gow_convert_options options = { .struct_size = sizeof options,
+		                              .flags = GOW_CONVERT_SALVAGE,
 		                              .dest_format = GOW_FORMAT_RAW };
 	const struct facts *facts = &deed->before;
 	uint8_t bytes[BLOCK];
-	gow_convert_result result;
+	gow_convert_result result = { .struct_size = sizeof result };
 	int fd, code = gow_convert(image, raw, &options, &result, &error);
 
-	CHECK_EQ(code ? 1 : 2, folder_count());
-	CHECK_EQ(deed->hash, folder_hash(image));
+	CHECK_EQ(code ? 1 : 2, directory_count());
+	CHECK_EQ(deed->hash, directory_hash(image));
 	if (code) {
 		CHECK(facts->corrupt);
 		return;
 	}
 	fd = open(raw, O_RDONLY | O_CLOEXEC);
 	CHECK(fd >= 0);
-	CHECK_EQ(result.logical_size, folder_length(raw));
+	CHECK_EQ(result.logical_size, directory_length(raw));
 	for (uint32_t i = 0; i < facts->count; i++) {
 		uint64_t at = facts->blocks[i].logical * BLOCK;
 
@@ -328,8 +334,9 @@ static void salvage(struct deed *deed)
 
 static void refuse(void)
 {
-	const gow_repair_options options = { .level = GOW_REPAIR_ALL };
-	static gow_repair_result result;
+	const gow_repair_options options = { .struct_size = sizeof options,
+		                             .level = GOW_REPAIR_ALL };
+	static gow_repair_result result = { .struct_size = sizeof result };
 	gow_check *check;
 
 	CHECK_CODE(GOW_ERR_NOT_GOW, gow_check_open(image, NULL, &check, &error), &error);
@@ -343,9 +350,9 @@ void fuzz_one(struct input *input)
 	struct deed deed = { .input = &chances };
 
 	(void)take_number(input, 2);
-	folder_clear();
-	folder_unpack(image, input, UINT64_C(1) << 42);
-	deed.hash = folder_hash(image);
+	directory_clear();
+	directory_unpack(image, input, UINT64_C(1) << 42);
+	deed.hash = directory_hash(image);
 	read_facts(&deed.before, image);
 	if (fuzz_lies())
 		deed.before.corrupt = !deed.before.corrupt;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/image.h"
+#include "journal/open.h"
 #include "kit/scene.h"
 #include "support/check.h"
 
@@ -123,11 +123,11 @@ static void check_salvage(const struct view *view, struct memfile *file)
 
 	if (!image) {
 		/* All that may be missing is a size to go by. */
-		CHECK(code == GOW_ERR_CORRUPT && !view->lawful);
+		CHECK(code == GOW_ERR_CORRUPT && !view->valid);
 		return;
 	}
 	size = gow_image_size(image);
-	CHECK(!view->lawful || size == view->image.logical_size);
+	CHECK(!view->valid || size == view->image.logical_size);
 	CHECK(size && size % 512 == 0 && size <= view->layout->logical_limit);
 	for (uint64_t at = 0; at < size; at += BLOCK) {
 		size_t part = size - at < BLOCK ? (size_t)(size - at) : BLOCK;

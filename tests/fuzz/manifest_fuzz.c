@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Manifests, lawful ones and others. There is one way to write one, so whatever is accepted is,
+ * Manifests, valid ones and others. There is one way to write one, so whatever is accepted is,
  * written anew from what was read, the same text; and its digest follows from its lines.
  */
 #include "kit/fuzz.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "ops/manifest.h"
+#include "disk/manifest.h"
 #include "support/check.h"
 #include "support/memfile.h"
 
@@ -73,7 +73,7 @@ static void digest_of(struct list *list, uint64_t size, char text[33])
 
 /* ---- texts ------------------------------------------------------------------------------- */
 
-/* A manifest; false if something about it is not lawful. */
+/* A manifest; false if something about it is not valid. */
 static bool make_text(struct text *text, struct input *input)
 {
 	const uint64_t sizes[] = { 0, 512, UINT64_C(1) << 36, UINT64_C(1) << 38, UINT64_MAX };
@@ -81,7 +81,7 @@ static bool make_text(struct text *text, struct input *input)
 	uint32_t blocks = take_below(input, BLOCKS_MAX);
 	struct rng rng = { take_number(input, 2) };
 	struct list list = { .used = 0 };
-	bool lawful = true;
+	bool valid = true;
 	char hex[33];
 
 	if (take_chance(input, 32))
@@ -92,18 +92,18 @@ static bool make_text(struct text *text, struct input *input)
 
 		rng_fill(&rng, hash, sizeof hash);
 		hash_text(hash, hex);
-		lawful = lawful && index < size / 65536 + (size % 65536 != 0);
+		valid = valid && index < size / 65536 + (size % 65536 != 0);
 		add(text, "block %" PRIu64 " %s\n", index, hex);
 		list_block(&list, index, hash);
 		index += 1 + take_below(input, 8);
 		if (take_chance(input, 4)) {
 			index = take_near(input, sizes, 5);
-			lawful = false; /* or not; nobody knows */
+			valid = false; /* or not; nobody knows */
 		}
 	}
 	digest_of(&list, size, hex);
 	add(text, "digest %s\n", hex);
-	return lawful && size && size % 512 == 0 && size <= UINT64_C(1) << 38;
+	return valid && size && size % 512 == 0 && size <= UINT64_C(1) << 38;
 }
 
 /* Bytes that are other, more, or fewer. */
@@ -187,28 +187,42 @@ static int read_and_write(struct gow_file *from, struct gow_file *to)
 	return code;
 }
 
+/* Turns CR LF into LF: the reader accepts both, the writer writes LF. */
+static void to_line_feeds(struct text *text)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < text->size; i++)
+		if (text->bytes[i] != '\r' || i + 1 == text->size || text->bytes[i + 1] != '\n')
+			text->bytes[kept++] = text->bytes[i];
+	text->size = kept;
+}
+
 void fuzz_one(struct input *input)
 {
 	struct memdisk *disk = memdisk_new();
 	struct memfile *in = memdisk_file(disk, "in"), *out = memdisk_file(disk, "out");
 	struct gow_file *from = memfile_open(in), *to = memfile_open(out);
 	struct text text = { .size = 0 };
-	bool lawful = false;
+	bool valid = false;
 	int code;
 
 	if (take_chance(input, 32)) {
 		text.size = input->left < TEXT_MAX ? input->left : TEXT_MAX;
 		memcpy(text.bytes, input->at, text.size);
 	} else {
-		lawful = make_text(&text, input);
-		lawful = !deviate(&text, input) && lawful;
+		valid = make_text(&text, input);
+		valid = !deviate(&text, input) && valid;
 	}
 	memfile_put(in, 0, text.bytes, text.size);
 	code = read_and_write(from, to);
 	if (fuzz_lies())
 		memfile_put(out, 0, "lies", 4);
-	CHECK_EQ(GOW_OK, lawful ? code : GOW_OK);
+	CHECK_EQ(GOW_OK, valid ? code : GOW_OK);
 	CHECK(!code || code == GOW_ERR_DAMAGED);
+	to_line_feeds(&text);
+	memfile_resize(in, text.size);
+	memfile_put(in, 0, text.bytes, text.size);
 	CHECK(code || memfile_equal(in, out));
 	CHECK_OK(gow_file_close(from, NULL), NULL);
 	CHECK_OK(gow_file_close(to, NULL), NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The records of changes with bytes that are not theirs: undo files, and the trailers of upgrades.
- * Whoever takes such a change back (or goes on with it) gives the image exactly what belongs to
+ * Whoever takes such a change back (or resumes it) gives the image exactly what belongs to
  * it, or refuses and touches nothing. With sums put right again, as somebody who means harm would,
  * anything may come of it but a crash.
  */
@@ -12,11 +12,11 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "image/trailer.h"
+#include "journal/trailer.h"
 #include "kit/scene.h"
-#include "ops/change.h"
-#include "ops/plan.h"
-#include "ops/upgrade.h"
+#include "ops/repair/change.h"
+#include "ops/repair/fix.h"
+#include "ops/inplace/upgrade.h"
 #include "support/check.h"
 
 static gow_error error;
@@ -26,7 +26,6 @@ static gow_error error;
 struct damage {
 	bool any;    /* bytes are other than they were */
 	bool sealed; /* and sums say that they are right */
-	bool cursor; /* it lies in the cursors of a trailer */
 };
 
 static void put_little(uint8_t *bytes, uint64_t value, unsigned width)
@@ -180,7 +179,7 @@ static struct gow_change change_in(struct scene *scene, const struct gow_layout 
 {
 	return (struct gow_change){
 		.image = memfile_open(scene->file),
-		.place = { memfolder_open(scene->disk), "image", layout, 1 },
+		.place = { memdirectory_open(scene->disk), "image", layout, 1 },
 		.layout = layout,
 	};
 }
@@ -189,7 +188,7 @@ static void close_change(struct gow_change *change)
 {
 	gow_undo_close(change->undo);
 	(void)gow_file_close(change->image, NULL);
-	gow_folder_close(change->place.folder);
+	gow_directory_close(change->place.directory);
 }
 
 /* Repairs, or has that cut off by a call that fails for good; false where there is nothing to do. */
@@ -202,7 +201,8 @@ static bool repair(struct scene *scene, const struct gow_layout *layout, size_t 
 	struct gow_plan plan;
 	bool pending, any;
 
-	CHECK_OK(gow_plan_make(&plan, change.image, layout, &options, &error), &error);
+	CHECK_OK(gow_plan_make(&plan, change.image, layout, &gow_fix_table, &options, &error),
+	         &error);
 	any = !gow_plan_is_empty(&plan);
 	memdisk_fail(scene->disk, &fault);
 	if (any)
@@ -226,13 +226,12 @@ static bool is_pending(const struct memfile *file, const struct gow_layout *layo
 static int take_back(struct scene *scene, const struct gow_layout *layout)
 {
 	struct gow_change change = change_in(scene, layout);
-	char doubt[256];
-	bool missing;
+	struct gow_undo_search found = { .undo = NULL };
 	int code = GOW_OK;
 
 	if (is_pending(scene->file, layout))
-		code = gow_undo_find(&change.place, change.image, true, &change.undo, &missing,
-		                     doubt, sizeof doubt, &error);
+		code = gow_undo_find(&change.place, change.image, true, &found, &error);
+	change.undo = found.undo;
 	/* A repair that is over may have left the mark that it found. */
 	if (!code && !change.undo) {
 		code = gow_undo_open(&change.place, 1, true, &change.undo, &error);
@@ -258,7 +257,7 @@ static void fuzz_undo(struct input *input)
 	scene_damage(&scene, input, false);
 	view_read(&view, &layout, 1, scene.file);
 	if (view.layout && repair(&scene, &layout, nth) &&
-	    memfolder_has(scene.disk, "image.gow-undo")) {
+	    memdirectory_has(scene.disk, "image.gow-undo")) {
 		struct memfile *file = memdisk_file(scene.disk, "image.gow-undo");
 		struct damage damage = damage_undo(file, input, !is_pending(scene.file, &layout));
 		struct memdisk *left = memdisk_clone(scene.disk);
@@ -292,9 +291,12 @@ static int upgrade(struct scene *scene, const struct upgrading *how, bool rollba
 {
 	struct gow_lock lock = { .file = NULL };
 	gow_upgrade_result result;
-	struct gow_upgrade_job job = { .file = memfile_open(scene->file), .lock = &lock,
-		                       .rows = how->rows, .row_count = 2,
-		                       .to = &how->rows[1], .rollback = rollback };
+	struct gow_upgrade_job job = { .file = memfile_open(scene->file),
+		                       .lock = &lock,
+		                       .rows = how->rows,
+		                       .row_count = 2,
+		                       .to = &how->rows[1],
+		                       .rollback = rollback };
 	int code = gow_upgrade_file(&job, &result, &error);
 
 	CHECK_OK(gow_file_close(job.file, NULL), NULL);
@@ -303,8 +305,9 @@ static int upgrade(struct scene *scene, const struct upgrading *how, bool rollba
 
 static void choose_rows(struct upgrading *how, struct input *input)
 {
-	static const uint32_t starts[][2] = { { 512, 40960 }, { 4096, 245760 }, { 65536, 262144 },
-		                              { 4096, 4096 } };
+	static const uint32_t starts[][2] = {
+		{ 512, 40960 }, { 4096, 245760 }, { 65536, 262144 }, { 4096, 4096 }
+	};
 	uint32_t which = take_below(input, 4);
 
 	how->rows[0] = hm_layout(take_chance(input, 128) ? HM_SMALL3 : HM_SMALL2, 16);
@@ -315,46 +318,102 @@ static void choose_rows(struct upgrading *how, struct input *input)
 	}
 }
 
-/* gow-trailer(5): the footer, and in both cursors whose they are. */
-static void seal_trailer(struct memfile *file)
-{
-	const uint64_t footer = memfile_size(file) - SECTOR;
-	uint8_t hash[16];
+/* gow-trailer(5): where the parts of a trailer are. The one of format 1 has no gaps. */
+struct parts {
+	uint64_t header, size; /* the copy of the old header */
+	uint64_t cursors[2], footer;
+};
 
-	hash128(file, footer, SECTOR - 16, hash);
-	memfile_put(file, footer + SECTOR - 16, hash, sizeof hash);
-	for (unsigned i = 1; i <= 2; i++) {
-		memfile_put(file, footer - i * SECTOR + 48, hash, sizeof hash);
-		hash128(file, footer - i * SECTOR, SECTOR - 16, hash);
-		memfile_put(file, footer - i * SECTOR + SECTOR - 16, hash, sizeof hash);
-		memfile_get(file, footer + SECTOR - 16, hash, sizeof hash);
+static struct parts find_parts(const struct memfile *file)
+{
+	struct parts parts = { .footer = memfile_size(file) - SECTOR };
+	uint64_t step = (little(file, parts.footer + 8) & UINT32_MAX) == 1 ? SECTOR : 2 * SECTOR;
+
+	for (unsigned i = 0; i < 2; i++)
+		parts.cursors[i] = parts.footer - (2 - i) * step;
+	parts.header = little(file, parts.footer + 40);
+	parts.size = little(file, parts.footer + 48);
+	return parts;
+}
+
+/* Puts the sums right: of the footer, and in both cursors whose they are. */
+static void seal_trailer(struct memfile *file, const struct parts *parts)
+{
+	const uint64_t sum_at = SECTOR - 16;
+	uint8_t owner[16], hash[16];
+
+	hash128(file, parts->footer, SECTOR - 16, owner);
+	memfile_put(file, parts->footer + sum_at, owner, sizeof owner);
+	for (unsigned i = 0; i < 2; i++) {
+		memfile_put(file, parts->cursors[i] + 48, owner, sizeof owner);
+		hash128(file, parts->cursors[i], SECTOR - 16, hash);
+		memfile_put(file, parts->cursors[i] + sum_at, hash, sizeof hash);
 	}
 }
 
-/* Trailers begin at a multiple of a sector, behind all data. */
-static struct damage damage_trailer(struct memfile *file, struct input *input, uint64_t header)
+static void copy_sector(struct memfile *file, uint64_t from, uint64_t to)
 {
-	const uint64_t size = memfile_size(file);
-	const uint64_t start = size - 3 * SECTOR - (header + SECTOR - 1) / SECTOR * SECTOR;
-	const uint64_t starts[] = { start, size - 3 * SECTOR, size - 2 * SECTOR, size - SECTOR };
+	uint8_t bytes[SECTOR];
+
+	memfile_get(file, from, bytes, SECTOR);
+	memfile_put(file, to, bytes, SECTOR);
+}
+
+/* Writes the record as older programs did: format 1, without gaps and layouts. A cursor that was
+ * torn stays torn, wherever its sum stands. */
+static void make_old(struct memfile *file)
+{
+	static const uint8_t none[SECTOR - 16 - 128];
+	const struct parts now = find_parts(file);
+	const uint64_t footer = now.footer - UINT64_C(3) * SECTOR;
+	struct parts old = { .cursors = { footer - UINT64_C(2) * SECTOR, footer - SECTOR },
+		             .footer = footer };
+	uint8_t format[4], sum[16];
+	bool whole[2];
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint8_t said[16];
+
+		hash128(file, now.cursors[i], SECTOR - 16, sum);
+		memfile_get(file, now.cursors[i] + SECTOR - 16, said, sizeof said);
+		whole[i] = memcmp(sum, said, sizeof sum) == 0;
+		copy_sector(file, now.cursors[i], old.cursors[i]);
+	}
+	copy_sector(file, now.footer, old.footer);
+	put_little(format, 1, 4);
+	memfile_put(file, old.footer + 8, format, sizeof format);
+	memfile_put(file, old.footer + 128, none, sizeof none);
+	memfile_resize(file, old.footer + SECTOR);
+	seal_trailer(file, &old);
+	for (unsigned i = 0; i < 2; i++)
+		if (!whole[i])
+			memfile_put(file, old.cursors[i], none, 8);
+}
+
+/* Where the next poke goes: into one of the parts, mostly where fields are. */
+static bool poke_trailer(struct memfile *file, struct input *input, const struct parts *parts)
+{
+	const uint64_t starts[] = { parts->header, parts->cursors[0], parts->cursors[1],
+		                    parts->footer };
+	uint32_t part = take_below(input, 4);
+	uint64_t past = starts[part] + (part ? 128 : parts->size), where;
+
+	if (part && take_chance(input, 64))
+		past = starts[part] + (take_chance(input, 128) ? 360 : SECTOR);
+	return poke(file, input, starts[part], past, &where);
+}
+
+static struct damage damage_trailer(struct memfile *file, struct input *input)
+{
+	const struct parts parts = find_parts(file);
 	struct damage damage = { .sealed = take_chance(input, 96) };
 	uint32_t pokes = take_below(input, 4);
 
-	while (pokes--) {
-		uint32_t part = take_below(input, 4);
-		uint64_t past = part ? starts[part] + 128 : start + header;
-		uint64_t where;
-
-		if (part && take_chance(input, 32))
-			past = starts[part] + SECTOR;
-		if (!poke(file, input, starts[part], past, &where))
-			continue;
-		damage.any = true;
-		damage.cursor |= where >= starts[1] && where < starts[3];
-	}
+	while (pokes--)
+		damage.any |= poke_trailer(file, input, &parts);
 	damage.sealed &= damage.any;
 	if (damage.sealed)
-		seal_trailer(file);
+		seal_trailer(file, &parts);
 	return damage;
 }
 
@@ -375,13 +434,14 @@ static void check_upgraded(const struct view *before, const struct upgrading *ho
 	view_release(&now);
 }
 
-static void fuzz_damaged_trailer(struct scene *scene, struct input *input,
-                                 const struct view *view, const struct upgrading *how)
+/*
+ * Whatever is damaged, the guest is what it was, or nothing is touched: of two cursors either is
+ * good enough.
+ */
+static void fuzz_damaged_trailer(struct scene *scene, struct input *input, const struct view *view,
+                                 const struct upgrading *how)
 {
-	const uint64_t header = hm_data_start(&how->rows[0]) < view->image.file_size
-	                                ? hm_data_start(&how->rows[0])
-	                                : view->image.file_size;
-	struct damage damage = damage_trailer(scene->file, input, header);
+	struct damage damage = damage_trailer(scene->file, input);
 	struct memdisk *left = memdisk_clone(scene->disk);
 	bool rollback = take_chance(input, 128);
 	int code = upgrade(scene, how, rollback);
@@ -389,11 +449,7 @@ static void fuzz_damaged_trailer(struct scene *scene, struct input *input,
 	if (fuzz_lies())
 		memfile_put(scene->file, 0, "lies", 4);
 	CHECK(!code || damage.any);
-	/*
-	 * A cursor that is damaged where it stands cannot be told from one that was torn while it
-	 * was written: the other one is taken then, as it must be. Only writes after it tell.
-	 */
-	if (!damage.sealed && !damage.cursor) {
+	if (!damage.sealed) {
 		if (code)
 			CHECK(memfile_equal(memdisk_file(left, "image"), scene->file));
 		else if (rollback)
@@ -407,7 +463,8 @@ static void fuzz_damaged_trailer(struct scene *scene, struct input *input,
 static void fuzz_trailer(struct input *input)
 {
 	static const struct memfile_fault none;
-	struct memfile_fault fault = { .sys_errno = EIO, .for_good = true,
+	struct memfile_fault fault = { .sys_errno = EIO,
+		                       .for_good = true,
 		                       .kinds = 1u << MEMFILE_WRITE | 1u << MEMFILE_SYNC };
 	struct upgrading how;
 	struct scene scene;
@@ -423,8 +480,11 @@ static void fuzz_trailer(struct input *input)
 	memdisk_fail(scene.disk, &fault);
 	(void)upgrade(&scene, &how, false);
 	memdisk_fail(scene.disk, &none);
-	if (is_pending(scene.file, &how.rows[0]))
+	if (is_pending(scene.file, &how.rows[0])) {
+		if (take_chance(input, 64))
+			make_old(scene.file);
 		fuzz_damaged_trailer(&scene, input, &view, &how);
+	}
 	view_release(&view);
 	scene_free(&scene);
 }

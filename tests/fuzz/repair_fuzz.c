@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Repairs of damaged images of every made-up layout: nothing that has a mend is left, nothing that
+ * Repairs of damaged images of every made-up layout: nothing that can be repaired is left, nothing
  * a guest could read has changed, a second repair has nothing to do, and undoing gives the
  * original back byte for byte.
  */
@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "kit/scene.h"
-#include "ops/change.h"
-#include "ops/plan.h"
+#include "ops/repair/change.h"
+#include "ops/repair/fix.h"
 #include "support/check.h"
 
 static gow_error error;
@@ -21,12 +21,14 @@ static int judged_well(void *context, struct gow_file *image, gow_error *why)
 	const struct gow_plan *plan = context;
 	struct gow_verdict verdict;
 	struct gow_raw raw;
-	int code = gow_raw_load_plain(image, plan->layout, &raw, why);
+	int code = gow_raw_load_as(image, plan->layout, &raw, why);
 
 	if (code)
 		return code;
 	code = gow_judge(&raw, &verdict, why);
 	gow_raw_release(&raw);
+	/* Cleared before it is filled, and without padding. */
+	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 	if (!code && memcmp(&verdict, &plan->foreseen, sizeof verdict) != 0)
 		code = GOW_ERR_MISMATCH;
 	return code;
@@ -36,7 +38,7 @@ static struct gow_change change_in(struct scene *scene, const struct gow_layout 
 {
 	return (struct gow_change){
 		.image = memfile_open(scene->file),
-		.place = { memfolder_open(scene->disk), "image", layout, 1 },
+		.place = { memdirectory_open(scene->disk), "image", layout, 1 },
 		.layout = layout,
 	};
 }
@@ -45,7 +47,7 @@ static void close_change(struct gow_change *change)
 {
 	gow_undo_close(change->undo);
 	(void)gow_file_close(change->image, NULL);
-	gow_folder_close(change->place.folder);
+	gow_directory_close(change->place.directory);
 }
 
 /* Plans and carries out; *changed tells whether there was anything to do. */
@@ -56,7 +58,7 @@ static void repair(struct scene *scene, const struct gow_layout *layout,
 	struct gow_plan plan;
 	bool pending = false;
 
-	CHECK_OK(gow_plan_make(&plan, change.image, layout, options, &error), &error);
+	CHECK_OK(gow_plan_make(&plan, change.image, layout, &gow_fix_table, options, &error), &error);
 	*changed = !gow_plan_is_empty(&plan);
 	CHECK(scene_is_as_before(scene) || !*changed);
 	if (*changed)
@@ -80,14 +82,14 @@ static void undo(struct scene *scene, const struct gow_layout *layout)
 	CHECK(change.undo && change.undo->done);
 	CHECK_OK(gow_undo_check_done(change.undo, change.image, &error), &error);
 	CHECK_OK(gow_change_roll_back(&change, &error), &error);
-	CHECK(!memfolder_has(scene->disk, "image.gow-undo"));
+	CHECK(!memdirectory_has(scene->disk, "image.gow-undo"));
 	free(layers);
 	close_change(&change);
 }
 
 /* ---- what is right ----------------------------------------------------------------------- */
 
-/* Whether a problem that has a mend may stay all the same. */
+/* Whether a problem that can be repaired may stay anyway. */
 static bool may_stay(const struct view *old, const struct view *new, int id,
                      const uint64_t *counts, const gow_repair_options *options)
 {
@@ -100,13 +102,15 @@ static bool may_stay(const struct view *old, const struct view *new, int id,
 				return false;
 		return options->size == 0;
 	case GOW_JOURNAL_MISSING: /* the last to go */
+		if (!(options->flags & GOW_REPAIR_CLEAR_PENDING))
+			return true;
 		for (int i = 0; i < GOW_PROBLEM_COUNT; i++)
 			if (counts[i] && i != id &&
 			    gow_problem_get((gow_problem_id)i)->severity == GOW_CORRUPT)
 				return true;
 		return false;
 	case GOW_VERSION_EXHAUSTED:
-		return !options->reset_versions;
+		return !(options->flags & GOW_REPAIR_RESET_VERSIONS);
 	case GOW_VERSION_ZERO:
 		for (uint32_t i = 0; i < new->layout->map_entries; i++)
 			highest = new->image.versions[i] > highest ? new->image.versions[i] : highest;
@@ -118,7 +122,7 @@ static bool may_stay(const struct view *old, const struct view *new, int id,
 	}
 }
 
-static void check_mended(const struct view *old, const struct view *new,
+static void check_repaired(const struct view *old, const struct view *new,
                          const gow_repair_options *options)
 {
 	uint64_t counts[GOW_PROBLEM_COUNT];
@@ -136,10 +140,10 @@ static void check_guest(const struct view *old, const struct view *new)
 {
 	uint8_t before[BLOCK], after[BLOCK];
 
-	if (old->lawful && !old->truncated)
+	if (old->valid && !old->truncated)
 		CHECK(new->image.logical_size >= old->image.logical_size);
 	for (uint64_t i = 0; i < old->blocks && i < new->blocks && !old->truncated; i++) {
-		uint64_t size = old->lawful ? old->image.logical_size : new->image.logical_size;
+		uint64_t size = old->valid ? old->image.logical_size : new->image.logical_size;
 
 		view_block(old, i, before);
 		view_block(new, i, after);
@@ -153,7 +157,7 @@ static void check_guest(const struct view *old, const struct view *new)
 static void check_new_size(const struct view *old, const struct view *new,
                            const gow_repair_options *options)
 {
-	if (old->lawful || old->truncated || !new->lawful || options->size)
+	if (old->valid || old->truncated || !new->valid || options->size)
 		return;
 	for (uint64_t i = 0; i < old->layout->map_entries; i++)
 		if (old->image.map[i] < old->present)
@@ -172,7 +176,7 @@ static void check_repair(struct scene *scene, const struct view *old,
 		memfile_put(scene->file, layout.map_offset, "lies", 4);
 	view_read(&new, &layout, 1, scene->file);
 	CHECK(new.layout);
-	check_mended(old, &new, options);
+	check_repaired(old, &new, options);
 	check_guest(old, &new);
 	check_new_size(old, &new, options);
 	view_release(&new);
@@ -189,7 +193,8 @@ void fuzz_one(struct input *input)
 	struct gow_layout layout = scene_row(input);
 	gow_repair_options options = {
 		.level = take_chance(input, 48) ? GOW_REPAIR_PREEN : GOW_REPAIR_ALL,
-		.reset_versions = take_chance(input, 64),
+		.flags = GOW_REPAIR_CLEAR_PENDING |
+		         (take_chance(input, 64) ? GOW_REPAIR_RESET_VERSIONS : 0),
 		.size = take_chance(input, 64) ? 512 + 512 * (uint64_t)take_below(input, 65536) : 0,
 	};
 	struct scene scene;

@@ -291,7 +291,7 @@ static void hear_note(void *context, gow_note_level level, const char *file, con
 static void the_monitor_hears_and_stops(void)
 {
 	struct heard heard = { .answer = 0 };
-	const gow_monitor monitor = { &heard, hear_progress, hear_note };
+	const gow_monitor monitor = { sizeof monitor, &heard, hear_progress, hear_note };
 
 	CHECK_OK(gow_tick(&monitor, "copy", 5, 9, &error), &error);
 	CHECK_STR("copy", heard.phase);

@@ -54,6 +54,7 @@ static void reference_rows_are_those_of_the_format(void)
 		/* Far past 32 bits. */
 		CHECK_EQ(want[i].data_start + UINT64_C(281474976579584),
 		         gow_layout_block_offset(row, 0xFFFFFFFE));
+		CHECK_EQ(4, row->magic_size);
 		CHECK_BYTES("GOW", row->magic, 4);
 		CHECK_BYTES("GOW!", row->magic_pending, 4);
 		CHECK(gow_layout_entries_are_canonical(row) ==
@@ -133,6 +134,7 @@ static const struct sample samples[] = {
 		.name = "big endian, interleaved, from 1, 0 is none, widths 2 8 8",
 		.layout = {
 			.name = "a", .version = 0x0102, .order = GOW_BIG_ENDIAN,
+			.magic_size = 4, .has_pending = true,
 			.magic = { 0xAA, 0xBB, 0xCC, 0xDD }, .magic_pending = { 1, 1, 1, 1 },
 			.magic_offset = 3, .version_field = { 0, 2 }, .logical_size = { 8, 8 },
 			.block_count = { 16, 8 }, .map_offset = 26, .map_stride = 8,
@@ -150,6 +152,7 @@ static const struct sample samples[] = {
 		.name = "little endian, array, stride 12, from 1, all ones is none, widths 4 4 2",
 		.layout = {
 			.name = "b", .version = 9, .order = GOW_LITTLE_ENDIAN,
+			.magic_size = 4, .has_pending = true,
 			.magic = { 'W', 'O', 'G', 'x' }, .magic_pending = { 'w', 'o', 'g', 'x' },
 			.magic_offset = 10, .version_field = { 4, 4 }, .logical_size = { 0, 4 },
 			.block_count = { 8, 2 }, .map_offset = 16, .map_stride = 12,
@@ -169,6 +172,7 @@ static const struct sample samples[] = {
 		.name = "little endian, no numbers, stride 4, odd none, widths 8 2 4",
 		.layout = {
 			.name = "c", .version = 1, .order = GOW_LITTLE_ENDIAN,
+			.magic_size = 4, .has_pending = true,
 			.magic = { 0, 0, 0, 1 }, .magic_pending = { 0, 0, 0, 2 },
 			.magic_offset = 0, .version_field = { 6, 8 }, .logical_size = { 4, 2 },
 			.block_count = { 15, 4 }, .map_offset = 21, .map_stride = 4,
@@ -185,6 +189,7 @@ static const struct sample samples[] = {
 		.name = "big endian, array, stride 8, fields of 1, 3, 5 bytes",
 		.layout = {
 			.name = "d", .version = 200, .order = GOW_BIG_ENDIAN,
+			.magic_size = 4, .has_pending = true,
 			.magic = { 'm', 'a', 'g', 'i' }, .magic_pending = { 'M', 'a', 'g', 'i' },
 			.magic_offset = 8, .version_field = { 0, 1 }, .logical_size = { 1, 3 },
 			.block_count = { 13, 5 }, .map_offset = 18, .map_stride = 8,
@@ -464,7 +469,7 @@ static void codecs_are_bijections(void)
 				CHECK_EQ(value == layout.unallocated,
 				         decode(&layout, value) == GOW_UNALLOCATED);
 			}
-			/* Lawful numbers are plain ones. */
+			/* Valid numbers are plain ones. */
 			for (uint32_t p = 0; p < 1000; p++)
 				CHECK_EQ(p + layout.first_block, encode(&layout, p));
 		}
@@ -567,9 +572,15 @@ static void nonsense_rows_are_refused(void)
 	REFUSED(HM_SMALL1, map_offset = 19);
 	REFUSED(HM_SMALL1, map_offset = 0);
 	REFUSED(HM_SMALL1, map_offset = UINT64_MAX);
-	REFUSED(HM_SMALL1, version_field.width = 0);
+	REFUSED(HM_SMALL1, magic_size = 0); /* but a pending one */
+	REFUSED(HM_SMALL1, magic_size = 17);
+	REFUSED(HM_SMALL1, size_unit = 4096);
+	REFUSED(HM_SMALL1, fixed_size = 65 * 65536);
+	REFUSED(HM_SMALL1, fixed_size = 513);
+	REFUSED(HM_SMALL1, data_align = 4097);
+	REFUSED(HM_SMALL1, map_entries = (1 << 24) + 1);
 	REFUSED(HM_SMALL1, version_field.width = 9);
-	REFUSED(HM_SMALL1, logical_size.width = 0);
+	REFUSED(HM_SMALL1, logical_size.width = 9);
 	REFUSED(HM_SMALL1, block_count.width = 5); /* into the map */
 	REFUSED(HM_SMALL1, version_field.offset = 3);
 	REFUSED(HM_SMALL1, logical_size.offset = 12);

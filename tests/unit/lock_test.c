@@ -28,13 +28,13 @@ struct other {
 	int to, from;
 };
 
-static void tell(int fd, char c)
+static void send_byte(int fd, char c)
 {
 	CHECK(write(fd, &c, 1) == 1);
 }
 
 /* The next byte, or 0 at the end or after ten seconds. */
-static char hear(int fd)
+static char receive(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	char c = 0;
@@ -62,19 +62,19 @@ static struct other start(const char *path, deed first, deed then)
 		(void)alarm(60);
 		if (first && !first(path))
 			_exit(1);
-		if (write(from[1], "1", 1) != 1 || hear(to[0]) == 0)
+		if (write(from[1], "1", 1) != 1 || receive(to[0]) == 0)
 			_exit(0);
 		if (then && !then(path))
 			_exit(1);
 		if (write(from[1], "2", 1) == 1)
-			(void)hear(to[0]);
+			(void)receive(to[0]);
 		_exit(0);
 	}
 	(void)close(to[0]);
 	(void)close(from[1]);
 	other.to = to[1];
 	other.from = from[0];
-	if (hear(other.from) != '1')
+	if (receive(other.from) != '1')
 		CHECK_FAIL("the other process failed");
 	return other;
 }
@@ -180,17 +180,27 @@ static void hear_note(void *context, gow_note_level level, const char *file, con
 
 	(void)file;
 	listener->notes++;
-	listener->warnings += level == GOW_NOTE_WARNING;
+	listener->warnings += level != GOW_NOTE_DETAIL;
 	(void)snprintf(listener->text, sizeof listener->text, "%s", text);
 }
+
+/* Flags that all operations share are told beside those of opening. */
+enum {
+	COMMON = 1 << 8,
+	FORCE_SHARE = GOW_COMMON_FORCE_SHARE * COMMON,
+	NO_LOCK = GOW_COMMON_NO_LOCK * COMMON,
+};
 
 /* Opens with these options, expects that code, and closes; what was heard is in listener. */
 static void expect(gow_code code, const char *path, unsigned file_flags, unsigned flags, bool in_use,
                    struct listener *listener)
 {
 	struct listener unheard;
-	const gow_monitor monitor = { listener ? listener : &unheard, hear_progress, hear_note };
-	const gow_open_options options = { .flags = flags, .monitor = &monitor };
+	const gow_monitor monitor = { sizeof monitor, listener ? listener : &unheard, hear_progress,
+		                      hear_note };
+	const gow_open_options options = { .flags = flags % COMMON,
+		                           .common = { .flags = flags / COMMON,
+		                                       .monitor = &monitor } };
 	struct gow_file *file;
 	struct gow_lock lock;
 
@@ -300,7 +310,7 @@ static void posix_locks_are_met(void)
 	check_named(&other);
 	expect(GOW_ERR_BUSY, path, GOW_FILE_WRITE, 0, false, NULL);
 	check_named(&other);
-	expect(GOW_OK, path, 0, GOW_OPEN_FORCE_SHARE, true, &listener);
+	expect(GOW_OK, path, 0, FORCE_SHARE, true, &listener);
 	CHECK(listener.warnings >= 1);
 	finish(&other);
 	other = start(path, posix_lock_to_read, NULL);
@@ -316,9 +326,9 @@ static void without_locks_nobody_is_met(void)
 	struct other other = start(path, posix_lock_to_write, NULL);
 	struct listener listener;
 
-	expect(GOW_OK, path, 0, GOW_OPEN_NO_LOCK, false, &listener);
+	expect(GOW_OK, path, 0, NO_LOCK, false, &listener);
 	CHECK_EQ(0, listener.notes);
-	expect(GOW_OK, path, GOW_FILE_WRITE, GOW_OPEN_NO_LOCK, false, &listener);
+	expect(GOW_OK, path, GOW_FILE_WRITE, NO_LOCK, false, &listener);
 	CHECK_EQ(0, listener.notes);
 	finish(&other);
 }
@@ -352,7 +362,7 @@ static void an_open_writer_is_noticed(void)
 	check_named(&other);
 	expect(GOW_OK, path, 0, 0, true, &listener);
 	CHECK_EQ(1, listener.warnings);
-	expect(GOW_OK, path, 0, GOW_OPEN_STEADY | GOW_OPEN_FORCE_SHARE, true, &listener);
+	expect(GOW_OK, path, 0, GOW_OPEN_STEADY | FORCE_SHARE, true, &listener);
 	CHECK_EQ(1, listener.warnings);
 	finish(&other);
 	expect(GOW_OK, path, 0, GOW_OPEN_STEADY, false, NULL);
@@ -382,8 +392,8 @@ static void break_lease(unsigned file_flags, unsigned flags, deed then)
 
 	CHECK_OK(gow_open_locked(path, file_flags, &options, &file, &lock, &error), &error);
 	CHECK_OK(gow_lock_poll(&lock, &error), &error);
-	tell(other.to, 'x');
-	CHECK_EQ('2', hear(other.from));
+	send_byte(other.to, 'x');
+	CHECK_EQ('2', receive(other.from));
 	for (int i = 0; i < 2; i++) {
 		CHECK_CODE(GOW_ERR_BUSY, gow_lock_poll(&lock, &error), &error);
 		CHECK_STR(path, error.file);
@@ -414,8 +424,8 @@ static void other_readers_do_not_disturb(void)
 	need_leases();
 	other = start(path, NULL, open_to_read);
 	CHECK_OK(gow_open_locked(path, 0, &options, &file, &lock, &error), &error);
-	tell(other.to, 'x');
-	CHECK_EQ('2', hear(other.from));
+	send_byte(other.to, 'x');
+	CHECK_EQ('2', receive(other.from));
 	CHECK_OK(gow_lock_poll(&lock, &error), &error);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	finish(&other);
@@ -454,8 +464,8 @@ static void who_is_kept_out_does_not_disturb(void)
 		check_about("case %zu", i);
 		CHECK_OK(gow_open_locked(path, cases[i].file_flags, &options, &file, &lock, &error),
 		         &error);
-		tell(other.to, 'x');
-		CHECK_EQ('2', hear(other.from));
+		send_byte(other.to, 'x');
+		CHECK_EQ('2', receive(other.from));
 		CHECK_OK(gow_lock_poll(&lock, &error), &error);
 		CHECK_OK(gow_file_close(file, &error), &error);
 		finish(&other);
@@ -467,8 +477,8 @@ static void a_plain_reader_gives_way(void)
 {
 	const char *path = new_file();
 	struct listener listener;
-	const gow_monitor monitor = { &listener, NULL, hear_note };
-	const gow_open_options options = { .monitor = &monitor };
+	const gow_monitor monitor = { sizeof monitor, &listener, NULL, hear_note };
+	const gow_open_options options = { .common.monitor = &monitor };
 	struct other other;
 	struct gow_file *file;
 	struct gow_lock lock;
@@ -479,16 +489,43 @@ static void a_plain_reader_gives_way(void)
 	other = start(path, NULL, open_to_write); /* which waits for the lease */
 	CHECK_OK(gow_open_locked(path, 0, &options, &file, &lock, &error), &error);
 	CHECK(!lock.in_use);
-	tell(other.to, 'x');
+	send_byte(other.to, 'x');
 	while (!lock.in_use && now() - begun < 10)
 		CHECK_OK(gow_lock_poll(&lock, &error), &error);
 	CHECK(lock.in_use);
-	CHECK_EQ('2', hear(other.from));
+	CHECK_EQ('2', receive(other.from));
 	for (int i = 0; i < 5; i++)
 		CHECK_OK(gow_lock_poll(&lock, &error), &error);
 	CHECK_EQ(1, listener.warnings);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	finish(&other);
+}
+
+/* A session's owner learns of it at the next change, and can still make durable what it wrote. */
+static void a_session_gives_way(void)
+{
+	const gow_create_options create = { .struct_size = sizeof create, .version = 1 };
+	const gow_open_options write = { .struct_size = sizeof write, .flags = GOW_OPEN_WRITE };
+	const char *path = place_path();
+	uint8_t bytes[512] = { 1 }, back[512];
+	gow_image *image;
+
+	need_leases();
+	CHECK_OK(gow_create(path, 1 << 20, &create, &error), &error);
+	CHECK_OK(gow_image_open(path, &write, &image, &error), &error);
+	CHECK_OK(gow_image_write(image, 0, bytes, sizeof bytes, &error), &error);
+	CHECK_EQ(-1, open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	CHECK_CODE(GOW_ERR_BUSY, gow_image_write(image, 512, bytes, 512, &error), &error);
+	CHECK_CODE(GOW_ERR_BUSY, gow_image_zero(image, 0, 512, &error), &error);
+	CHECK_CODE(GOW_ERR_BUSY, gow_image_discard(image, 0, 65536, &error), &error);
+	CHECK_OK(gow_image_flush(image, &error), &error);
+	gow_image_close(image);
+	CHECK_OK(gow_image_open(path, NULL, &image, &error), &error);
+	CHECK_OK(gow_image_read(image, 0, back, sizeof back, &error), &error);
+	CHECK_BYTES(bytes, back, sizeof back);
+	CHECK_OK(gow_image_read(image, 512, back, sizeof back, &error), &error);
+	CHECK_EQ(0, back[0]);
+	gow_image_close(image);
 }
 
 static void a_lock_never_taken_is_quiet(void)
@@ -502,8 +539,9 @@ static void a_lock_never_taken_is_quiet(void)
 
 static gow_code wait_for(const char *path, double seconds, struct listener *listener, double *took)
 {
-	const gow_monitor monitor = { listener, hear_progress, hear_note };
-	const gow_open_options options = { .wait_seconds = seconds, .monitor = &monitor };
+	const gow_monitor monitor = { sizeof monitor, listener, hear_progress, hear_note };
+	const gow_open_options options = { .common = { .wait_seconds = seconds,
+		                                       .monitor = &monitor } };
 	const double begun = now();
 	struct gow_file *file;
 	struct gow_lock lock;
@@ -551,12 +589,12 @@ static void waiting_is_rewarded(void)
 	struct listener listener = { .stop_at = 0 };
 	double took;
 
-	tell(other.to, 'x');
+	send_byte(other.to, 'x');
 	CHECK_EQ(GOW_OK, wait_for(path, 60, &listener, &took));
 	CHECK(took < 30);
 	finish(&other);
 	other = start(path, open_to_write, close_again); /* who locks nothing is waited for, too */
-	tell(other.to, 'x');
+	send_byte(other.to, 'x');
 	CHECK_EQ(GOW_OK, wait_for(path, 60, &listener, &took));
 	finish(&other);
 }
@@ -580,5 +618,6 @@ CHECK_MAIN(CHECK_TEST(readers_share), CHECK_TEST(a_writer_is_kept_off_a_reader),
            CHECK_TEST(who_opens_it_during_the_work_is_noticed),
            CHECK_TEST(other_readers_do_not_disturb),
            CHECK_TEST(who_is_kept_out_does_not_disturb), CHECK_TEST(a_plain_reader_gives_way),
+           CHECK_TEST(a_session_gives_way),
            CHECK_TEST(a_lock_never_taken_is_quiet), CHECK_TEST(waiting_ends_when_told),
            CHECK_TEST(waiting_is_rewarded), CHECK_TEST(errors_are_not_waited_for))

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "image/image.h"
+#include "journal/open.h"
 #include "support/check.h"
 #include "support/handmade.h"
 #include "support/memfile.h"

@@ -130,6 +130,33 @@ static void reads_like_an_array(void)
 	}
 }
 
+/* What was cut off does not come back when the overlay grows again. */
+static void what_was_cut_stays_cut(void)
+{
+	enum { LENGTH = 20000, CUT = 5000 };
+	struct memdisk *disk = memdisk_new();
+	struct memfile *file = memdisk_file(disk, "base");
+	uint8_t bytes[LENGTH], back[LENGTH];
+	struct gow_file *overlay;
+
+	memset(bytes, 1, sizeof bytes);
+	memfile_put(file, 0, bytes, LENGTH);
+	CHECK_OK(gow_overlay_new(memfile_open(file), &overlay, &error), &error);
+	gow_overlay_own_base(overlay);
+	CHECK_OK(gow_file_truncate(overlay, CUT, &error), &error);
+	CHECK_OK(gow_file_truncate(overlay, LENGTH, &error), &error);
+	memset(bytes + CUT, 0, LENGTH - CUT);
+	CHECK_OK(gow_file_read_all(overlay, 0, back, LENGTH, &error), &error);
+	CHECK_BYTES(bytes, back, LENGTH);
+	/* Nor by a copy of its place. */
+	CHECK_OK(gow_overlay_copy(overlay, LENGTH - CUT, CUT - 1, CUT, &error), &error);
+	bytes[LENGTH - CUT] = 1;
+	CHECK_OK(gow_file_read_all(overlay, 0, back, LENGTH, &error), &error);
+	CHECK_BYTES(bytes, back, LENGTH);
+	CHECK_OK(gow_file_close(overlay, &error), &error);
+	memdisk_free(disk);
+}
+
 struct seen {
 	uint64_t past;
 	unsigned pieces;
@@ -167,4 +194,5 @@ static void pieces_ascend_and_never_overlap(void)
 	memdisk_free(disk);
 }
 
-CHECK_MAIN(CHECK_TEST(reads_like_an_array), CHECK_TEST(pieces_ascend_and_never_overlap))
+CHECK_MAIN(CHECK_TEST(reads_like_an_array), CHECK_TEST(what_was_cut_stays_cut),
+           CHECK_TEST(pieces_ascend_and_never_overlap))

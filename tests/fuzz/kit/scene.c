@@ -7,7 +7,7 @@
 
 #include "support/check.h"
 
-/* ---- a lawful life ----------------------------------------------------------------------- */
+/* ---- a valid life ----------------------------------------------------------------------- */
 
 struct gow_layout scene_row(struct input *input)
 {
@@ -264,7 +264,7 @@ static void read_tables(struct view *view)
 		                                      layout->map_offset + i * layout->map_stride, 4);
 
 		image->map[i] = stored == layout->unallocated ? HM_NONE : stored - layout->first_block;
-		/* "Block -1" of a row that counts from 1 is no lawful block, and no "none". */
+		/* "Block -1" of a row that counts from 1 is no valid block, and no "none". */
 		if (image->map[i] == HM_NONE && stored != layout->unallocated)
 			image->map[i] = HM_NONE - 1;
 		if (layout->versions_stride)
@@ -297,7 +297,7 @@ void view_read(struct view *view, const struct gow_layout *rows, size_t count,
 	image->logical_size = field_of(view, view->layout->logical_size);
 	image->block_count = field_of(view, view->layout->block_count);
 	view->truncated = size < hm_header_end(view->layout);
-	view->lawful = image->logical_size && image->logical_size % 512 == 0 &&
+	view->valid = image->logical_size && image->logical_size % 512 == 0 &&
 	               image->logical_size <= view->layout->logical_limit;
 	view->present = size <= start ? 0 : (size - start - 1) / BLOCK + 1;
 	for (uint64_t i = 0; i < view->layout->map_entries; i++)
@@ -333,7 +333,7 @@ static void judge_preamble(const struct view *view, uint64_t *counts)
 	const struct hm_image *image = &view->image;
 
 	counts[GOW_JOURNAL_MISSING] = image->pending;
-	counts[GOW_HEADER_SIZE] = !view->lawful;
+	counts[GOW_HEADER_SIZE] = !view->valid;
 	counts[GOW_HEADER_PADDING] = padding_is_dirty(view);
 	if (image->block_count <= view->present)
 		return;
@@ -354,7 +354,7 @@ static void judge_entry(const struct view *view, uint64_t i, uint64_t *counts)
 	if (p == HM_NONE)
 		return;
 	counts[GOW_MAP_RANGE] += p >= view->present;
-	counts[GOW_MAP_BEYOND_SIZE] += view->lawful && i * BLOCK >= image->logical_size;
+	counts[GOW_MAP_BEYOND_SIZE] += view->valid && i * BLOCK >= image->logical_size;
 	if (p < view->present && p >= image->block_count)
 		counts[GOW_HEADER_COUNT_LOW] = 1;
 }
@@ -410,7 +410,7 @@ void view_block(const struct view *view, uint64_t logical, uint8_t bytes[BLOCK])
 	if (p == HM_NONE || p >= view->present)
 		return;
 	memfile_get(view->file, hm_data_start(view->layout) + (uint64_t)p * BLOCK, bytes, BLOCK);
-	if (view->lawful && inside < BLOCK)
+	if (view->valid && inside < BLOCK)
 		memset(bytes + inside, 0, (size_t)(BLOCK - inside));
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * scene.h - a small image in memory, as an input describes it: one with a lawful life, and then
+ * scene.h - a small image in memory, as an input describes it: one with a valid life, and then
  * what damage the input wants. A view is what a file says, read without the library.
  */
 #ifndef GOW_FUZZ_SCENE_H
@@ -20,7 +20,7 @@ struct scene {
 	struct memdisk *before;  /* the same, never touched again */
 };
 
-/* A lawful image: some blocks leaked, some of zeros, out of order, a short end. At most
+/* A valid image: some blocks leaked, some of zeros, out of order, a short end. At most
  * SCENE_ENTRIES entries. */
 void scene_make(struct scene *scene, struct input *input, const struct gow_layout *layout);
 
@@ -44,7 +44,7 @@ struct view {
 	const struct memfile *file;
 	struct hm_image image;           /* of a truncated header what is there */
 	bool truncated;
-	bool lawful;      /* the logical size */
+	bool valid;      /* the logical size */
 	uint64_t present; /* physical blocks */
 	uint64_t blocks;  /* logical blocks that the size asks for, no more than there are entries */
 };
@@ -61,7 +61,7 @@ void view_judge(const struct view *view, uint64_t counts[GOW_PROBLEM_COUNT]);
 bool any_corrupt(const uint64_t counts[GOW_PROBLEM_COUNT]);
 
 /* What a guest reads in a block: zeros where the entry names no present block, and past the end
- * of the disk, if that is lawful. */
+ * of the disk, if that is valid. */
 void view_block(const struct view *view, uint64_t logical, uint8_t bytes[BLOCK]);
 
 /* A hash of that. */

@@ -13,6 +13,7 @@ enum outcome { PASSED, FAILED, SKIPPED };
 static jmp_buf back;
 static char about[512];
 static char reason[512];
+static size_t explored;
 
 void check_about(const char *fmt, ...)
 {
@@ -21,6 +22,11 @@ void check_about(const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vsnprintf(about, sizeof about, fmt, args);
 	va_end(args);
+}
+
+void check_explored(size_t states)
+{
+	explored += states;
 }
 
 void check_fail(const char *file, int line, const char *fmt, ...)
@@ -122,6 +128,7 @@ static bool is_wanted(const char *name, int argc, char **argv)
 static enum outcome run(const struct check_test *test)
 {
 	about[0] = '\0';
+	explored = 0;
 	switch (setjmp(back)) {
 	case 0:
 		test->run();
@@ -149,6 +156,8 @@ int check_main(const struct check_test *tests, size_t count, int argc, char **ar
 			continue;
 		switch (run(&tests[i])) {
 		case PASSED:
+			if (explored)
+				printf("# %s: %zu crash states\n", tests[i].name, explored);
 			printf("ok %s\n", tests[i].name);
 			break;
 		case SKIPPED:

@@ -27,8 +27,8 @@ int check_main(const struct check_test *tests, size_t count, int argc, char **ar
 /* A program's main: CHECK_MAIN(CHECK_TEST(one), CHECK_TEST(two)). */
 /* Under a sanitizer, which takes many times as long and looks for other things, a test that goes
  * through very many states takes every so-manieth. */
-#ifdef __SANITIZE_ADDRESS__
-#define CHECK_SAMPLE 7
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define CHECK_SAMPLE 23
 #else
 #define CHECK_SAMPLE 1
 #endif
@@ -70,6 +70,9 @@ void check_code(const char *file, int line, gow_code expected, const char *call,
 #define CHECK_CODE(expected, call, error) \
 	check_code(__FILE__, __LINE__, expected, #call, call, error)
 #define CHECK_OK(call, error) CHECK_CODE(GOW_OK, call, error)
+
+/* So many more states that a crash can leave were looked at; the test prints their sum. */
+void check_explored(size_t states);
 
 /* Memory or the end of the program: a test that cannot have it tells nothing. */
 void *check_alloc(size_t size); /* zeroed */

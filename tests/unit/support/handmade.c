@@ -10,6 +10,7 @@
 static const struct gow_layout rows[HM_ROWS] = {
 	[HM_SMALL1] = {
 		.name = "small1", .version = 1, .order = GOW_LITTLE_ENDIAN,
+		.magic_size = 4, .has_pending = true,
 		.magic = "GOW", .magic_pending = { 'G', 'O', 'W', '!' }, .magic_offset = 0,
 		.version_field = { 4, 4 }, .logical_size = { 8, 8 }, .block_count = { 16, 4 },
 		.map_offset = 20, .map_stride = 4, .first_block = 0, .unallocated = UINT32_MAX,
@@ -17,6 +18,7 @@ static const struct gow_layout rows[HM_ROWS] = {
 	},
 	[HM_SMALL2] = {
 		.name = "small2", .version = 2, .order = GOW_LITTLE_ENDIAN,
+		.magic_size = 4, .has_pending = true,
 		.magic = "GOW", .magic_pending = { 'G', 'O', 'W', '!' }, .magic_offset = 0,
 		.version_field = { 4, 4 }, .logical_size = { 8, 8 }, .block_count = { 16, 4 },
 		.map_offset = 20, .map_stride = 4, .first_block = 0, .unallocated = UINT32_MAX,
@@ -24,6 +26,7 @@ static const struct gow_layout rows[HM_ROWS] = {
 	},
 	[HM_SMALL3] = {
 		.name = "small3", .version = 3, .order = GOW_LITTLE_ENDIAN,
+		.magic_size = 4, .has_pending = true,
 		.magic = "GOW", .magic_pending = { 'G', 'O', 'W', '!' }, .magic_offset = 0,
 		.version_field = { 4, 4 }, .logical_size = { 8, 8 }, .block_count = { 16, 4 },
 		.map_offset = 20, .map_stride = 4, .first_block = 0, .unallocated = UINT32_MAX,
@@ -31,6 +34,7 @@ static const struct gow_layout rows[HM_ROWS] = {
 	},
 	[HM_BIG] = {
 		.name = "big", .version = 0x1234, .order = GOW_BIG_ENDIAN,
+		.magic_size = 4, .has_pending = true,
 		.magic = { 0xCA, 'w', 'o', 'g' }, .magic_pending = { 'p', 0, 'n', 'd' },
 		.magic_offset = 11,
 		.version_field = { 2, 2 }, .logical_size = { 16, 8 }, .block_count = { 32, 8 },
@@ -39,6 +43,7 @@ static const struct gow_layout rows[HM_ROWS] = {
 	},
 	[HM_NARROW] = {
 		.name = "narrow", .version = 7, .order = GOW_LITTLE_ENDIAN,
+		.magic_size = 4, .has_pending = true,
 		.magic = { 1, 2, 3, 4 }, .magic_pending = { 4, 3, 2, 1 }, .magic_offset = 20,
 		.version_field = { 8, 8 }, .logical_size = { 4, 4 }, .block_count = { 2, 2 },
 		.map_offset = 64, .map_stride = 12, .first_block = 1, .unallocated = UINT32_MAX,
@@ -46,6 +51,7 @@ static const struct gow_layout rows[HM_ROWS] = {
 	},
 	[HM_WIDE] = {
 		.name = "wide", .version = 0x80000001, .order = GOW_BIG_ENDIAN,
+		.magic_size = 4, .has_pending = true,
 		.magic = { 0xff, 0xfe, 0xfd, 0xfc }, .magic_pending = { 0, 0, 0, 1 },
 		.magic_offset = 1000,
 		.version_field = { 992, 8 }, .logical_size = { 0, 8 }, .block_count = { 2000, 8 },

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "journal/open.h"
+
 enum { BLOCK = 65536 };
 
 static gow_error history_error;
@@ -140,7 +142,7 @@ void history_open(struct history *history)
 	const struct gow_image_policy policy = { .write = true };
 
 	forget(history);
-	memset(history->fresh, 0, sizeof history->fresh);
+	memset(history->changed, 0, sizeof history->changed);
 	memset(history->raised, 0, sizeof history->raised);
 	memdisk_record(history->disk);
 	note_moment(history, 0, 0);
@@ -150,21 +152,34 @@ void history_open(struct history *history)
 	CHECK_EQ(history->size, gow_image_size(history->image));
 }
 
+/* A session that ended kept of a block what the file says. */
+static void adopt_block(struct history *history, gow_image *image, uint32_t block)
+{
+	const struct gow_map *map = gow_image_map(image);
+	const uint64_t start = (uint64_t)block * BLOCK;
+
+	CHECK_OK(gow_image_read(image, start, history->bytes + start,
+	                        (size_t)(block_end(history, block) - start), &history_error),
+	         &history_error);
+	history->allocated[block] = map->entries[block] != GOW_UNALLOCATED;
+	history->versions[block] = map->versions ? map->versions[block] : 0;
+}
+
 void history_close(struct history *history)
 {
-	const struct moment *flushed = &history->moments[history->moment_count - 1];
+	const struct gow_image_policy policy = { .write = false };
+	gow_image *image;
 
 	gow_image_close(history->image);
 	history->image = NULL;
 	CHECK_EQ(0, memdisk_open_files(history->disk));
-	for (uint32_t i = 0; i < history->blocks; i++) {
-		if (!history->fresh[i])
-			continue;
-		memset(history->bytes + (uint64_t)i * BLOCK, 0,
-		       (size_t)(block_end(history, i) - (uint64_t)i * BLOCK));
-		history->allocated[i] = false;
-		history->versions[i] = flushed->versions[i];
-	}
+	CHECK_OK(gow_image_from_file(memfile_open(history->file), &history->start.layout, 1, &policy,
+	                             &image, &history_error),
+	         &history_error);
+	for (uint32_t i = 0; i < history->blocks; i++)
+		if (history->changed[i])
+			adopt_block(history, image, i);
+	gow_image_close(image);
 }
 
 /* ---- deeds ------------------------------------------------------------------------------- */
@@ -204,7 +219,7 @@ static void apply(struct history *history, uint64_t offset, const uint8_t *bytes
 		part = size < part ? size : part;
 		if (history->allocated[block] || !all_zeros(bytes, part)) {
 			raise_version(history, block);
-			history->fresh[block] |= !history->allocated[block];
+			history->changed[block] = true;
 			history->allocated[block] = true;
 		}
 		offset += part;
@@ -231,7 +246,7 @@ static void adopt(struct history *history, const struct deed *deed)
 	for (uint32_t i = 0; i < history->blocks; i++) {
 		bool allocated = map->entries[i] != GOW_UNALLOCATED;
 
-		history->fresh[i] |= allocated && !history->allocated[i];
+		history->changed[i] = true;
 		history->allocated[i] = allocated;
 		if (!map->versions)
 			continue;
@@ -265,8 +280,61 @@ int history_try_flush(struct history *history, gow_error *error)
 	/* A flush that failed may have come through, too: as one that never ended. */
 	note_moment(history, calls, code ? SIZE_MAX : calls_of(history));
 	if (!code)
-		memset(history->fresh, 0, sizeof history->fresh);
+		memset(history->changed, 0, sizeof history->changed);
 	return code;
+}
+
+/* Zeros in whole blocks take them away; in parts of blocks they are written, or not. */
+static void clear(struct history *history, uint64_t offset, uint64_t size, bool parts)
+{
+	static const uint8_t zeros[BLOCK];
+
+	while (size) {
+		uint32_t block = (uint32_t)(offset / BLOCK);
+		uint64_t rest = block_end(history, block) - offset;
+		uint64_t part = size < rest ? size : rest;
+
+		note_deed(history, calls_of(history), offset, zeros, (size_t)part);
+		if (!(offset % BLOCK) && part == rest) {
+			if (!all_zeros(history->bytes + offset, part))
+				raise_version(history, block);
+			history->changed[block] |= history->allocated[block];
+			history->allocated[block] = false;
+			memset(history->bytes + offset, 0, (size_t)part);
+		} else if (parts) {
+			apply(history, offset, zeros, (size_t)part);
+		}
+		offset += part;
+		size -= part;
+	}
+}
+
+void history_zero(struct history *history, uint64_t offset, uint64_t size)
+{
+	clear(history, offset, size, true);
+	CHECK_OK(gow_image_zero(history->image, offset, size, &history_error), &history_error);
+}
+
+void history_discard(struct history *history, uint64_t offset, uint64_t size)
+{
+	clear(history, offset, size, false);
+	CHECK_OK(gow_image_discard(history->image, offset, size, &history_error), &history_error);
+}
+
+void history_clear_random(struct history *history, struct rng *rng, uint32_t blocks_at_most)
+{
+	uint64_t offset = rng_next(rng) % (history->size + 1);
+	uint64_t size = rng_next(rng) % ((uint64_t)blocks_at_most * BLOCK + 1);
+
+	if (rng_chance(rng, 60)) {
+		offset -= offset % BLOCK;
+		size = gow_round_up(size, BLOCK);
+	}
+	size = gow_min(size, history->size - offset);
+	if (rng_chance(rng, 50))
+		history_zero(history, offset, size);
+	else
+		history_discard(history, offset, size);
 }
 
 void history_write(struct history *history, uint64_t offset, const void *bytes, size_t size)
@@ -310,8 +378,30 @@ void history_write_random(struct history *history, struct rng *rng, uint32_t blo
 	history_write(history, offset, bytes, (size_t)size);
 }
 
+struct extents {
+	const struct history *history;
+	uint64_t at;
+};
+
+static int check_extent(void *context, const gow_guest_extent *extent)
+{
+	struct extents *extents = context;
+	const struct history *history = extents->history;
+	const uint64_t end = extent->offset + extent->size;
+
+	CHECK_EQ(extents->at, extent->offset);
+	CHECK(extent->size && end <= history->size);
+	CHECK(extent->data || all_zeros(history->bytes + extent->offset, extent->size));
+	CHECK(extent->allocated || !extent->data);
+	for (uint64_t at = extent->offset; at < end; at += BLOCK - at % BLOCK)
+		CHECK_EQ(history->allocated[at / BLOCK], extent->allocated);
+	extents->at = end;
+	return 0;
+}
+
 void history_check_reads(struct history *history)
 {
+	struct extents extents = { history, history->size / 3 };
 	uint8_t *bytes = check_alloc((size_t)history->size);
 
 	memset(bytes, 0xA5, (size_t)history->size);
@@ -319,6 +409,10 @@ void history_check_reads(struct history *history)
 	         &history_error);
 	CHECK_BYTES(history->bytes, bytes, (size_t)history->size);
 	free(bytes);
+	CHECK_OK(gow_image_each_extent(history->image, extents.at, history->size - extents.at,
+	                               check_extent, &extents, &history_error),
+	         &history_error);
+	CHECK_EQ(history->size, extents.at);
 	for (uint32_t i = 0; i < history->blocks; i++)
 		CHECK_EQ(history->allocated[i],
 		         gow_image_map(history->image)->entries[i] != GOW_UNALLOCATED);
@@ -340,22 +434,25 @@ static const char *wrong(const char *fmt, ...)
 	return verdict_text;
 }
 
-/* The last flush that was over after so many calls, and the one that was going on, or NULL. */
-static const struct moment *find_moments(const struct history *history, size_t calls,
-                                         const struct moment **going_on)
+/* The last flush that was over after so many calls. */
+static const struct moment *find_flushed(const struct history *history, size_t calls)
 {
 	const struct moment *last = &history->moments[0];
 
-	*going_on = NULL;
-	for (size_t i = 1; i < history->moment_count; i++) {
-		const struct moment *moment = &history->moments[i];
-
-		if (moment->calls_after <= calls)
-			last = moment;
-		else if (moment->calls_before < calls && !*going_on)
-			*going_on = moment;
-	}
+	for (size_t i = 1; i < history->moment_count; i++)
+		if (history->moments[i].calls_after <= calls)
+			last = &history->moments[i];
 	return last;
+}
+
+/* Whether the block is as a flush that had begun, and was not over, was to make it. */
+static bool is_of_a_flush(const struct history *history, const struct moment *flushed,
+                          size_t calls, uint64_t start, const uint8_t *bytes, uint64_t size)
+{
+	for (const struct moment *m = flushed + 1; m < history->moments + history->moment_count; m++)
+		if (m->calls_before < calls && memcmp(bytes, m->bytes + start, (size_t)size) == 0)
+			return true;
+	return false;
 }
 
 /* Whether byte could have come there by a write after the flush. */
@@ -374,8 +471,7 @@ static bool is_of_a_deed(const struct history *history, const struct moment *flu
 }
 
 static const char *judge_content(const struct history *history, const struct moment *flushed,
-                                 const struct moment *going_on, size_t calls, uint32_t block,
-                                 const uint8_t *bytes)
+                                 size_t calls, uint32_t block, const uint8_t *bytes)
 {
 	const uint64_t start = (uint64_t)block * BLOCK;
 	const uint64_t size = block_end(history, block) - start;
@@ -384,7 +480,7 @@ static const char *judge_content(const struct history *history, const struct mom
 		return NULL;
 	if (!flushed->allocated[block]) {
 		/* A new block is there or not, and never a part of it. */
-		if (going_on && memcmp(bytes, going_on->bytes + start, (size_t)size) == 0)
+		if (is_of_a_flush(history, flushed, calls, start, bytes, size))
 			return NULL;
 		return wrong("new block %u is neither zeros nor what was written", block);
 	}
@@ -434,8 +530,7 @@ static const char *judge_findings(const struct history *history, struct gow_file
 static const char *judge_image(const struct history *history, gow_image *image, size_t calls)
 {
 	const struct gow_map *map = gow_image_map(image);
-	const struct moment *going_on;
-	const struct moment *flushed = find_moments(history, calls, &going_on);
+	const struct moment *flushed = find_flushed(history, calls);
 	uint8_t *bytes = check_alloc((size_t)history->size);
 	const char *result = NULL;
 
@@ -448,7 +543,7 @@ static const char *judge_image(const struct history *history, gow_image *image, 
 		const bool changed = memcmp(bytes + start, history->moments[0].bytes + start,
 		                            (size_t)(block_end(history, i) - start)) != 0;
 
-		result = judge_content(history, flushed, going_on, calls, i, bytes + start);
+		result = judge_content(history, flushed, calls, i, bytes + start);
 		if (!result && map->versions)
 			result = judge_version(history, flushed, i, map->versions[i], changed);
 	}

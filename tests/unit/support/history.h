@@ -38,7 +38,7 @@ struct history {
 	uint32_t blocks;
 	uint8_t *bytes;           /* the guest's disk as it should read now */
 	bool allocated[HISTORY_BLOCKS];
-	bool fresh[HISTORY_BLOCKS];  /* since the last flush */
+	bool changed[HISTORY_BLOCKS]; /* since the last flush */
 	bool raised[HISTORY_BLOCKS]; /* its number went up in this session */
 	uint32_t versions[HISTORY_BLOCKS];
 	struct moment *moments;   /* [0]: the beginning */
@@ -56,12 +56,14 @@ void history_free(struct history *history);
 /* Opens a session and starts recording. */
 void history_open(struct history *history);
 
-/* Closes it. What was not flushed is lost where it was new, and stays where it was not. */
+/* Closes it. What was not flushed is lost or not, by the rules; what the file says then counts. */
 void history_close(struct history *history);
 
 /* These do it, check that it succeeds, and note it. */
 void history_write(struct history *history, uint64_t offset, const void *bytes, size_t size);
 void history_flush(struct history *history);
+void history_zero(struct history *history, uint64_t offset, uint64_t size);
+void history_discard(struct history *history, uint64_t offset, uint64_t size);
 
 /* These do it and note what may have come of it, for calls that fail. */
 int history_try_write(struct history *history, uint64_t offset, const void *bytes, size_t size,
@@ -71,7 +73,10 @@ int history_try_flush(struct history *history, gow_error *error);
 /* Something of everything: partial blocks, several blocks, zeros. */
 void history_write_random(struct history *history, struct rng *rng, uint32_t blocks_at_most);
 
-/* Reads it all and compares. */
+/* A zero or a discard, of whole blocks or not. */
+void history_clear_random(struct history *history, struct rng *rng, uint32_t blocks_at_most);
+
+/* Reads it all and compares, and the extents as well. */
 void history_check_reads(struct history *history);
 
 /* Whether a file is what a crash (or a failed call) after so many calls may leave: NULL if so, or

@@ -226,16 +226,21 @@ static void content_resize(struct content *content, uint64_t size)
 
 /* ---- disks and files --------------------------------------------------------------------- */
 
-enum { FILES_MAX = 48, NAMES_MAX = 24 };
+enum { FILES_MAX = 48, NAMES_MAX = 24, BROKEN_MAX = 8 };
 
 struct memfile {
 	struct memdisk *disk;
 	char name[32]; /* the first that it had */
 	struct content content;
 	struct content base; /* durable when recording began */
+	/* After a failed sync lost something: what reads return once the cache is dropped. */
+	struct content truth;
+	bool lost;
+	struct { uint64_t first, end; } broken[BROKEN_MAX];
+	size_t broken_count;
 };
 
-/* What a folder has under a name: an index of files, or NOTHING. What is made under a name that
+/* What a directory has under a name: an index of files, or NOTHING. What is made under a name that
  * was removed is another file. */
 enum { NOTHING = -1 };
 
@@ -259,6 +264,8 @@ struct memdisk {
 	bool has_failed;
 	size_t open_files;
 	struct handle *handles;
+	bool recorded; /* so that it is known what is durable */
+	bool refuses_drop;
 };
 
 struct memdisk *memdisk_new(void)
@@ -282,6 +289,7 @@ void memdisk_free(struct memdisk *disk)
 	for (size_t i = 0; i < disk->file_count; i++) {
 		release(disk->files[i]->content.root, LEVELS);
 		release(disk->files[i]->base.root, LEVELS);
+		release(disk->files[i]->truth.root, LEVELS);
 		free(disk->files[i]);
 	}
 	free(disk);
@@ -334,8 +342,11 @@ static struct memdisk *clone_of(const struct memdisk *disk, bool base)
 	for (size_t i = 0; i < disk->file_count; i++) {
 		const struct memfile *file = disk->files[i];
 
-		content_copy(&made->files[make_file(made, file->name)]->content,
-		             base ? &file->base : &file->content);
+		struct memfile *copy = made->files[make_file(made, file->name)];
+
+		content_copy(&copy->content, base ? &file->base : &file->content);
+		memcpy(copy->broken, file->broken, sizeof file->broken);
+		copy->broken_count = file->broken_count;
 	}
 	made->name_count = disk->name_count;
 	memcpy(made->names, disk->names, disk->name_count * sizeof *disk->names);
@@ -375,11 +386,64 @@ bool memfile_equal(const struct memfile *a, const struct memfile *b)
 	       same_pages(a->content.root, b->content.root, LEVELS);
 }
 
+void memfile_break(struct memfile *file, uint64_t offset, uint64_t size)
+{
+	CHECK(file->broken_count < BROKEN_MAX);
+	file->broken[file->broken_count].first = offset;
+	file->broken[file->broken_count++].end = offset + size;
+}
+
+/* What is written can be read again. */
+static void heal(struct memfile *file, uint64_t offset, uint64_t size)
+{
+	for (size_t i = 0; i < file->broken_count; i++)
+		if (file->broken[i].first >= offset && file->broken[i].end <= offset + size)
+			file->broken[i--] = file->broken[--file->broken_count];
+}
+
+static bool is_broken(const struct memfile *file, uint64_t offset, uint64_t size)
+{
+	for (size_t i = 0; i < file->broken_count; i++)
+		if (file->broken[i].first < offset + size && file->broken[i].end > offset)
+			return true;
+	return false;
+}
+
+void memfile_flip(struct memfile *file, uint64_t bit)
+{
+	uint8_t byte;
+
+	content_get(&file->content, bit / 8, &byte, 1);
+	byte = (uint8_t)(byte ^ 1u << bit % 8);
+	content_put(&file->content, bit / 8, &byte, 1);
+}
+
+static void drop(struct memfile *file)
+{
+	if (file->lost)
+		content_copy(&file->content, &file->truth);
+	file->lost = false;
+}
+
+void memdisk_drop_caches(struct memdisk *disk)
+{
+	for (size_t i = 0; i < disk->file_count; i++)
+		drop(disk->files[i]);
+}
+
+void memdisk_refuse_drop(struct memdisk *disk, bool refuse)
+{
+	disk->refuses_drop = refuse;
+}
+
 /* ---- the log and the faults -------------------------------------------------------------- */
 
 void memdisk_record(struct memdisk *disk)
 {
 	forget_log(disk);
+	disk->recorded = true;
+	for (size_t i = 0; i < disk->file_count; i++)
+		disk->files[i]->lost = false;
 	for (size_t i = 0; i < disk->file_count; i++)
 		content_copy(&disk->files[i]->base, &disk->files[i]->content);
 	for (size_t i = 0; i < disk->name_count; i++)
@@ -409,12 +473,12 @@ size_t memdisk_open_files(const struct memdisk *disk)
 	return disk->open_files;
 }
 
-static bool must_fail(struct memdisk *disk, enum memfile_kind kind)
+static bool must_fail(struct memdisk *disk, enum memfile_kind kind, uint64_t offset)
 {
 	const struct memfile_fault *fault = &disk->fault;
 	const unsigned kinds = fault->kinds ? fault->kinds : MEMFILE_ALL_KINDS;
 
-	if (!(kinds >> kind & 1))
+	if (!(kinds >> kind & 1) || offset < fault->from)
 		return false;
 	disk->seen++;
 	if (!fault->nth || (fault->for_good ? disk->seen < fault->nth : disk->seen != fault->nth))
@@ -442,7 +506,7 @@ static struct memfile_call *record(struct memfile *file, enum memfile_kind kind,
 	}
 	call = &disk->log[disk->log_count++];
 	*call = (struct memfile_call){ .file = file, .kind = kind, .offset = offset, .size = size };
-	call->failed = must_fail(disk, kind);
+	call->failed = must_fail(disk, kind, offset);
 	return call;
 }
 
@@ -467,6 +531,18 @@ static int fail(const struct gow_file *file, uint64_t offset, gow_error *error)
 	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
 }
 
+static void perform(struct content *content, const struct memfile_call *call);
+
+/* A call changes what is read, and what would be read after the cache is dropped. */
+static void change(struct memfile *file, const struct memfile_call *call)
+{
+	perform(&file->content, call);
+	if (file->lost)
+		perform(&file->truth, call);
+	if (call->kind == MEMFILE_WRITE)
+		heal(file, call->offset, call->size);
+}
+
 static int mem_read(struct gow_file *handle, uint64_t offset, void *buf, size_t size, size_t *got,
                     gow_error *error)
 {
@@ -479,6 +555,11 @@ static int mem_read(struct gow_file *handle, uint64_t offset, void *buf, size_t 
 			return fail(handle, offset, error);
 		there /= 2;
 	}
+	if (is_broken(file, offset, there))
+		return gow_fail_in_file(
+			error,
+			gow_fail_at_offset(error, gow_fail_errno(error, EIO, "a bad sector"), offset),
+			handle->name);
 	content_get(&file->content, offset, buf, there);
 	*got = there;
 	return GOW_OK;
@@ -495,7 +576,7 @@ static int mem_write(struct gow_file *handle, uint64_t offset, const void *buf, 
 	call->bytes = check_alloc((size_t)call->size);
 	if (call->size)
 		memcpy(call->bytes, buf, (size_t)call->size);
-	content_put(&file->content, offset, call->bytes, call->size);
+	change(file, call);
 	return call->failed ? fail(handle, offset + call->size, error) : GOW_OK;
 }
 
@@ -509,10 +590,13 @@ static int mem_size(struct gow_file *handle, uint64_t *size, gow_error *error)
 	return GOW_OK;
 }
 
-/* What a call that is not a write does to the content. */
+/* What a call does to the content. */
 static void perform(struct content *content, const struct memfile_call *call)
 {
 	switch (call->kind) {
+	case MEMFILE_WRITE:
+		content_put(content, call->offset, call->bytes, call->size);
+		break;
 	case MEMFILE_TRUNCATE:
 		content_resize(content, call->offset);
 		break;
@@ -532,15 +616,19 @@ static void perform(struct content *content, const struct memfile_call *call)
 	}
 }
 
+static void lose(struct memfile *file);
+
 static int mem_change(struct gow_file *handle, enum memfile_kind kind, uint64_t offset,
                       uint64_t size, gow_error *error)
 {
 	struct memfile *file = file_of(handle);
 	const struct memfile_call *call = record(file, kind, offset, size);
 
+	if (call->failed && kind == MEMFILE_SYNC)
+		lose(file);
 	if (call->failed)
 		return fail(handle, kind == MEMFILE_SYNC ? GOW_NOWHERE : offset, error);
-	perform(&file->content, call);
+	change(file, call);
 	return GOW_OK;
 }
 
@@ -568,6 +656,20 @@ static int mem_allocate(struct gow_file *handle, uint64_t offset, uint64_t size,
 static int mem_punch(struct gow_file *handle, uint64_t offset, uint64_t size, gow_error *error)
 {
 	return mem_change(handle, MEMFILE_PUNCH, offset, size, error);
+}
+
+static int mem_reserve(struct gow_file *handle, uint64_t offset, uint64_t size, gow_error *error)
+{
+	return mem_change(handle, MEMFILE_RESERVE, offset, size, error);
+}
+
+static void mem_drop_cache(struct gow_file *handle)
+{
+	struct memfile *file = file_of(handle);
+
+	(void)record(file, MEMFILE_DROP, 0, 0);
+	if (!file->disk->refuses_drop)
+		drop(file);
 }
 
 static int mem_next_data(struct gow_file *handle, uint64_t offset, uint64_t *start, uint64_t *end,
@@ -615,9 +717,11 @@ static const struct gow_file_ops all_ops = {
 	.size = mem_size,
 	.truncate = mem_truncate,
 	.sync = mem_sync,
+	.drop_cache = mem_drop_cache,
 	.next_data = mem_next_data,
 	.zero = mem_zero,
 	.allocate = mem_allocate,
+	.reserve = mem_reserve,
 	.punch = mem_punch,
 	.close = mem_close,
 };
@@ -628,6 +732,7 @@ static const struct gow_file_ops plain_ops = {
 	.size = mem_size,
 	.truncate = mem_truncate,
 	.sync = mem_sync,
+	.drop_cache = mem_drop_cache,
 	.close = mem_close,
 };
 
@@ -636,7 +741,6 @@ static struct gow_file *open_with(struct memfile *file, const struct gow_file_op
 	struct handle *made = check_alloc(sizeof *made);
 
 	made->base.ops = ops;
-	made->base.fd = -1;
 	made->base.name = check_alloc(sizeof file->name);
 	memcpy(made->base.name, file->name, sizeof file->name);
 	made->file = file;
@@ -656,204 +760,9 @@ struct gow_file *memfile_open_plain(struct memfile *file)
 	return open_with(file, &plain_ops);
 }
 
-/* ---- struct gow_folder_ops --------------------------------------------------------------- */
-
-struct memfolder {
-	struct gow_folder base;
-	struct memdisk *disk;
-	const char *prefix; /* of the names that are in it */
-};
-
-static struct memdisk *disk_of(struct gow_folder *folder)
-{
-	return ((struct memfolder *)folder)->disk;
-}
-
-static struct name *name_of(struct gow_folder *folder, const char *text)
-{
-	char full[32];
-
-	(void)snprintf(full, sizeof full, "%s%s", ((struct memfolder *)folder)->prefix, text);
-	return name_in(disk_of(folder), full);
-}
-
-static size_t index_of(const struct memdisk *disk, const struct name *name)
-{
-	return (size_t)(name - disk->names);
-}
-
-/* What a call to a folder does to its names. */
-static void perform_name(struct memdisk *disk, const struct memfile_call *call)
-{
-	struct name *subject = &disk->names[call->subject];
-
-	if (call->kind == MEMFILE_RENAME)
-		disk->names[call->target].file = call->named;
-	if (call->kind == MEMFILE_CREATE)
-		subject->file = call->named;
-	else if (subject->file == call->named)
-		subject->file = NOTHING;
-}
-
-static int call_folder(struct gow_folder *folder, enum memfile_kind kind,
-                       const struct name *subject, const struct name *target, int named,
-                       gow_error *error)
-{
-	struct memdisk *disk = disk_of(folder);
-	struct memfile *itself = disk->files[name_of(folder, ".")->file];
-	struct memfile_call *call = record(itself, kind, 0, 0);
-
-	call->subject = subject ? index_of(disk, subject) : 0;
-	call->target = target ? index_of(disk, target) : 0;
-	call->named = named;
-	if (call->failed)
-		return gow_fail_errno(error, disk->fault.sys_errno ? disk->fault.sys_errno : EIO,
-		                      "made to fail");
-	if (subject)
-		perform_name(disk, call);
-	return GOW_OK;
-}
-
-static int folder_open(struct gow_folder *folder, const char *name, unsigned flags,
-                       struct gow_file **file, gow_error *error)
-{
-	struct memdisk *disk = disk_of(folder);
-	struct name *subject = name_of(folder, name);
-	int code = GOW_OK;
-
-	if (flags & GOW_FOLDER_CREATE && subject->file != NOTHING)
-		return gow_fail_errno(error, EEXIST, "cannot make it");
-	if (flags & GOW_FOLDER_CREATE)
-		code = call_folder(folder, MEMFILE_CREATE, subject, NULL,
-		                   make_file(disk, subject->text), error);
-	if (!code)
-		*file = subject->file == NOTHING ? NULL : memfile_open(disk->files[subject->file]);
-	return code;
-}
-
-static int folder_rename(struct gow_folder *folder, const char *from, const char *to,
-                         gow_error *error)
-{
-	struct name *subject = name_of(folder, from), *target = name_of(folder, to);
-
-	return call_folder(folder, MEMFILE_RENAME, subject, target, subject->file, error);
-}
-
-static int folder_remove(struct gow_folder *folder, const char *name, gow_error *error)
-{
-	struct name *subject = name_of(folder, name);
-
-	return subject->file == NOTHING ? GOW_OK
-	                                : call_folder(folder, MEMFILE_REMOVE, subject, NULL,
-	                                              subject->file, error);
-}
-
-static int folder_sync(struct gow_folder *folder, gow_error *error)
-{
-	return call_folder(folder, MEMFILE_SYNC, NULL, NULL, NOTHING, error);
-}
-
-static int folder_each(struct gow_folder *folder, gow_name_visitor visit, void *context,
-                       gow_error *error)
-{
-	const char *prefix = ((struct memfolder *)folder)->prefix;
-	struct memdisk *disk = disk_of(folder);
-	size_t length = strlen(prefix);
-	int code = GOW_OK;
-
-	for (size_t i = 0; i < disk->name_count && !code; i++) {
-		const struct name *name = &disk->names[i];
-
-		if (name->file != NOTHING && strncmp(name->text, prefix, length) == 0 &&
-		    !strchr(name->text + length, '/'))
-			code = visit(context, name->text + length, error);
-	}
-	return code;
-}
-
-static struct gow_folder *open_prefix(struct memdisk *disk, const char *path, const char *prefix);
-
-/* Every other path leads into the other folder. */
-static int folder_reach(struct gow_folder *folder, const char *path, struct gow_folder **there,
-                        char **name, gow_error *error)
-{
-	const char *slash = strrchr(path, '/');
-
-	(void)error;
-	*there = open_prefix(disk_of(folder), "/", MEMFOLDER_AWAY);
-	*name = strdup(slash ? slash + 1 : path);
-	CHECK(*name);
-	return GOW_OK;
-}
-
-static void folder_close(struct gow_folder *folder)
-{
-	free(folder->path);
-	free(folder);
-}
-
-static const struct gow_folder_ops folder_ops = {
-	.open = folder_open,
-	.rename = folder_rename,
-	.remove = folder_remove,
-	.sync = folder_sync,
-	.each = folder_each,
-	.reach = folder_reach,
-	.close = folder_close,
-};
-
-static struct gow_folder *open_prefix(struct memdisk *disk, const char *path, const char *prefix)
-{
-	struct memfolder *made = check_alloc(sizeof *made);
-	char itself[32];
-
-	made->base.ops = &folder_ops;
-	made->base.path = check_alloc(strlen(path) + 1);
-	memcpy(made->base.path, path, strlen(path));
-	made->disk = disk;
-	made->prefix = prefix;
-	(void)snprintf(itself, sizeof itself, "%s.", prefix);
-	(void)memdisk_file(disk, itself);
-	return &made->base;
-}
-
-struct gow_folder *memfolder_open(struct memdisk *disk)
-{
-	return open_prefix(disk, ".", "");
-}
-
-bool memfolder_has(struct memdisk *disk, const char *name)
-{
-	return name_in(disk, name)->file != NOTHING;
-}
-
-/* ---- crashes ----------------------------------------------------------------------------- */
+/* ---- what failed syncs lose -------------------------------------------------------------- */
 
 enum { SECTOR = 512 };
-
-enum tear { WHOLE, FRONT, BACK, MIX };
-
-/* What becomes of one call that was not synced. */
-struct fate {
-	bool landed;
-	enum tear tear;
-	uint64_t seed; /* of MIX */
-};
-
-struct walk {
-	const struct memdisk *disk;
-	const struct memfile_crash_plan *plan;
-	memfile_crash_visitor visit;
-	void *context;
-	struct memdisk *durable; /* everything that has been synced */
-	size_t *pending;         /* in the log; ascending */
-	struct fate *fates;      /* of the pending calls */
-	size_t count;
-	size_t moment;           /* calls made when the last sync was over */
-	size_t next_moment;      /* calls made before the next one */
-	size_t states;           /* until now, visited or not */
-	struct rng rng;
-};
 
 /* Whether it changes a range of bytes, which may be done in part. */
 static bool has_sectors(const struct memfile_call *call)
@@ -867,11 +776,6 @@ static uint64_t sectors_of(const struct memfile_call *call)
 	if (!call->size || !has_sectors(call))
 		return 1;
 	return (call->offset + call->size - 1) / SECTOR - call->offset / SECTOR + 1;
-}
-
-static bool can_tear(const struct memfile_call *call)
-{
-	return sectors_of(call) > 1;
 }
 
 /* Applies the part of a write that lies in sectors [first, end), counted within it. */
@@ -895,6 +799,311 @@ static void land_sectors(struct content *content, const struct memfile_call *cal
 	}
 }
 
+/* Metadata that a file system has a journal for is not lost without a word. */
+static bool can_be_lost(const struct memfile_call *call)
+{
+	return call->kind == MEMFILE_WRITE && call->size && !call->lost_by;
+}
+
+static void lose_call(struct memfile_call *call, size_t by, struct rng *rng, bool in_part)
+{
+	const uint64_t sectors = sectors_of(call);
+
+	call->lost_by = by;
+	call->kept_first = call->kept_end = 0;
+	call->kept_size = in_part && rng_chance(rng, 50);
+	if (in_part && sectors > 1 && rng_chance(rng, 60)) {
+		call->kept_first = rng_chance(rng, 50) ? 0 : sectors / 2;
+		call->kept_end = call->kept_first ? sectors : sectors / 2;
+	}
+}
+
+/* What is left of a call that was lost. */
+static void land_kept(struct content *content, const struct memfile_call *call)
+{
+	land_sectors(content, call, call->kept_first, call->kept_end);
+	if (call->kept_size && call->kind == MEMFILE_WRITE)
+		content->size = gow_max(content->size, call->offset + call->size);
+}
+
+static bool changes_content(const struct memfile_call *call);
+
+/* What is read once the cache is dropped: all that was not lost. */
+static void find_truth(struct memfile *file)
+{
+	const struct memdisk *disk = file->disk;
+
+	content_copy(&file->truth, &file->base);
+	for (size_t i = 0; i < disk->log_count; i++) {
+		const struct memfile_call *call = &disk->log[i];
+
+		if (call->file != file || !changes_content(call))
+			continue;
+		if (call->lost_by)
+			land_kept(&file->truth, call);
+		else
+			perform(&file->truth, call);
+	}
+	file->lost = true;
+}
+
+/* Whether the file's pending call number `back`, from the last one on, is lost. */
+static bool is_to_lose(const struct memfile_fault *fault, size_t back, size_t count, struct rng *rng)
+{
+	switch (fault->lose) {
+	case MEMFILE_LOSE_ALL:
+		return true;
+	case MEMFILE_LOSE_ONE:
+		return count && back == fault->seed % count;
+	case MEMFILE_LOSE_SOME:
+		return rng_chance(rng, 50);
+	default:
+		return false;
+	}
+}
+
+/* The last call of the log is a sync of the file that failed. */
+static void lose(struct memfile *file)
+{
+	struct memdisk *disk = file->disk;
+	const struct memfile_fault *fault = &disk->fault;
+	struct rng rng = { fault->seed };
+	const size_t by = disk->log_count;
+	size_t first = by - 1, count = 0, back = 0;
+
+	if (fault->lose == MEMFILE_LOSE_NOTHING)
+		return;
+	CHECK(disk->recorded);
+	while (first && !(disk->log[first - 1].file == file && !disk->log[first - 1].failed &&
+	                  disk->log[first - 1].kind == MEMFILE_SYNC)) {
+		first--;
+		count += disk->log[first].file == file && can_be_lost(&disk->log[first]);
+	}
+	for (size_t i = by - 1; i-- > first;) {
+		struct memfile_call *call = &disk->log[i];
+
+		if (call->file == file && can_be_lost(call) &&
+		    is_to_lose(fault, back++, count, &rng))
+			lose_call(call, by, &rng, fault->lose == MEMFILE_LOSE_SOME);
+	}
+	find_truth(file);
+}
+
+/* ---- struct gow_directory_ops --------------------------------------------------------------- */
+
+struct memdirectory {
+	struct gow_directory base;
+	struct memdisk *disk;
+	const char *prefix; /* of the names that are in it */
+};
+
+static struct memdisk *disk_of(struct gow_directory *directory)
+{
+	return ((struct memdirectory *)directory)->disk;
+}
+
+static struct name *name_of(struct gow_directory *directory, const char *text)
+{
+	char full[32];
+
+	(void)snprintf(full, sizeof full, "%s%s", ((struct memdirectory *)directory)->prefix, text);
+	return name_in(disk_of(directory), full);
+}
+
+static size_t index_of(const struct memdisk *disk, const struct name *name)
+{
+	return (size_t)(name - disk->names);
+}
+
+/* What a call to a directory does to its names. */
+static void perform_name(struct memdisk *disk, const struct memfile_call *call)
+{
+	struct name *subject = &disk->names[call->subject];
+
+	if (call->kind == MEMFILE_RENAME)
+		disk->names[call->target].file = call->named;
+	if (call->kind == MEMFILE_CREATE)
+		subject->file = call->named;
+	else if (subject->file == call->named)
+		subject->file = NOTHING;
+}
+
+static int call_directory(struct gow_directory *directory, enum memfile_kind kind,
+                       const struct name *subject, const struct name *target, int named,
+                       gow_error *error)
+{
+	struct memdisk *disk = disk_of(directory);
+	struct memfile *itself = disk->files[name_of(directory, ".")->file];
+	struct memfile_call *call = record(itself, kind, 0, 0);
+
+	call->subject = subject ? index_of(disk, subject) : 0;
+	call->target = target ? index_of(disk, target) : 0;
+	call->named = named;
+	if (call->failed)
+		return gow_fail_errno(error, disk->fault.sys_errno ? disk->fault.sys_errno : EIO,
+		                      "made to fail");
+	if (subject)
+		perform_name(disk, call);
+	return GOW_OK;
+}
+
+static int directory_open(struct gow_directory *directory, const char *name, unsigned flags,
+                       struct gow_file **file, gow_error *error)
+{
+	struct memdisk *disk = disk_of(directory);
+	struct name *subject = name_of(directory, name);
+	int code = GOW_OK;
+
+	if (flags & GOW_DIRECTORY_CREATE && subject->file != NOTHING)
+		return gow_fail(error, GOW_ERR_EXISTS, "cannot make it");
+	if (flags & GOW_DIRECTORY_CREATE)
+		code = call_directory(directory, MEMFILE_CREATE, subject, NULL,
+		                   make_file(disk, subject->text), error);
+	if (!code)
+		*file = subject->file == NOTHING ? NULL : memfile_open(disk->files[subject->file]);
+	return code;
+}
+
+static int directory_rename(struct gow_directory *directory, const char *from, const char *to,
+                         gow_error *error)
+{
+	struct name *subject = name_of(directory, from), *target = name_of(directory, to);
+
+	return call_directory(directory, MEMFILE_RENAME, subject, target, subject->file, error);
+}
+
+static int directory_rename_new(struct gow_directory *directory, const char *from, const char *to,
+                             gow_error *error)
+{
+	return name_of(directory, to)->file == NOTHING
+	               ? directory_rename(directory, from, to, error)
+	               : gow_fail(error, GOW_ERR_EXISTS, "came into being meanwhile");
+}
+
+static int directory_remove(struct gow_directory *directory, const char *name, gow_error *error)
+{
+	struct name *subject = name_of(directory, name);
+
+	return subject->file == NOTHING ? GOW_OK
+	                                : call_directory(directory, MEMFILE_REMOVE, subject, NULL,
+	                                              subject->file, error);
+}
+
+static int directory_sync(struct gow_directory *directory, gow_error *error)
+{
+	return call_directory(directory, MEMFILE_SYNC, NULL, NULL, NOTHING, error);
+}
+
+static int directory_each(struct gow_directory *directory, gow_name_visitor visit, void *context,
+                       gow_error *error)
+{
+	const char *prefix = ((struct memdirectory *)directory)->prefix;
+	struct memdisk *disk = disk_of(directory);
+	size_t length = strlen(prefix);
+	int code = GOW_OK;
+
+	for (size_t i = 0; i < disk->name_count && !code; i++) {
+		const struct name *name = &disk->names[i];
+
+		if (name->file != NOTHING && strncmp(name->text, prefix, length) == 0 &&
+		    !strchr(name->text + length, '/'))
+			code = visit(context, name->text + length, error);
+	}
+	return code;
+}
+
+static struct gow_directory *open_prefix(struct memdisk *disk, const char *path, const char *prefix);
+
+/* Every other path leads into the other directory. */
+static int directory_reach(struct gow_directory *directory, const char *path,
+                           struct gow_directory **there, char **name, gow_error *error)
+{
+	const char *slash = strrchr(path, '/');
+
+	(void)error;
+	*there = open_prefix(disk_of(directory), "/", MEMDIRECTORY_AWAY);
+	*name = strdup(slash ? slash + 1 : path);
+	CHECK(*name);
+	return GOW_OK;
+}
+
+static void directory_close(struct gow_directory *directory)
+{
+	free(directory->path);
+	free(directory);
+}
+
+static const struct gow_directory_ops directory_ops = {
+	.open = directory_open,
+	.rename = directory_rename,
+	.rename_new = directory_rename_new,
+	.remove = directory_remove,
+	.sync = directory_sync,
+	.each = directory_each,
+	.reach = directory_reach,
+	.close = directory_close,
+};
+
+static struct gow_directory *open_prefix(struct memdisk *disk, const char *path, const char *prefix)
+{
+	struct memdirectory *made = check_alloc(sizeof *made);
+	char itself[32];
+
+	made->base.ops = &directory_ops;
+	made->base.path = check_alloc(strlen(path) + 1);
+	memcpy(made->base.path, path, strlen(path));
+	made->disk = disk;
+	made->prefix = prefix;
+	(void)snprintf(itself, sizeof itself, "%s.", prefix);
+	(void)memdisk_file(disk, itself);
+	return &made->base;
+}
+
+struct gow_directory *memdirectory_open(struct memdisk *disk)
+{
+	return open_prefix(disk, ".", "");
+}
+
+bool memdirectory_has(struct memdisk *disk, const char *name)
+{
+	return name_in(disk, name)->file != NOTHING;
+}
+
+/* ---- crashes ----------------------------------------------------------------------------- */
+
+enum tear { WHOLE, FRONT, BACK, MIX, SIZE_ALONE };
+
+/* What becomes of one call that was not synced. */
+struct fate {
+	bool landed;
+	enum tear tear;
+	uint64_t seed; /* of MIX */
+};
+
+struct walk {
+	const struct memdisk *disk;
+	const struct memfile_crash_plan *plan;
+	memfile_crash_visitor visit;
+	void *context;
+	struct memdisk *durable; /* everything that has been synced */
+	size_t *pending;         /* in the log; ascending */
+	struct fate *fates;      /* of the pending calls */
+	size_t count;
+	size_t moment;           /* calls made when the last sync was over */
+	size_t next_moment;      /* calls made before the next one */
+	size_t position;         /* in the log: what is lost later is not lost yet */
+	size_t states;           /* until now, visited or not */
+	size_t visited;
+	uint64_t flip;           /* the bit to flip, or GOW_NOWHERE */
+	size_t unreadable;       /* the pending call with a sector that cannot be read, or SIZE_MAX */
+	struct rng rng;
+};
+
+static bool can_tear(const struct memfile_call *call)
+{
+	return sectors_of(call) > 1;
+}
+
 static void land(struct content *content, const struct memfile_call *call,
                  const struct fate *fate)
 {
@@ -906,6 +1115,9 @@ static void land(struct content *content, const struct memfile_call *call,
 		return;
 	}
 	switch (fate->tear) {
+	case SIZE_ALONE:
+		content->size = gow_max(content->size, call->offset + call->size);
+		break;
 	case WHOLE:
 		land_sectors(content, call, 0, sectors);
 		break;
@@ -924,13 +1136,19 @@ static void land(struct content *content, const struct memfile_call *call,
 	}
 }
 
-static struct content *content_in(struct memdisk *state, const struct walk *walk,
-                                  const struct memfile *file)
+static struct memfile *file_in(struct memdisk *state, const struct walk *walk,
+                               const struct memfile *file)
 {
 	for (size_t i = 0; i < walk->disk->file_count; i++)
 		if (walk->disk->files[i] == file)
-			return &state->files[i]->content;
+			return state->files[i];
 	CHECK_FAIL("a call to a file of another disk");
+}
+
+static struct content *content_in(struct memdisk *state, const struct walk *walk,
+                                  const struct memfile *file)
+{
+	return &file_in(state, walk, file)->content;
 }
 
 /* One call becomes part of a state. */
@@ -940,13 +1158,17 @@ static void land_in(struct memdisk *state, const struct walk *walk,
 	if (call->kind == MEMFILE_CREATE || call->kind == MEMFILE_RENAME ||
 	    call->kind == MEMFILE_REMOVE)
 		perform_name(state, call);
+	else if (call->lost_by && call->lost_by <= walk->position)
+		land_kept(content_in(state, walk, call->file), call);
 	else
 		land(content_in(state, walk, call->file), call, fate);
 }
 
 static void tell_story(const struct walk *walk, size_t calls, char *story, size_t size)
 {
-	size_t at = (size_t)snprintf(story, size, "after call %zu, landed of %zu unsynced:", calls,
+	size_t at = (size_t)snprintf(story, size, "after call %zu,%s%s landed of %zu unsynced:",
+	                             calls, walk->flip == GOW_NOWHERE ? "" : " a bit flipped,",
+	                             walk->unreadable == SIZE_MAX ? "" : " a sector unreadable,",
 	                             walk->count);
 
 	for (size_t i = 0; i < walk->count && at < size; i++)
@@ -956,15 +1178,32 @@ static void tell_story(const struct walk *walk, size_t calls, char *story, size_
 			                       walk->fates[i].tear == WHOLE ? "" : "(torn)");
 }
 
-/* Shows the state that the fates make. */
-static int show(struct walk *walk)
+/* Of the write that was interrupted, a sector of which nothing is known. */
+static void spoil_sector(struct walk *walk, struct memfile_crash *crash)
+{
+	const struct memfile_call *call = &walk->disk->log[walk->pending[walk->unreadable]];
+	const uint64_t sector = call->offset / SECTOR + sectors_of(call) / 2;
+
+	crash->unreadable = file_in(crash->disk, walk, call->file);
+	crash->unreadable_offset = sector * SECTOR;
+	memfile_break(crash->unreadable, sector * SECTOR, SECTOR);
+}
+
+static void spoil_bit(const struct walk *walk, struct memfile_crash *crash)
+{
+	crash->flipped = true;
+	crash->flipped_bit = walk->flip;
+	memfile_flip(memdisk_file(crash->disk, walk->plan->flip_file), walk->flip);
+}
+
+/* Makes the state that the fates say and shows it. */
+static int show_state(struct walk *walk)
 {
 	char story[512];
-	struct memfile_crash crash = { NULL, walk->moment, walk->next_moment, story };
+	struct memfile_crash crash = { .calls = walk->moment, .calls_latest = walk->next_moment,
+		                       .story = story };
 	int result;
 
-	if (walk->plan->each && !walk->plan->ignore_sync && walk->states++ % walk->plan->each)
-		return 0;
 	crash.disk = memdisk_clone(walk->durable);
 	for (size_t i = 0; i < walk->count; i++) {
 		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
@@ -972,11 +1211,34 @@ static int show(struct walk *walk)
 		if (!walk->fates[i].landed)
 			continue;
 		land_in(crash.disk, walk, call, &walk->fates[i]);
-		crash.calls = gow_max(crash.calls, walk->pending[i] + 1);
+		crash.calls = (size_t)gow_max(crash.calls, walk->pending[i] + 1);
 	}
+	if (walk->unreadable != SIZE_MAX)
+		spoil_sector(walk, &crash);
+	if (walk->flip != GOW_NOWHERE)
+		spoil_bit(walk, &crash);
 	tell_story(walk, crash.calls, story, sizeof story);
+	walk->visited++;
 	result = walk->visit(walk->context, &crash);
 	memdisk_free(crash.disk);
+	return result;
+}
+
+/* Shows the state, and what else may have become of it. */
+static int show(struct walk *walk)
+{
+	const struct memfile_crash_plan *plan = walk->plan;
+	int result;
+
+	if (plan->each && !plan->ignore_sync && walk->states++ % plan->each)
+		return 0;
+	result = show_state(walk);
+	for (unsigned i = 0; i < plan->flips && !result; i++) {
+		walk->flip = 8 * plan->flip_first +
+		             rng_next(&walk->rng) % (8 * (plan->flip_end - plan->flip_first));
+		result = show_state(walk);
+	}
+	walk->flip = GOW_NOWHERE;
 	return result;
 }
 
@@ -984,6 +1246,15 @@ static void set_fates(struct walk *walk, size_t first, size_t end, bool landed)
 {
 	for (size_t i = first; i < end; i++)
 		walk->fates[i] = (struct fate){ landed, WHOLE, 0 };
+}
+
+/* Whether a pending call is a write that makes its file longer. */
+static bool grows(const struct walk *walk, size_t i)
+{
+	const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
+
+	return call->kind == MEMFILE_WRITE &&
+	       call->offset + call->size > content_in(walk->durable, walk, call->file)->size;
 }
 
 /* Shows the subset that stands in the fates, whole, and torn at random. */
@@ -998,10 +1269,10 @@ static int show_subset(struct walk *walk)
 			struct fate *fate = &walk->fates[i];
 
 			fate->tear = WHOLE;
-			if (!fate->landed || !can_tear(&walk->disk->log[walk->pending[i]]) ||
+			if (!fate->landed || (!can_tear(&walk->disk->log[walk->pending[i]]) && !grows(walk, i)) ||
 			    rng_chance(&walk->rng, 30))
 				continue;
-			fate->tear = (enum tear)(FRONT + rng_below(&walk->rng, 3));
+			fate->tear = (enum tear)(FRONT + rng_below(&walk->rng, grows(walk, i) ? 4 : 3));
 			fate->seed = rng_next(&walk->rng);
 			torn = true;
 		}
@@ -1050,22 +1321,37 @@ static int show_some_subsets(struct walk *walk)
 	return result;
 }
 
-/* Every single write torn: as the last one, and among all. */
+/* Call i as the interrupted one: as the last one, and among all. */
+static int show_single(struct walk *walk, size_t i, enum tear tear)
+{
+	int result = 0;
+
+	for (int among = 0; among < 2 && !result; among++) {
+		set_fates(walk, 0, i + 1, true);
+		set_fates(walk, i + 1, walk->count, among);
+		walk->fates[i].tear = tear;
+		result = show(walk);
+	}
+	return result;
+}
+
+/* Every single write torn, without its data, and with a sector that cannot be read. */
 static int show_single_tears(struct walk *walk)
 {
 	int result = 0;
 
-	for (size_t i = 0; i < walk->count; i++) {
-		if (!can_tear(&walk->disk->log[walk->pending[i]]))
+	for (size_t i = 0; i < walk->count && !result; i++) {
+		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
+
+		for (enum tear tear = FRONT; tear <= BACK && !result && can_tear(call); tear++)
+			result = show_single(walk, i, tear);
+		if (!result && grows(walk, i))
+			result = show_single(walk, i, SIZE_ALONE);
+		if (result || !walk->plan->unreadable || !has_sectors(call))
 			continue;
-		for (int among = 0; among < 2 && !result; among++) {
-			for (enum tear tear = FRONT; tear <= BACK && !result; tear++) {
-				set_fates(walk, 0, i + 1, true);
-				set_fates(walk, i + 1, walk->count, among);
-				walk->fates[i].tear = tear;
-				result = show(walk);
-			}
-		}
+		walk->unreadable = i;
+		result = show_single(walk, i, FRONT);
+		walk->unreadable = SIZE_MAX;
 	}
 	return result;
 }
@@ -1095,6 +1381,21 @@ static void settle(struct walk *walk, const struct memfile *file)
 	walk->count = kept;
 }
 
+/* A sync failed: what it lost for good is not pending any more. */
+static void forget_lost(struct walk *walk)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < walk->count; i++) {
+		const struct memfile_call *call = &walk->disk->log[walk->pending[i]];
+
+		if (!call->lost_by || call->lost_by > walk->position || call->kept_size ||
+		    call->kept_first != call->kept_end)
+			walk->pending[kept++] = walk->pending[i];
+	}
+	walk->count = kept;
+}
+
 static bool changes_content(const struct memfile_call *call)
 {
 	switch (call->kind) {
@@ -1113,10 +1414,20 @@ static bool changes_content(const struct memfile_call *call)
 	}
 }
 
+/* Whether a failed sync lost anything. */
+static bool loses(const struct memdisk *disk, size_t sync)
+{
+	for (size_t i = 0; i < sync; i++)
+		if (disk->log[i].lost_by == sync + 1)
+			return true;
+	return false;
+}
+
 int memdisk_each_crash(const struct memdisk *disk, const struct memfile_crash_plan *plan,
                        memfile_crash_visitor visit, void *context)
 {
-	struct walk walk = { .disk = disk, .plan = plan, .visit = visit, .context = context };
+	struct walk walk = { .disk = disk, .plan = plan, .visit = visit, .context = context,
+		             .flip = GOW_NOWHERE, .unreadable = SIZE_MAX };
 	size_t syncs = 0;
 	int result = 0;
 
@@ -1133,10 +1444,15 @@ int memdisk_each_crash(const struct memdisk *disk, const struct memfile_crash_pl
 
 		if (changes_content(call))
 			walk.pending[walk.count++] = i;
-		if (call->kind != MEMFILE_SYNC || call->failed)
+		if (call->kind != MEMFILE_SYNC || (call->failed && !loses(disk, i)))
 			continue;
 		walk.next_moment = i;
 		result = show_states(&walk);
+		walk.position = i + 1;
+		if (call->failed) {
+			forget_lost(&walk);
+			continue;
+		}
 		walk.moment = i + 1;
 		if (++syncs != plan->ignore_sync)
 			settle(&walk, call->file);
@@ -1144,6 +1460,7 @@ int memdisk_each_crash(const struct memdisk *disk, const struct memfile_crash_pl
 	walk.next_moment = disk->log_count;
 	if (!result)
 		result = show_states(&walk);
+	check_explored(walk.visited);
 	memdisk_free(walk.durable);
 	free(walk.pending);
 	free(walk.fates);

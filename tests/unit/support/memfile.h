@@ -14,13 +14,49 @@
  * A disk may have several files (an image and its undo file), with one log: what one sync makes
  * durable, and in what order with another file's, is part of what is tested.
  *
+ * What a disk does beyond forgetting what was not synced:
+ *
+ * - A failed sync of a file loses some of its pending writes for good (struct memfile_fault, lose),
+ *   while reads still return them and the next sync succeeds, as Linux does. Only writes are lost;
+ *   a size that a lost write made may stay without the data.
+ * - gow_file_drop_cache shows what is really there: what is durable, and what still waits to be
+ *   written. memdisk_refuse_drop makes it do nothing, since dropping is best effort.
+ *   memdisk_drop_caches does the same to all files, as a remount does.
+ * - A size may become durable without the data behind it: zeros stand there.
+ * - A crash may come after a call that failed and whatever cleaned up after it: the walk goes over
+ *   the whole log, failed calls and lost writes included. So: memdisk_fail, run the code to its end,
+ *   memdisk_each_crash.
+ * - plan.unreadable: a sector that was being written when the power went reads EIO until it is
+ *   written again (memfile_break does that to any range).
+ * - plan.flips: the crash, and one bit of a range (a record) is another one (memfile_flip does that
+ *   to any bit; a visitor that knows better where the record is can call it itself).
+ * - gow_file_reserve takes nothing and shows nothing: the size stays.
+ *
+ * A suite runs its jobs under this model by failing each sync (and each other call) in turn, with
+ * every choice of what is lost, going on as the next run of the tool would, and walking the crashes:
+ *
+ *	for (size_t nth = 1; has_failed; nth++)
+ *		for (unsigned choice = 0; choice < MEMFILE_LOSSES; choice++) {
+ *			memdisk_record(disk);
+ *			memdisk_fail(disk, &(struct memfile_fault){
+ *				.nth = nth, .kinds = 1u << MEMFILE_SYNC, .sys_errno = EIO,
+ *				.lose = (enum memfile_loss)choice, .seed = nth });
+ *			work(disk);
+ *			has_failed = memdisk_has_failed(disk);
+ *			memdisk_fail(disk, &(struct memfile_fault){ .nth = 0 });
+ *			work(disk);		the second run; perhaps after memdisk_refuse_drop
+ *			memdisk_each_crash(disk, ...);
+ *		}
+ *
+ * Every test says how many crash states it explored (make check -v prints it).
+ *
  * Files are sparse at any offset up to 2^63 - 1, and copies of a disk share what is the same.
  */
 #ifndef GOW_TESTS_MEMFILE_H
 #define GOW_TESTS_MEMFILE_H
 
 #include "io/file.h"
-#include "io/folder.h"
+#include "io/directory.h"
 
 struct memdisk;
 struct memfile; /* owned by its disk */
@@ -43,6 +79,18 @@ uint64_t memfile_size(const struct memfile *file);
 void memfile_resize(struct memfile *file, uint64_t size);
 bool memfile_equal(const struct memfile *a, const struct memfile *b);
 
+/* From now on, reads of these bytes fail with EIO, until they are written. */
+void memfile_break(struct memfile *file, uint64_t offset, uint64_t size);
+
+/* Makes that bit another one: bit 0 is the lowest of the first byte. */
+void memfile_flip(struct memfile *file, uint64_t bit);
+
+/* Forgets what failed syncs lost, of all files: what a reader finds after a remount. */
+void memdisk_drop_caches(struct memdisk *disk);
+
+/* From now on gow_file_drop_cache does nothing; or does its work again. */
+void memdisk_refuse_drop(struct memdisk *disk, bool refuse);
+
 /* ---- as a struct gow_file ---------------------------------------------------------------- */
 
 /* Opens it; as often as wanted. Closing leaves the file on its disk, which must live longer. */
@@ -51,21 +99,21 @@ struct gow_file *memfile_open(struct memfile *file);
 /* The same without the optional calls (next_data, zero, allocate, punch). */
 struct gow_file *memfile_open_plain(struct memfile *file);
 
-/* ---- as a struct gow_folder ----------------------------------------------------------------- */
+/* ---- as a struct gow_directory ----------------------------------------------------------------- */
 
 /*
- * The disk's files as a folder: they can be made, renamed and removed, and that is durable when
- * the folder was synced, whatever else was. A disk with a folder has one file more, ".", which
- * stands for it in the log.
+ * The disk's files as a directory: they can be made, renamed and removed, and that is durable when
+ * the directory was synced, whatever else was. A disk with a directory has one file more, ".",
+ * which stands for it in the log.
  */
-struct gow_folder *memfolder_open(struct memdisk *disk);
+struct gow_directory *memdirectory_open(struct memdisk *disk);
 
-/* All paths but plain names lead to one other folder of the disk, whose files have names that begin
- * with this. */
-#define MEMFOLDER_AWAY "away/"
+/* All paths but plain names lead to one other directory of the disk, whose files have names that
+ * begin with this. */
+#define MEMDIRECTORY_AWAY "away/"
 
 /* Whether there is a file of that name; the ones that memdisk_file made are there. */
-bool memfolder_has(struct memdisk *disk, const char *name);
+bool memdirectory_has(struct memdisk *disk, const char *name);
 
 /* How many files are open now: none leaked, none closed twice. */
 size_t memdisk_open_files(const struct memdisk *disk);
@@ -83,9 +131,11 @@ enum memfile_kind {
 	MEMFILE_ALLOCATE,
 	MEMFILE_PUNCH,
 	MEMFILE_CLOSE,
-	MEMFILE_CREATE, /* these three are calls to the folder */
+	MEMFILE_CREATE, /* these three are calls to the directory */
 	MEMFILE_RENAME,
-	MEMFILE_REMOVE
+	MEMFILE_REMOVE,
+	MEMFILE_RESERVE,
+	MEMFILE_DROP /* the cache; cannot fail */
 };
 
 /* One call, as asked for; of a write that failed, offset, size and bytes are what was done. */
@@ -96,7 +146,13 @@ struct memfile_call {
 	uint64_t offset; /* of truncate: the new size */
 	uint64_t size;
 	uint8_t *bytes;  /* of a write; owned by the log */
-	size_t subject, target; /* of a call to the folder: the name, and that of a rename to be */
+	/* Lost by a failed sync, that call of the log (from 1; 0: not lost), but for these of its
+	 * sectors, and for the size that it made, where that stayed. */
+	size_t lost_by;
+	uint64_t kept_first, kept_end;
+	bool kept_size;
+	size_t subject,
+		target; /* of a call to the directory: the name, and that of a rename to be */
 	int named;              /* and the file that it is about */
 };
 
@@ -107,12 +163,25 @@ const struct memfile_call *memdisk_log(const struct memdisk *disk, size_t *count
 
 /* ---- failing calls ----------------------------------------------------------------------- */
 
+/* What a sync that fails loses of the file's pending writes. What it does not lose is still pending:
+ * a crash may lose it yet, and the next sync that succeeds makes it durable. */
+enum memfile_loss {
+	MEMFILE_LOSE_NOTHING,
+	MEMFILE_LOSE_ALL,
+	MEMFILE_LOSE_ONE,  /* the (seed modulo their number)-th, from the last one on */
+	MEMFILE_LOSE_SOME, /* by the seed; of some a part, and some leave the size that they made */
+	MEMFILE_LOSSES
+};
+
 struct memfile_fault {
 	size_t nth;      /* which call fails, counted from 1 on from now; 0: none */
 	unsigned kinds;  /* which kinds count: 1 << MEMFILE_READ | ...; 0: all */
 	int sys_errno;   /* why; 0 for a read: it comes short, as if the file had shrunk */
 	size_t partial;  /* so many bytes of a write are written before it fails */
 	bool for_good;   /* all that follow fail, too */
+	uint64_t from;   /* only calls at this offset or past it count */
+	enum memfile_loss lose; /* of a sync */
+	uint64_t seed;          /* of what is lost */
 };
 
 /* Kinds that matter to data; closing is left out, which can hardly be retried. */
@@ -120,7 +189,7 @@ struct memfile_fault {
 	(1u << MEMFILE_READ | 1u << MEMFILE_WRITE | 1u << MEMFILE_SIZE | 1u << MEMFILE_TRUNCATE | \
 	 1u << MEMFILE_SYNC | 1u << MEMFILE_NEXT_DATA | 1u << MEMFILE_ZERO |                     \
 	 1u << MEMFILE_ALLOCATE | 1u << MEMFILE_PUNCH | 1u << MEMFILE_CREATE |                   \
-	 1u << MEMFILE_RENAME | 1u << MEMFILE_REMOVE)
+	 1u << MEMFILE_RENAME | 1u << MEMFILE_REMOVE | 1u << MEMFILE_RESERVE)
 
 void memdisk_fail(struct memdisk *disk, const struct memfile_fault *fault);
 
@@ -140,6 +209,12 @@ struct memfile_crash {
 	 * promised something in between must have kept it, too. */
 	size_t calls, calls_latest;
 	const char *story;    /* which calls landed, for a message */
+	/* With plan.unreadable: the file that has a sector that cannot be read, and its offset. */
+	struct memfile *unreadable;
+	uint64_t unreadable_offset;
+	/* With plan.flips: whether a bit was flipped, and which. */
+	bool flipped;
+	uint64_t flipped_bit;
 };
 
 struct memfile_crash_plan {
@@ -151,6 +226,14 @@ struct memfile_crash_plan {
 	 * single write torn in the middle. */
 	unsigned torn;
 	uint64_t seed;
+	/* Each write that has not been synced also as the one that was interrupted: of one of its
+	 * sectors nothing is known, and reading it fails. */
+	bool unreadable;
+	/* Each state also so many times with one bit of [flip_first, flip_end) (bytes) of the file
+	 * flip_file another one. */
+	unsigned flips;
+	const char *flip_file;
+	uint64_t flip_first, flip_end;
 	/* Of all these states only every so-manieth is visited; 0: each one. Not so in the
 	 * counter-experiment. */
 	unsigned each;

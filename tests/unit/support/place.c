@@ -12,7 +12,7 @@
 
 #include "support/check.h"
 
-static char folder[4096];
+static char directory[4096];
 static pid_t owner;
 
 static int remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -27,23 +27,24 @@ static void remove_place(void)
 {
 	/* Not from a forked child. */
 	if (getpid() == owner)
-		(void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+		(void)nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 const char *place(void)
 {
 	const char *tmp = getenv("TMPDIR");
 
-	if (folder[0])
-		return folder;
-	(void)snprintf(folder, sizeof folder, "%s/gow-unit.XXXXXX", tmp && tmp[0] ? tmp : "/tmp");
-	if (!mkdtemp(folder)) {
-		folder[0] = '\0';
-		CHECK_FAIL("no temporary folder in %s", tmp ? tmp : "/tmp");
+	if (directory[0])
+		return directory;
+	(void)snprintf(directory, sizeof directory, "%s/gow-unit.XXXXXX",
+	               tmp && tmp[0] ? tmp : "/tmp");
+	if (!mkdtemp(directory)) {
+		directory[0] = '\0';
+		CHECK_FAIL("no temporary directory in %s", tmp ? tmp : "/tmp");
 	}
 	owner = getpid();
 	(void)atexit(remove_place);
-	return folder;
+	return directory;
 }
 
 const char *place_path(void)

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* unpack_read.c - bytes out of the layers of an archive, for us and for libarchive. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "disk/archive/unpack_parts.h"
+
+/* ---- flows ------------------------------------------------------------------------------- */
+
+static void note_bytes(struct gow_flow *flow, const uint8_t *bytes, size_t size)
+{
+	size_t end = size;
+
+	while (end && !bytes[end - 1])
+		end--;
+	if (end)
+		flow->data_end = flow->position + end;
+	flow->position += size;
+}
+
+/* What was read ahead, first. */
+static size_t take_head(struct gow_flow *flow, uint8_t *buf, size_t size)
+{
+	size_t part = (size_t)gow_min(size, flow->head_size - flow->head_used);
+
+	memcpy(buf, flow->head + flow->head_used, part);
+	flow->head_used += part;
+	return part;
+}
+
+/* *got falls short of size only at the end. */
+int gow_unpack_read_input(struct gow_unpack *unpack, uint8_t *buf, size_t size, size_t *got,
+                          gow_error *error)
+{
+	size_t head = take_head(&unpack->input, buf, size);
+	int code = unpack->file
+	                   ? gow_file_read(unpack->file, unpack->input.position + head, buf + head,
+	                                   size - head, got, error)
+	                   : gow_stream_read(&unpack->stream, buf + head, size - head, got, error);
+
+	if (code)
+		return code;
+	*got += head;
+	note_bytes(&unpack->input, buf, *got);
+	return GOW_OK;
+}
+
+/* ---- the other compressions -------------------------------------------------------------- */
+
+static int read_filter(struct gow_unpack *unpack, uint8_t *buf, size_t size, size_t *got,
+                       gow_error *error)
+{
+	*got = 0;
+	while (*got < size) {
+		la_ssize_t part = archive_read_data(unpack->filter, buf + *got, size - *got);
+
+		if (part < 0 || unpack->failure.code)
+			return gow_unpack_failed(unpack, unpack->filter, error);
+		if (part == 0)
+			break;
+		*got += (size_t)part;
+	}
+	return GOW_OK;
+}
+
+int gow_unpack_read(struct gow_unpack *unpack, uint8_t *buf, size_t size, size_t *got,
+                    gow_error *error)
+{
+	size_t head = take_head(&unpack->plain, buf, size), rest = 0;
+	int code = GOW_OK;
+
+	if (head < size && unpack->bare)
+		code = gow_unpack_read_input(unpack, buf + head, size - head, &rest, error);
+	else if (head < size)
+		code = unpack->gunzip
+		               ? gow_gunzip_read(unpack, buf + head, size - head, &rest, error)
+		               : read_filter(unpack, buf + head, size - head, &rest, error);
+	if (code)
+		return code;
+	*got = head + rest;
+	note_bytes(&unpack->plain, buf, *got);
+	return GOW_OK;
+}
+
+/* ---- libarchive's calls ------------------------------------------------------------------ */
+
+/* libarchive asks for more of the input. */
+la_ssize_t gow_unpack_give_input(struct archive *archive, void *context, const void **buf)
+{
+	struct gow_unpack *unpack = context;
+	size_t got;
+
+	if (gow_unpack_read_input(unpack, unpack->input.buffer, GOW_UNPACK_BYTES, &got,
+	                          &unpack->failure)) {
+		archive_set_error(archive, EIO, "reading failed");
+		return -1;
+	}
+	*buf = unpack->input.buffer;
+	errno = 0; /* what libarchive sets from here on is its own */
+	return (la_ssize_t)got;
+}
+
+la_ssize_t gow_unpack_give_plain(struct archive *archive, void *context, const void **buf)
+{
+	struct gow_unpack *unpack = context;
+	size_t got;
+
+	if (gow_unpack_read(unpack, unpack->plain.buffer, GOW_UNPACK_BYTES, &got,
+	                    &unpack->failure)) {
+		archive_set_error(archive, EIO, "unpacking failed");
+		return -1;
+	}
+	*buf = unpack->plain.buffer;
+	errno = 0;
+	return (la_ssize_t)got;
+}
+
+la_int64_t gow_unpack_skip_input(struct archive *archive, void *context, la_int64_t size)
+{
+	struct gow_unpack *unpack = context;
+	struct gow_flow *input = &unpack->input;
+	uint64_t part = gow_min((uint64_t)size,
+	                        unpack->file_size - gow_min(unpack->file_size, input->position));
+
+	(void)archive;
+	if (input->head_used < input->head_size)
+		return 0;
+	input->position += part;
+	return (la_int64_t)part;
+}
+
+la_int64_t gow_unpack_seek_input(struct archive *archive, void *context, la_int64_t offset,
+                                 int whence)
+{
+	struct gow_unpack *unpack = context;
+	la_int64_t base = whence == SEEK_SET   ? 0
+	                  : whence == SEEK_CUR ? (la_int64_t)unpack->input.position
+	                                       : (la_int64_t)unpack->file_size;
+	la_int64_t to;
+
+	if (__builtin_add_overflow(base, offset, &to) || to < 0 ||
+	    (uint64_t)to > unpack->file_size) {
+		archive_set_error(archive, EINVAL, "a place outside the file is wanted");
+		return ARCHIVE_FATAL;
+	}
+	unpack->input.head_used = unpack->input.head_size;
+	unpack->input.position = (uint64_t)to;
+	return to;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * http_request.c - one request of a range, by libcurl.
+ *
+ * Every answer is compared with what the first one said of the object (ETag, Last-Modified,
+ * length). If-Range is sent where the server gave a strong ETag, since then it answers 200 with
+ * the whole object instead of a part of another one. TLS is always verified.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "io/modules/http.h"
+
+enum {
+	STALL_SECONDS = 10, /* without a byte: then another connection is tried */
+	REDIRECTS = 10
+};
+
+double gow_http_now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* ---- what arrives ------------------------------------------------------------------------- */
+
+static size_t on_header(char *line, size_t size, size_t count, void *context)
+{
+	struct gow_http_transfer *transfer = context;
+
+	gow_http_take_line(&transfer->answer, line, size * count);
+	return size * count;
+}
+
+/* Whether a part that arrived is of the object that was opened, and the part that was asked for. */
+static int judge_part(const struct gow_remote *remote, const struct gow_http_transfer *transfer,
+                      gow_error *error)
+{
+	const struct gow_http_answer *answer = &transfer->answer;
+
+	if (!answer->has_range || answer->start != transfer->range->offset + transfer->from)
+		return gow_fail(error, GOW_ERR_IO,
+		                "the server sent another part than the one asked for");
+	if (remote->size &&
+	    (answer->total != remote->size || strcmp(answer->etag, remote->first.etag) != 0 ||
+	     strcmp(answer->modified, remote->first.modified) != 0))
+		return gow_fail(error, GOW_ERR_CHANGED,
+		                "the object was replaced on the server while "
+		                "it was read: run the command again");
+	return GOW_OK;
+}
+
+static size_t on_data(char *data, size_t size, size_t count, void *context)
+{
+	struct gow_http_transfer *transfer = context;
+	long status = 0;
+
+	size *= count;
+	/* Only a part is wanted; the body of an error, or of the whole object, is not. */
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status) || status != 206)
+		return 0;
+	/* What was not asked for, or is of another object, never reaches the caller's memory. */
+	if (transfer->got == transfer->from && judge_part(transfer->remote, transfer, NULL))
+		return 0;
+	if (size > transfer->range->size - transfer->got) {
+		transfer->overflow = true;
+		return 0;
+	}
+	memcpy((char *)transfer->range->buf + transfer->got, data, size);
+	transfer->got += size;
+	transfer->remote->heard = gow_http_now();
+	return size;
+}
+
+/* ---- a request ---------------------------------------------------------------------------- */
+
+static int fail_curl(gow_error *error, const char *what, CURLcode code)
+{
+	return gow_fail(error, code == CURLE_OUT_OF_MEMORY ? GOW_ERR_MEMORY : GOW_ERR_IO, "%s: %s",
+	                what, curl_easy_strerror(code));
+}
+
+#define SET(option, value)                                                                         \
+	do {                                                                                       \
+		if (!code)                                                                         \
+			code = curl_easy_setopt(easy, (option), (value));                          \
+	} while (0)
+
+int gow_http_set_up(struct gow_http_transfer *transfer, const char *uri, gow_error *error)
+{
+	CURL *easy = transfer->easy;
+	CURLcode code = CURLE_OK;
+	const char *file = getenv("SSL_CERT_FILE"), *directory = getenv("SSL_CERT_DIR");
+
+	SET(CURLOPT_URL, uri);
+	SET(CURLOPT_PRIVATE, transfer);
+	SET(CURLOPT_NOSIGNAL, 1L);
+	SET(CURLOPT_ERRORBUFFER, transfer->reason);
+	SET(CURLOPT_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	SET(CURLOPT_FOLLOWLOCATION, 1L);
+	SET(CURLOPT_MAXREDIRS, (long)REDIRECTS);
+	SET(CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
+	SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+	SET(CURLOPT_USERAGENT, "gow-tools/" GOW_VERSION);
+	SET(CURLOPT_CONNECTTIMEOUT, (long)GOW_HTTP_CONNECT_SECONDS);
+	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+	SET(CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
+	SET(CURLOPT_BUFFERSIZE, 512L * 1024);
+	SET(CURLOPT_HEADERFUNCTION, on_header);
+	SET(CURLOPT_HEADERDATA, transfer);
+	SET(CURLOPT_WRITEFUNCTION, on_data);
+	SET(CURLOPT_WRITEDATA, transfer);
+	/* libcurl does not look at these by itself. */
+	if (file && *file)
+		SET(CURLOPT_CAINFO, file);
+	if (directory && *directory)
+		SET(CURLOPT_CAPATH, directory);
+	return code ? fail_curl(error, "cannot prepare a request", code) : GOW_OK;
+}
+
+int gow_http_begin(struct gow_remote *remote, struct gow_http_transfer *transfer,
+                   const struct gow_remote_range *range, gow_error *error)
+{
+	CURL *easy = transfer->easy;
+	CURLcode code = CURLE_OK;
+	char text[64];
+
+	/* What came before a connection broke is not asked for again. */
+	transfer->from = transfer->got;
+	(void)snprintf(text, sizeof text, "%llu-%llu",
+	               (unsigned long long)range->offset + transfer->from,
+	               (unsigned long long)range->offset + range->size - 1);
+	transfer->range = range;
+	transfer->overflow = false;
+	transfer->answer = (struct gow_http_answer){ .has_range = false };
+	transfer->reason[0] = '\0';
+	SET(CURLOPT_RANGE, text);
+	SET(CURLOPT_HTTPHEADER, remote->headers);
+	if (code)
+		return fail_curl(error, "cannot prepare a request", code);
+	if (curl_multi_add_handle(remote->multi, easy))
+		return gow_fail(error, GOW_ERR_MEMORY, "cannot begin a request");
+	return GOW_OK;
+}
+
+void gow_http_end(struct gow_remote *remote, struct gow_http_transfer *transfer)
+{
+	(void)curl_multi_remove_handle(remote->multi, transfer->easy);
+}
+
+/* libcurl's answers for what may pass by itself. */
+static bool may_pass(CURLcode code)
+{
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_OPERATION_TIMEDOUT:
+	case CURLE_PARTIAL_FILE:
+	case CURLE_GOT_NOTHING:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Judges a request that is over. */
+int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *transfer,
+                   CURLcode code, bool *again, gow_error *error)
+{
+	long status = 0;
+
+	*again = false;
+	if (curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status))
+		status = 0;
+	if (transfer->overflow)
+		return gow_fail(error, GOW_ERR_IO, "the server sent more than was asked for");
+	/* on_data refuses the body of other answers, which libcurl calls a write error. */
+	if (status == 200 && remote->size)
+		return gow_fail(error, GOW_ERR_CHANGED,
+		                "the object was replaced on the server while "
+		                "it was read: run the command again");
+	if (status >= 200 && status != 206 && (!code || code == CURLE_WRITE_ERROR))
+		return gow_http_judge_status(status, again, error);
+	if (code == CURLE_WRITE_ERROR && judge_part(remote, transfer, error))
+		return judge_part(remote, transfer, error);
+	if (code) {
+		*again = may_pass(code);
+		return gow_fail(error, GOW_ERR_IO, "%s%s",
+		                transfer->reason[0] ? transfer->reason : curl_easy_strerror(code),
+		                *again ? ": is the server running? Try again later" : "");
+	}
+	/* An object may be shorter than what is asked of it first. */
+	if (transfer->got < transfer->range->size &&
+	    (remote->size || transfer->got != transfer->answer.total)) {
+		*again = true;
+		return gow_fail(error, GOW_ERR_IO, "the server sent %zu bytes of a part of %zu",
+		                transfer->got, transfer->range->size);
+	}
+	return judge_part(remote, transfer, error);
+}

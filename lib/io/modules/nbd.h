@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nbd.h - one connection to an NBD server, for the parts of the module: nbd_connect.c makes it and
+ * makes it again, nbd_read.c reads over it, nbd.c asks for holes, writes, and is the module.
+ */
+#ifndef GOW_IO_MODULES_NBD_H
+#define GOW_IO_MODULES_NBD_H
+
+#include <libnbd.h>
+
+#include "io/module.h"
+
+enum {
+	GOW_NBD_TRIES = 5,             /* of connecting, and of a request that the server refuses */
+	GOW_NBD_STALL_SECONDS = 10,    /* without an answer: then another connection is tried */
+	GOW_NBD_PATIENCE_SECONDS = 20, /* the same in all, unless the caller waits longer */
+	GOW_NBD_REQUEST_BEST = 1 << 20 /* bytes */
+};
+
+/* What the server reported last of its holes: data from start to end, nothing from asked to start. */
+struct gow_nbd_run {
+	uint64_t asked, start, end;
+};
+
+struct gow_remote {
+	struct nbd_handle *nbd; /* NULL: there is no connection */
+	char *uri;
+	char trust[64]; /* the temporary directory, or "" */
+	bool write;
+	uint64_t size;
+	uint64_t most;  /* bytes of a request */
+	uint64_t least; /* what its offset and size must be multiples of */
+	struct gow_nbd_run run;
+	double wait;
+	bool (*stop)(void *context);
+	void *context;
+};
+
+/* ---- nbd_connect.c ------------------------------------------------------------------------ */
+
+/* Seconds of the monotonic clock. */
+double gow_nbd_now(void);
+void gow_nbd_pause(double seconds);
+
+/* Fills the error with libnbd's own words about the call that failed last; returns its code. */
+int gow_nbd_fail(gow_error *error, const char *what);
+/* For a server that has not answered for so many seconds. */
+int gow_nbd_silent(gow_error *error, double seconds);
+
+/* Connects, trying again with longer and longer pauses. */
+int gow_nbd_connect(struct gow_remote *remote, gow_error *error);
+/* What the server says of the export; GOW_ERR_CHANGED where its size is another than before. */
+int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow_error *error);
+/* Closes the connection, if there is one, and makes another. */
+int gow_nbd_reconnect(struct gow_remote *remote, gow_error *error);
+bool gow_nbd_is_broken(const struct gow_remote *remote);
+
+/* Lets the connection work for a moment; GOW_ERR_STOPPED where the caller asked for that. */
+int gow_nbd_turn(struct gow_remote *remote, gow_error *error);
+/* Waits until one request is over, at most patience seconds; cookie is -1 where it could not even be
+ * made. */
+int gow_nbd_await(struct gow_remote *remote, int64_t cookie, double patience, const char *what,
+                  gow_error *error);
+
+/* ---- nbd_read.c --------------------------------------------------------------------------- */
+
+/* The module's read. */
+int gow_nbd_read(struct gow_remote *remote, const struct gow_remote_range *ranges, size_t count,
+                 gow_error *error);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * nbd_connect.c - connecting to an NBD server, and waiting for it.
+ *
+ * TLS is verified always: libnbd does that only where it is given a directory with the
+ * certificates to trust, so it gets one (a temporary one that names the system's, unless the URI
+ * has tls-certificates).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "io/modules/nbd.h"
+
+enum {
+	OPEN_SECONDS = 10, /* for connecting in all, unless the caller waits longer */
+	POLL_MS = 200,
+	REQUEST_MOST = 16 << 20,
+	LEAST_MOST = 64 << 10 /* no server wants larger multiples (the protocol's limit) */
+};
+
+double gow_nbd_now(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static bool asked_to_stop(const struct gow_remote *remote)
+{
+	return remote->stop && remote->stop(remote->context);
+}
+
+static int stopped(gow_error *error)
+{
+	return gow_fail(error, GOW_ERR_STOPPED, "stopped on request");
+}
+
+/* libnbd's own words, without the name of its call before them. */
+int gow_nbd_fail(gow_error *error, const char *what)
+{
+	const char *why = nbd_get_error();
+	const char *colon = why ? strstr(why, ": ") : NULL;
+	const int number = nbd_get_errno();
+
+	if (number == ENOSPC)
+		return gow_fail_errno(error, number, "%s", what);
+	return gow_fail(error, number == ENOMEM ? GOW_ERR_MEMORY : GOW_ERR_IO, "%s: %s", what,
+	                colon ? colon + 2
+	                : why ? why
+	                      : strerror(number));
+}
+
+/* ---- connecting --------------------------------------------------------------------------- */
+
+static void forget_trust(struct gow_remote *remote)
+{
+	char path[sizeof remote->trust + 32];
+
+	if (!remote->trust[0])
+		return;
+	(void)snprintf(path, sizeof path, "%s/ca-cert.pem", remote->trust);
+	(void)unlink(path);
+	(void)rmdir(remote->trust);
+	remote->trust[0] = '\0';
+}
+
+/* A directory of the form that libnbd wants, which names the certificates that are trusted here. */
+static int make_trust(struct gow_remote *remote, gow_error *error)
+{
+	const char *file = getenv("SSL_CERT_FILE"), *directory = getenv("TMPDIR");
+	char path[sizeof remote->trust + 32];
+
+	if (!file || !*file)
+		file = "/etc/ssl/certs/ca-certificates.crt";
+	if (!directory || strlen(directory) > 40)
+		directory = "/tmp";
+	(void)snprintf(remote->trust, sizeof remote->trust, "%s/gow-tls-XXXXXX", directory);
+	if (!mkdtemp(remote->trust)) {
+		remote->trust[0] = '\0';
+		return gow_fail_errno(error, errno, "cannot make a directory for certificates");
+	}
+	(void)snprintf(path, sizeof path, "%s/ca-cert.pem", remote->trust);
+	if (symlink(file, path))
+		return gow_fail_errno(error, errno, "cannot name the certificates");
+	if (nbd_set_tls_certificates(remote->nbd, remote->trust) == -1)
+		return gow_nbd_fail(error, "cannot set up TLS");
+	return GOW_OK;
+}
+
+static int set_up(struct gow_remote *remote, gow_error *error)
+{
+	struct nbd_handle *nbd = nbd_create();
+
+	remote->nbd = nbd;
+	if (!nbd)
+		return gow_nbd_fail(error, "cannot set up libnbd");
+	/* URIs of one process's own (nbd+vsock, commands) are not among the names that tools take. */
+	if (nbd_set_uri_allow_transports(nbd, LIBNBD_ALLOW_TRANSPORT_TCP |
+	                                              LIBNBD_ALLOW_TRANSPORT_UNIX) == -1 ||
+	    nbd_set_uri_allow_local_file(nbd, true) == -1 ||
+	    nbd_set_tls_verify_peer(nbd, true) == -1 ||
+	    nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1)
+		return gow_nbd_fail(error, "cannot set up libnbd");
+	if (!strncmp(remote->uri, "nbds", 4) && !strstr(remote->uri, "tls-certificates=") &&
+	    !strstr(remote->uri, "tls-psk-file="))
+		return make_trust(remote, error);
+	return GOW_OK;
+}
+
+/* Waits until the handshake is over, at most until the deadline. */
+static int shake_hands(struct gow_remote *remote, double deadline, gow_error *error)
+{
+	if (nbd_aio_connect_uri(remote->nbd, remote->uri) == -1)
+		return gow_nbd_fail(error, "cannot connect");
+	while (nbd_aio_is_connecting(remote->nbd) == 1) {
+		if (asked_to_stop(remote))
+			return stopped(error);
+		if (gow_nbd_now() > deadline)
+			return gow_fail(error, GOW_ERR_IO,
+			                "the server does not answer: is it running, "
+			                "and is this its address?");
+		if (nbd_poll(remote->nbd, POLL_MS) == -1)
+			return gow_nbd_fail(error, "cannot connect");
+	}
+	if (nbd_aio_is_ready(remote->nbd) != 1)
+		return gow_nbd_fail(error, "cannot connect");
+	return GOW_OK;
+}
+
+/* Connects once. */
+static int connect_once(struct gow_remote *remote, double deadline, gow_error *error)
+{
+	int code = set_up(remote, error);
+
+	if (!code)
+		code = shake_hands(remote, deadline, error);
+	forget_trust(remote);
+	if (code) {
+		nbd_close(remote->nbd);
+		remote->nbd = NULL;
+	}
+	return code;
+}
+
+void gow_nbd_pause(double seconds)
+{
+	struct timespec time = { .tv_sec = (time_t)seconds };
+
+	time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
+	(void)nanosleep(&time, NULL);
+}
+
+/* Whether the server may let us in when it is asked again. */
+static bool may_connect(int code)
+{
+	const char *why = nbd_get_error();
+	const int number = nbd_get_errno();
+
+	return code != GOW_ERR_STOPPED && code != GOW_ERR_MEMORY && number != ENOTSUP &&
+	       number != EINVAL && number != EPERM && number != EACCES &&
+	       !(why && strstr(why, "gnutls"));
+}
+
+/* Connects, trying again with longer and longer pauses. */
+int gow_nbd_connect(struct gow_remote *remote, gow_error *error)
+{
+	const double deadline = gow_nbd_now() +
+	                        (remote->wait > OPEN_SECONDS ? remote->wait : OPEN_SECONDS);
+	double pause = 0.2;
+	int code;
+
+	for (int tries = 1;; tries++) {
+		code = connect_once(remote, deadline, error);
+		if (!code || !may_connect(code) || (tries >= GOW_NBD_TRIES && remote->wait <= 0) ||
+		    gow_nbd_now() + pause >= deadline)
+			return code;
+		gow_nbd_pause(pause);
+		pause = pause < 2 ? 2 * pause : pause;
+	}
+}
+
+int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow_error *error)
+{
+	struct nbd_handle *nbd = remote->nbd;
+	const int64_t size = nbd_get_size(nbd);
+	const int64_t most = nbd_get_block_size(nbd, LIBNBD_SIZE_MAXIMUM);
+	const int64_t least = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
+
+	if (size < 0)
+		return gow_nbd_fail(error, "the server does not say how large the export is");
+	if (remote->size && remote->size != (uint64_t)size)
+		return gow_fail(error, GOW_ERR_CHANGED, "the export has another size than before");
+	if (remote->write && nbd_is_read_only(nbd) != 0)
+		return gow_fail(error, GOW_ERR_IO, "the export is read-only");
+	remote->size = (uint64_t)size;
+	remote->most = most > 0 && most < REQUEST_MOST ? (uint64_t)most : REQUEST_MOST;
+	remote->least = least > 1 && least <= LEAST_MOST ? (uint64_t)least : 1;
+	if (remote->most > remote->least)
+		remote->most -= remote->most % remote->least;
+	else
+		remote->most = remote->least;
+	*info = (struct gow_remote_info){
+		.size = remote->size,
+		.has_holes = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1,
+		.can_zero = nbd_can_zero(nbd) == 1,
+		.request_best = GOW_NBD_REQUEST_BEST < remote->most ? GOW_NBD_REQUEST_BEST
+		                                                    : remote->most,
+		.request_most = remote->most,
+	};
+	return GOW_OK;
+}
+
+int gow_nbd_reconnect(struct gow_remote *remote, gow_error *error)
+{
+	struct gow_remote_info info;
+	int code;
+
+	nbd_close(remote->nbd);
+	remote->nbd = NULL;
+	code = gow_nbd_connect(remote, error);
+	return code ? code : gow_nbd_measure(remote, &info, error);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+/* Lets the connection work for a moment. */
+int gow_nbd_turn(struct gow_remote *remote, gow_error *error)
+{
+	if (nbd_poll(remote->nbd, POLL_MS) == -1)
+		return gow_nbd_fail(error, "the connection broke");
+	return asked_to_stop(remote) ? stopped(error) : GOW_OK;
+}
+
+bool gow_nbd_is_broken(const struct gow_remote *remote)
+{
+	return nbd_aio_is_dead(remote->nbd) == 1 || nbd_aio_is_closed(remote->nbd) == 1;
+}
+
+int gow_nbd_silent(gow_error *error, double seconds)
+{
+	return gow_fail(error, GOW_ERR_IO,
+	                "the server has not answered for %.0f seconds: try again later", seconds);
+}
+
+/* Waits until one request is over; cookie is -1 where it could not even be made. */
+int gow_nbd_await(struct gow_remote *remote, int64_t cookie, double patience, const char *what,
+                  gow_error *error)
+{
+	const double begun = gow_nbd_now();
+	int over = 0, code = GOW_OK;
+
+	if (cookie == -1)
+		return gow_nbd_fail(error, what);
+	while (!code && !over) {
+		code = gow_nbd_turn(remote, error);
+		if (!code)
+			over = nbd_aio_command_completed(remote->nbd, (uint64_t)cookie);
+		if (over == -1)
+			code = gow_nbd_fail(error, what);
+		else if (!code && !over && gow_nbd_now() - begun > patience)
+			code = gow_nbd_silent(error, patience);
+	}
+	return code;
+}

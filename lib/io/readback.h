@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * readback.h - proof that what was written is on the disk as it was meant: it is read past the
+ * cache and compared with a hash that was taken from memory, never from the file.
+ */
+#ifndef GOW_IO_READBACK_H
+#define GOW_IO_READBACK_H
+
+#include "io/file.h"
+
+enum { GOW_MEANT_HASH = 16 };
+
+/* The running hash (XXH3-128) of bytes that are, or are to be, written. */
+struct gow_meant;
+
+int gow_meant_new(struct gow_meant **meant, gow_error *error);
+void gow_meant_free(struct gow_meant *meant); /* accepts NULL */
+
+/* Begins with no bytes. */
+void gow_meant_reset(struct gow_meant *meant);
+void gow_meant_add(struct gow_meant *meant, const void *bytes, size_t size);
+void gow_meant_hash(const struct gow_meant *meant, uint8_t hash[GOW_MEANT_HASH]);
+
+/* Compares bytes with what the file has there. Sync, and drop the cache, beforehand. */
+int gow_file_compare(struct gow_file *file, uint64_t offset, const void *bytes, size_t size,
+                     gow_error *error);
+
+/* Fails with GOW_ERR_IO: what stands at offset is not what was written. */
+int gow_fail_read_back(const struct gow_file *file, uint64_t offset, gow_error *error);
+
+#endif

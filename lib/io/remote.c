@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "io/remote.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/monitor.h"
+#include "io/module_load.h"
+
+enum {
+	WINDOWS = 4,             /* places in the file that are read at the same time */
+	WINDOW_LEAST = 64 << 10, /* bytes; what a read here and there fetches */
+	WINDOW_MOST = 4 << 20,   /* what reading in order fetches at once */
+	PIECE = 1 << 20,         /* of a window: a request */
+	PIECES = 64              /* ranges handed to a module at once */
+};
+
+/* Bytes of the file that were fetched. */
+struct window {
+	uint64_t offset;
+	size_t size; /* bytes that are there; 0: none */
+	size_t room;
+	uint8_t *data;
+	uint64_t used; /* when, by the count of reads */
+};
+
+struct remote_file {
+	struct gow_file base;
+	const struct gow_module *module;
+	struct gow_remote *remote;
+	struct gow_remote_info info;
+	pthread_t opener; /* the thread that may ask the monitor */
+	const gow_monitor *monitor;
+	pthread_mutex_t mutex; /* of all below, and of the module */
+	struct window windows[WINDOWS];
+	uint64_t reads;
+	uint64_t fetched, requests;
+};
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+static struct remote_file *remote_of(const struct gow_file *file)
+{
+	return (struct remote_file *)(void *)file;
+}
+
+/* Fetches a range in requests that are in flight together. */
+static int fetch(struct remote_file *file, uint64_t offset, void *buf, size_t size,
+                 gow_error *error)
+{
+	struct gow_remote_range pieces[PIECES];
+	uint8_t *to = buf;
+	int code = GOW_OK;
+
+	while (size && !code) {
+		size_t count = 0;
+
+		for (; size && count < PIECES; count++) {
+			const size_t part = size < PIECE ? size : PIECE;
+
+			pieces[count] = (struct gow_remote_range){ offset, part, to };
+			offset += part;
+			to += part;
+			size -= part;
+			file->fetched += part;
+		}
+		file->requests += count;
+		code = file->module->read(file->remote, pieces, count, error);
+	}
+	return code;
+}
+
+static struct window *find_window(struct remote_file *file, uint64_t offset)
+{
+	for (size_t i = 0; i < WINDOWS; i++) {
+		struct window *window = &file->windows[i];
+
+		if (window->size && offset >= window->offset &&
+		    offset - window->offset < window->size)
+			return window;
+	}
+	return NULL;
+}
+
+/* The window that ends where this read begins, which is read in order then; or the one that was
+ * used longest ago. */
+static struct window *choose_window(struct remote_file *file, uint64_t offset, size_t *ahead)
+{
+	struct window *oldest = &file->windows[0];
+
+	*ahead = WINDOW_LEAST;
+	for (size_t i = 0; i < WINDOWS; i++) {
+		struct window *window = &file->windows[i];
+
+		if (window->size && window->offset + window->size == offset) {
+			const size_t next = window->size < PIECE / 2 ? PIECE : 2 * window->size;
+
+			*ahead = next < WINDOW_MOST ? next : WINDOW_MOST;
+			return window;
+		}
+		if (window->used < oldest->used)
+			oldest = window;
+	}
+	return oldest;
+}
+
+static int fill_window(struct remote_file *file, uint64_t offset, size_t wanted,
+                       struct window **filled, gow_error *error)
+{
+	size_t size;
+	struct window *window = choose_window(file, offset, &size);
+	int code;
+
+	if (size < wanted)
+		size = wanted < WINDOW_MOST ? wanted : WINDOW_MOST;
+	if (size > file->info.size - offset)
+		size = (size_t)(file->info.size - offset);
+	window->size = 0;
+	if (window->room < size) {
+		uint8_t *grown = realloc(window->data, size);
+
+		if (!grown)
+			return gow_fail_memory(error, size);
+		window->data = grown;
+		window->room = size;
+	}
+	code = fetch(file, offset, window->data, size, error);
+	if (code)
+		return code;
+	window->offset = offset;
+	window->size = size;
+	*filled = window;
+	return GOW_OK;
+}
+
+/* Gives what one window has of the range. */
+static int read_part(struct remote_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
+                     gow_error *error)
+{
+	struct window *window = find_window(file, offset);
+	int code = GOW_OK;
+
+	if (!window)
+		code = fill_window(file, offset, size, &window, error);
+	if (code)
+		return code;
+	window->used = ++file->reads;
+	*got = window->size - (size_t)(offset - window->offset);
+	if (*got > size)
+		*got = size;
+	memcpy(buf, window->data + (offset - window->offset), *got);
+	return GOW_OK;
+}
+
+static int remote_read(struct gow_file *base, uint64_t offset, void *buf, size_t size, size_t *got,
+                       gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	size_t done = 0;
+	int code = GOW_OK;
+
+	if (offset >= file->info.size)
+		size = 0;
+	else if (size > file->info.size - offset)
+		size = (size_t)(file->info.size - offset);
+	(void)pthread_mutex_lock(&file->mutex);
+	while (done < size && !code) {
+		size_t part = 0;
+
+		code = read_part(file, offset + done, (uint8_t *)buf + done, size - done, &part,
+		                 error);
+		done += part;
+	}
+	(void)pthread_mutex_unlock(&file->mutex);
+	*got = done;
+	return code == GOW_ERR_STOPPED ? code : gow_fail_at_offset(error, code, offset + done);
+}
+
+static int remote_size(struct gow_file *base, uint64_t *size, gow_error *error)
+{
+	(void)error;
+	*size = remote_of(base)->info.size;
+	return GOW_OK;
+}
+
+static int remote_next_data(struct gow_file *base, uint64_t offset, uint64_t *start, uint64_t *end,
+                            gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code;
+
+	if (!file->info.has_holes || !file->module->next_data) {
+		*start = offset < file->info.size ? offset : file->info.size;
+		*end = file->info.size;
+		return GOW_OK;
+	}
+	(void)pthread_mutex_lock(&file->mutex);
+	code = file->module->next_data(file->remote, offset, start, end, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return code;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static int cannot_write(gow_error *error)
+{
+	return gow_fail(error, GOW_ERR_UNSUPPORTED, "a file on a server is only read");
+}
+
+/* What was read before is not what is there now. */
+static void forget(struct remote_file *file)
+{
+	for (size_t i = 0; i < WINDOWS; i++)
+		file->windows[i].size = 0;
+}
+
+static int remote_write(struct gow_file *base, uint64_t offset, const void *buf, size_t size,
+                        gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code;
+
+	if (!file->module->write)
+		return cannot_write(error);
+	if (offset > file->info.size || size > file->info.size - offset)
+		return gow_fail(error, GOW_ERR_NO_SPACE, "the export has only %llu bytes",
+		                (unsigned long long)file->info.size);
+	(void)pthread_mutex_lock(&file->mutex);
+	forget(file);
+	code = file->module->write(file->remote, offset, buf, size, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return code;
+}
+
+static int remote_zero(struct gow_file *base, uint64_t offset, uint64_t size, gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code;
+
+	if (!file->module->zero)
+		return cannot_write(error);
+	(void)pthread_mutex_lock(&file->mutex);
+	forget(file);
+	code = file->module->zero(file->remote, offset, size, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return code;
+}
+
+static int remote_sync(struct gow_file *base, gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code;
+
+	if (!file->module->sync)
+		return GOW_OK;
+	(void)pthread_mutex_lock(&file->mutex);
+	code = file->module->sync(file->remote, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return code;
+}
+
+static int remote_close(struct gow_file *base, gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+
+	(void)error;
+	if (file->remote)
+		file->module->close(file->remote);
+	for (size_t i = 0; i < WINDOWS; i++)
+		free(file->windows[i].data);
+	(void)pthread_mutex_destroy(&file->mutex);
+	free(file->base.name);
+	free(file);
+	return GOW_OK;
+}
+
+static const struct gow_file_ops remote_ops = {
+	.read = remote_read,
+	.write = remote_write,
+	.size = remote_size,
+	.sync = remote_sync,
+	.next_data = remote_next_data,
+	.zero = remote_zero,
+	.close = remote_close,
+};
+
+/* ---- the public half ---------------------------------------------------------------------- */
+
+bool gow_file_is_remote(const struct gow_file *file)
+{
+	return file->ops == &remote_ops;
+}
+
+const char *gow_remote_identity(const struct gow_file *file)
+{
+	return gow_file_is_remote(file) ? remote_of(file)->info.identity : "";
+}
+
+void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *requests)
+{
+	const bool remote = gow_file_is_remote(file);
+
+	*bytes = remote ? remote_of(file)->fetched : 0;
+	*requests = remote ? remote_of(file)->requests : 0;
+}
+
+int gow_file_read_ranges(struct gow_file *base, const struct gow_remote_range *ranges, size_t count,
+                         gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code = GOW_OK;
+
+	if (!gow_file_is_remote(base)) {
+		for (size_t i = 0; i < count && !code; i++)
+			code = gow_file_read_all(base, ranges[i].offset, ranges[i].buf,
+			                         ranges[i].size, error);
+		return code;
+	}
+	(void)pthread_mutex_lock(&file->mutex);
+	for (size_t i = 0; i < count; i++)
+		file->fetched += ranges[i].size;
+	file->requests += count;
+	code = file->module->read(file->remote, ranges, count, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return gow_fail_in_file(error, code, base->name);
+}
+
+/* ---- streams ------------------------------------------------------------------------------ */
+
+/* Counts what goes through. */
+struct counted {
+	struct remote_file *file;
+	const struct gow_remote_stream *stream;
+};
+
+static const struct gow_remote_range *next_counted(void *context, bool wait)
+{
+	struct counted *counted = context;
+	const struct gow_remote_range *range = counted->stream->next(counted->stream->context,
+	                                                             wait);
+
+	if (range) {
+		counted->file->fetched += range->size;
+		counted->file->requests++;
+	}
+	return range;
+}
+
+static void done_counted(void *context, const struct gow_remote_range *range)
+{
+	struct counted *counted = context;
+
+	counted->stream->done(counted->stream->context, range);
+}
+
+int gow_file_read_stream(struct gow_file *base, const struct gow_remote_stream *stream,
+                         gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	struct counted counted = { .file = file, .stream = stream };
+	const struct gow_remote_stream through = { .context = &counted,
+		                                   .next = next_counted,
+		                                   .done = done_counted };
+	int code;
+
+	if (!gow_file_is_remote(base) || !file->module->stream)
+		return gow_file_read_in_batches(base, stream, error);
+	(void)pthread_mutex_lock(&file->mutex);
+	code = file->module->stream(file->remote, &through, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return gow_fail_in_file(error, code, base->name);
+}
+
+/* What a module asks while it waits. Another thread than the monitor's stops by its flag. */
+static bool must_stop(void *context)
+{
+	const struct remote_file *file = context;
+	bool stop;
+
+	if (gow_has_stop_flag(&stop))
+		return stop;
+	return pthread_equal(file->opener, pthread_self()) &&
+	       gow_tick(file->monitor, file->remote ? "network" : "connect", file->fetched,
+	                file->info.size, NULL) != GOW_OK;
+}
+
+static int open_file(struct remote_file *file, const struct gow_scheme *scheme, const char *uri,
+                     const struct gow_remote_options *options, gow_error *error)
+{
+	const struct gow_remote_request request = {
+		.uri = uri,
+		.write = options->write,
+		.connections = options->connections,
+		.wait_seconds = options->wait_seconds,
+		.stop = must_stop,
+		.context = file,
+	};
+	int code;
+
+	file->opener = pthread_self();
+	file->monitor = options->monitor;
+	if (options->write && !scheme->writes)
+		return gow_fail(error, GOW_ERR_UNSUPPORTED, "nothing can be written over %s://",
+		                scheme->name);
+	code = gow_module_load(scheme, &file->module, error);
+	if (code)
+		return code;
+	return file->module->open(&request, &file->remote, &file->info, error);
+}
+
+int gow_remote_open(const char *uri, const struct gow_remote_options *options,
+                    struct gow_file **file, gow_error *error)
+{
+	const struct gow_scheme *scheme = gow_scheme_of(uri);
+	struct remote_file *made = calloc(1, sizeof *made);
+	char *shown = gow_shown_name(uri);
+	int code;
+
+	if (!made || !shown) {
+		free(made);
+		free(shown);
+		return gow_fail_memory(error, sizeof *made);
+	}
+	made->base = (struct gow_file){ .ops = &remote_ops,
+		                        .name = shown,
+		                        .read_only = !options->write };
+	(void)pthread_mutex_init(&made->mutex, NULL);
+	code = scheme ? open_file(made, scheme, uri, options, error)
+	              : gow_refuse_scheme(shown, error);
+	if (code) {
+		(void)gow_fail_in_file(error, code, shown);
+		(void)remote_close(&made->base, NULL);
+		return code;
+	}
+	made->base.preferred_request = (size_t)made->info.request_best;
+	*file = &made->base;
+	return GOW_OK;
+}

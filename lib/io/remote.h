@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * remote.h - files that a server holds: the backend over the protocol modules (module.h), which are
+ * loaded when a URI (uri.h) asks for one. What a tool reads in order is
+ * read ahead in large requests; small reads near each other are served from one.
+ */
+#ifndef GOW_IO_REMOTE_H
+#define GOW_IO_REMOTE_H
+
+#include "io/file.h"
+#include "io/module.h"
+#include "io/uri.h"
+
+struct gow_remote_options {
+	bool write;                 /* a raw disk over NBD */
+	unsigned connections;       /* requests at the same time; 0: the usual number */
+	double wait_seconds;        /* how long a server that cannot be reached is tried again */
+	const gow_monitor *monitor; /* may be NULL; asked by the thread that opens only */
+};
+
+/*
+ * Opens what a URI names. GOW_ERR_UNSUPPORTED for an unknown scheme (the message lists the known
+ * ones), a protocol whose module is not installed (it names the package), and writing where the
+ * protocol cannot.
+ */
+int gow_remote_open(const char *uri, const struct gow_remote_options *options,
+                    struct gow_file **file, gow_error *error);
+
+/* Whether the file is a remote one. */
+bool gow_file_is_remote(const struct gow_file *file);
+
+/* What the server says of the content (struct gow_remote_info); "" where it says nothing, and of
+ * another file. Owned by the file. */
+const char *gow_remote_identity(const struct gow_file *file);
+
+/* How many bytes, and in how many requests, came from the server. Of another file both are 0. */
+void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *requests);
+
+/*
+ * Reads many ranges, several requests in flight, past the read-ahead: nothing more than asked for
+ * is fetched. Each lies inside the file base. Of a local file they are read one after the other.
+ */
+int gow_file_read_ranges(struct gow_file *base, const struct gow_remote_range *ranges, size_t count,
+                         gow_error *error);
+
+/* The same for ranges that come one by one (module.h). */
+int gow_file_read_stream(struct gow_file *base, const struct gow_remote_stream *stream,
+                         gow_error *error);
+
+/* The same of what cannot do that by itself, as a local file: a few ranges at a time. */
+int gow_file_read_in_batches(struct gow_file *base, const struct gow_remote_stream *stream,
+                             gow_error *error);
+
+/* The same for ranges in any order: neighbours are fetched in one request, and what little lies
+ * between them with it. */
+int gow_file_read_gathered(struct gow_file *base, const struct gow_remote_range *ranges,
+                           size_t count, gow_error *error);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "journal/pending.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/overlay.h"
+#include "journal/sync_record.h"
+#include "journal/trailer.h"
+#include "journal/undo.h"
+
+/* Finds one kind of record; leaves pending alone where there is none. */
+typedef int (*finder)(struct gow_file *file, const struct gow_header *header,
+                      struct gow_pending *pending, gow_error *error);
+
+/* Looks for the undo file of an interrupted repair beside the image. */
+static int find_undo(struct gow_file *file, const struct gow_header *header,
+                     struct gow_undo_search *found, gow_error *error)
+{
+	struct gow_undo_place place = { .rows = header->layout, .row_count = 1 };
+	char *name;
+	int code = gow_directory_of(file->name, &place.directory, &name, error);
+
+	if (code)
+		return code;
+	place.image = name;
+	code = gow_undo_find(&place, file, false, found, error);
+	gow_directory_close(place.directory);
+	free(name);
+	return code;
+}
+
+/* Finds an interrupted repair by its undo file; with lost, by a pointer to one that is missing. */
+static int find_repair_by(struct gow_file *file, const struct gow_header *header, bool lost,
+                          struct gow_pending *pending, gow_error *error)
+{
+	struct gow_undo_search found;
+	int code = header->pending ? find_undo(file, header, &found, error) : GOW_OK;
+
+	if (code || !header->pending)
+		return code;
+	if (lost && !found.undo && found.missing) {
+		pending->kind = GOW_PENDING_REPAIR;
+		(void)snprintf(pending->what, sizeof pending->what, "repair; %.200s", found.doubt);
+	} else if (!lost && found.undo) {
+		pending->kind = GOW_PENDING_REPAIR;
+		(void)snprintf(pending->what, sizeof pending->what, "%s (%.200s)",
+		               found.undo->done ? "taking back a repair" : "repair",
+		               found.undo->what);
+	}
+	gow_undo_close(found.undo);
+	return GOW_OK;
+}
+
+static int find_repair(struct gow_file *file, const struct gow_header *header,
+                       struct gow_pending *pending, gow_error *error)
+{
+	return find_repair_by(file, header, false, pending, error);
+}
+
+/* A pointer to an undo file that is missing counts only where no other record is found: its repair
+ * may have ended long ago. */
+static int find_lost_repair(struct gow_file *file, const struct gow_header *header,
+                            struct gow_pending *pending, gow_error *error)
+{
+	return find_repair_by(file, header, true, pending, error);
+}
+
+/* A copy that gow-sync was overwriting in place. */
+static int find_sync(struct gow_file *file, const struct gow_header *header,
+                     struct gow_pending *pending, gow_error *error)
+{
+	struct gow_directory *directory;
+	struct gow_sync_record record;
+	bool found = false;
+	char *name;
+	int code = header->pending ? gow_directory_of(file->name, &directory, &name, error)
+	                           : GOW_OK;
+
+	if (code || !header->pending)
+		return code;
+	code = gow_sync_record_init(&record, directory, name, error);
+	if (!code) {
+		code = gow_sync_record_open(&record, false, &found, error);
+		if (found && record.in_place) {
+			pending->kind = GOW_PENDING_SYNC;
+			(void)snprintf(pending->what, sizeof pending->what,
+			               "synchronising in place (%.200s); run gow-sync again",
+			               record.name);
+		}
+		gow_sync_record_release(&record);
+	}
+	gow_directory_close(directory);
+	free(name);
+	return code;
+}
+
+int gow_pending_view(struct gow_file *file, const struct gow_header *header, struct gow_file **view,
+                     gow_error *error)
+{
+	struct gow_file *made = NULL;
+	struct gow_undo_search found;
+	int code = find_undo(file, header, &found, error);
+
+	*view = NULL;
+	if (code || !found.undo)
+		return code;
+	code = gow_overlay_new(file, &made, error);
+	if (!code)
+		code = gow_undo_lay(found.undo, made, error);
+	gow_undo_close(found.undo);
+	if (code) {
+		(void)gow_file_close(made, NULL);
+		return code;
+	}
+	gow_overlay_own_base(made);
+	*view = made;
+	return GOW_OK;
+}
+
+/* One for every way of changing an image in place, in the order of certainty; ends with NULL. */
+static const finder finders[] = {
+	find_repair, gow_trailer_find_pending, find_sync, find_lost_repair, NULL,
+};
+
+int gow_pending_find(struct gow_file *file, const struct gow_header *header,
+                     struct gow_pending *pending, gow_error *error)
+{
+	int code = GOW_OK;
+
+	*pending = (struct gow_pending){ .kind = GOW_PENDING_NONE };
+	for (size_t i = 0; finders[i] && !code && pending->kind == GOW_PENDING_NONE; i++)
+		code = finders[i](file, header, pending, error);
+	return code;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pending.h - the record of an in-place change that was interrupted: whoever changes an image in
+ * place leaves one, and this is where all are looked for. Most count only when the magic says that
+ * one is there; the record of an upgrade that is moving data counts always.
+ */
+#ifndef GOW_JOURNAL_PENDING_H
+#define GOW_JOURNAL_PENDING_H
+
+#include "image/validate.h"
+
+/*
+ * Looks for the record of an interrupted change. Without one, *pending is of the kind
+ * GOW_PENDING_NONE. Damage in a record is no failure: it is not found then. file->name is where
+ * records beside the image are looked for.
+ */
+int gow_pending_find(struct gow_file *file, const struct gow_header *header,
+                     struct gow_pending *pending, gow_error *error);
+
+/*
+ * For reading a pending image: *view, which owns file then, shows it as it was before the change.
+ * NULL where there is no record, or it is of a kind that does not tell.
+ */
+int gow_pending_view(struct gow_file *file, const struct gow_header *header, struct gow_file **view,
+                     gow_error *error);
+
+#endif

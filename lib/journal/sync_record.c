@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "journal/sync_record.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+/* All numbers are little-endian. */
+enum {
+	HEAD = 64, /* magic 8, format 4, flags 4, reserved 32, hash 16 */
+	HEAD_HASHED = 48,
+	FRAME = 48, /* magic 8, count 4, reserved 4, hash of all behind it 16, identity 16 */
+	FRAME_HASHED = 32,
+	ROW = 32, /* logical, physical, number, reserved: 4 each; hash 16 */
+	FORMAT = 1,
+	IN_PLACE = 1, /* a flag */
+	PENDING_MOST =
+		512 /* rows that a power failure may take, so that 32 MiB are fetched again */
+};
+
+static const uint8_t head_magic[8] = { 'G', 'O', 'W', '-', 'S', 'Y', 'N', 'C' };
+static const uint8_t frame_magic[8] = { 'G', 'O', 'W', '-', 'R', 'O', 'W', 'S' };
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	gow_store32(at, GOW_LITTLE_ENDIAN, value);
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+	return gow_load32(at, GOW_LITTLE_ENDIAN);
+}
+
+static void hash_bytes(const uint8_t *bytes, size_t size, uint64_t seed, struct gow_hash *hash)
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(bytes, size, seed));
+	memcpy(hash->bytes, canonical.digest, sizeof hash->bytes);
+}
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+int gow_sync_record_init(struct gow_sync_record *record, struct gow_directory *directory,
+                         const char *copy, gow_error *error)
+{
+	*record = (struct gow_sync_record){ .directory = directory, .copy = strdup(copy) };
+	if (record->copy && asprintf(&record->name, "%s.gow-sync", copy) >= 0)
+		return GOW_OK;
+	record->name = NULL;
+	gow_sync_record_release(record);
+	return gow_fail_memory(error, strlen(copy));
+}
+
+static void close_file(struct gow_sync_record *record)
+{
+	(void)gow_file_close(record->file, NULL);
+	record->file = NULL;
+}
+
+void gow_sync_record_release(struct gow_sync_record *record)
+{
+	close_file(record);
+	free(record->name);
+	free(record->copy);
+	record->name = record->copy = NULL;
+}
+
+/* ---- reading ----------------------------------------------------------------------------- */
+
+/* Whether it comes from somebody who may write to the copy as well, and from nobody else. */
+static int check_owner(struct gow_sync_record *record, bool *trusted, gow_error *error)
+{
+	struct gow_owner owner, model = { .known = false };
+	int code = gow_directory_owner(record->directory, record->name, &owner, error);
+
+	if (!code)
+		code = gow_directory_owner(record->directory, record->copy, &model, error);
+	*trusted = !code && gow_owner_is_trusted(&owner, &model) && !owner.others_write;
+	return code;
+}
+
+static bool take_head(struct gow_sync_record *record, const uint8_t *head)
+{
+	struct gow_hash hash;
+
+	hash_bytes(head, HEAD_HASHED, 0, &hash);
+	if (memcmp(head, head_magic, sizeof head_magic) != 0 ||
+	    memcmp(head + HEAD_HASHED, hash.bytes, sizeof hash.bytes) != 0 ||
+	    get32(head + 8) != FORMAT)
+		return false;
+	record->in_place = get32(head + 12) & IN_PLACE;
+	record->end = HEAD;
+	return true;
+}
+
+int gow_sync_record_open(struct gow_sync_record *record, bool write, bool *found, gow_error *error)
+{
+	uint8_t head[HEAD];
+	size_t got = 0;
+	bool trusted = false;
+	int code = check_owner(record, &trusted, error);
+
+	*found = false;
+	close_file(record);
+	if (code || !trusted)
+		return code;
+	code = gow_directory_open_file(record->directory, record->name,
+	                               write ? GOW_DIRECTORY_WRITE : 0, &record->file, error);
+	if (code || !record->file)
+		return code;
+	if (write)
+		code = gow_file_settle(record->file, error);
+	if (!code)
+		code = gow_file_read(record->file, 0, head, sizeof head, &got, error);
+	*found = !code && got == sizeof head && take_head(record, head);
+	if (!*found)
+		close_file(record);
+	return code;
+}
+
+/* The next frame, with FRAME bytes before its rows; *count is 0 at the end of those that are whole. */
+static int read_frame(const struct gow_sync_record *record, uint8_t *frame, uint32_t *count,
+                      gow_error *error)
+{
+	struct gow_hash hash;
+	size_t got = 0, size;
+	int code = gow_file_read(record->file, record->end, frame, FRAME, &got, error);
+
+	*count = 0;
+	if (code || got < FRAME || memcmp(frame, frame_magic, sizeof frame_magic) != 0 ||
+	    get32(frame + 8) > GOW_SYNC_ROWS)
+		return code;
+	size = (size_t)get32(frame + 8) * ROW;
+	code = gow_file_read(record->file, record->end + FRAME, frame + FRAME, size, &got, error);
+	/* Where it stands is hashed as well. */
+	hash_bytes(frame + FRAME_HASHED, FRAME - FRAME_HASHED + got, record->end, &hash);
+	if (!code && got == size && memcmp(frame + 16, hash.bytes, sizeof hash.bytes) == 0)
+		*count = get32(frame + 8);
+	return code;
+}
+
+static int visit_row(const uint8_t *frame, uint32_t index, gow_sync_row_visitor visit,
+                     void *context, gow_error *error)
+{
+	const uint8_t *at = frame + FRAME + (size_t)index * ROW;
+	struct gow_sync_row row = { get32(at), get32(at + 4), get32(at + 8), { { 0 } } };
+	struct gow_hash identity;
+
+	memcpy(row.hash.bytes, at + 16, sizeof row.hash.bytes);
+	memcpy(identity.bytes, frame + FRAME_HASHED, sizeof identity.bytes);
+	return visit(context, &identity, &row, error);
+}
+
+int gow_sync_record_each(struct gow_sync_record *record, gow_sync_row_visitor visit, void *context,
+                         gow_error *error)
+{
+	uint8_t frame[FRAME + GOW_SYNC_ROWS * ROW];
+	uint32_t count;
+	int code;
+
+	for (record->end = HEAD;; record->end += FRAME + (uint64_t)count * ROW) {
+		code = read_frame(record, frame, &count, error);
+		for (uint32_t i = 0; i < count && !code; i++)
+			code = visit_row(frame, i, visit, context, error);
+		if (code || !count)
+			return code;
+	}
+}
+
+/* ---- writing ----------------------------------------------------------------------------- */
+
+static int write_head(struct gow_sync_record *record, gow_error *error)
+{
+	uint8_t head[HEAD] = { 0 };
+	struct gow_hash hash;
+	int code;
+
+	memcpy(head, head_magic, sizeof head_magic);
+	put32(head + 8, FORMAT);
+	put32(head + 12, record->in_place ? IN_PLACE : 0);
+	hash_bytes(head, HEAD_HASHED, 0, &hash);
+	memcpy(head + HEAD_HASHED, hash.bytes, sizeof hash.bytes);
+	code = gow_file_write(record->file, 0, head, sizeof head, error);
+	return code ? code : gow_file_sync(record->file, error);
+}
+
+int gow_sync_record_begin(struct gow_sync_record *record, bool in_place, gow_error *error)
+{
+	int code;
+
+	close_file(record);
+	code = gow_directory_remove(record->directory, record->name, error);
+	if (!code)
+		code = gow_directory_open_file(record->directory, record->name,
+		                               GOW_DIRECTORY_CREATE, &record->file, error);
+	if (!code) /* check_owner */
+		code = gow_file_close_to_others(record->file, error);
+	if (code)
+		return code;
+	record->in_place = in_place;
+	record->end = HEAD;
+	record->pending = 0;
+	code = write_head(record, error);
+	return code ? code : gow_directory_sync(record->directory, error);
+}
+
+int gow_sync_record_add(struct gow_sync_record *record, const struct gow_hash *identity,
+                        const struct gow_sync_row *rows, uint32_t count, gow_error *error)
+{
+	uint8_t frame[FRAME + GOW_SYNC_ROWS * ROW] = { 0 };
+	const size_t size = (size_t)count * ROW;
+	struct gow_hash hash;
+	int code;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *at = frame + FRAME + (size_t)i * ROW;
+
+		put32(at, rows[i].logical);
+		put32(at + 4, rows[i].physical);
+		put32(at + 8, rows[i].number);
+		memcpy(at + 16, rows[i].hash.bytes, sizeof rows[i].hash.bytes);
+	}
+	memcpy(frame, frame_magic, sizeof frame_magic);
+	put32(frame + 8, count);
+	memcpy(frame + FRAME_HASHED, identity->bytes, sizeof identity->bytes);
+	hash_bytes(frame + FRAME_HASHED, FRAME - FRAME_HASHED + size, record->end, &hash);
+	memcpy(frame + 16, hash.bytes, sizeof hash.bytes);
+	code = gow_file_write(record->file, record->end, frame, FRAME + size, error);
+	if (code)
+		return code;
+	record->end += FRAME + size;
+	record->pending += count;
+	if (!record->in_place && record->pending < PENDING_MOST)
+		return GOW_OK;
+	record->pending = 0;
+	return gow_file_sync(record->file, error);
+}
+
+int gow_sync_record_remove(struct gow_sync_record *record, gow_error *error)
+{
+	int code;
+
+	close_file(record);
+	code = gow_directory_remove(record->directory, record->name, error);
+	return code ? code : gow_directory_sync(record->directory, error);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "journal/trailer_format.h"
+
+#include <string.h>
+#include <xxhash.h>
+
+enum { SECTOR = GOW_TRAILER_SECTOR, HASH_AT = GOW_TRAILER_HASH_AT };
+
+static const uint8_t magics[][8] = {
+	[GOW_TRAILER_FOOTER] = { 'G', 'O', 'W', 'u', 'p', 'g', 'r', 'd' },
+	[GOW_TRAILER_CURSOR] = { 'G', 'O', 'W', 'c', 'r', 's', 'o', 'r' },
+};
+
+/* Where the numbers stand in a sector; all are little-endian. gow-trailer(5) says the same. */
+enum footer_field {
+	FOOTER_FORMAT = 8,
+	FOOTER_FROM = 12,
+	FOOTER_TO = 16,
+	FOOTER_PRESENT = 20,
+	FOOTER_ORIGINAL_SIZE = 24,
+	FOOTER_FINAL_SIZE = 32,
+	FOOTER_OFFSET = 40,
+	FOOTER_HEADER_SIZE = 48,
+	FOOTER_NEW_HEADER_SIZE = 56,
+	FOOTER_MOVE_FROM = 64,
+	FOOTER_MOVE_TO = 72,
+	FOOTER_MOVE_LENGTH = 80,
+	FOOTER_HEADER_HASH = 88,
+	FOOTER_FROM_LAYOUT = 128,
+	FOOTER_TO_LAYOUT = 256
+};
+
+/* In each of the two layouts. A field is an offset, and then a width. */
+enum layout_field {
+	LAYOUT_VERSION = 0,
+	LAYOUT_ORDER = 4,
+	LAYOUT_MAGIC_OFFSET = 8,
+	LAYOUT_MAGIC = 12,
+	LAYOUT_MAGIC_PENDING = 16,
+	LAYOUT_VERSION_FIELD = 20,
+	LAYOUT_LOGICAL_SIZE = 28,
+	LAYOUT_BLOCK_COUNT = 36,
+	LAYOUT_SIZE_UNIT = 44,
+	LAYOUT_FIXED_SIZE = 48,
+	LAYOUT_MAP_OFFSET = 56,
+	LAYOUT_MAP_STRIDE = 64,
+	LAYOUT_MAP_ENTRIES = 68,
+	LAYOUT_FIRST_BLOCK = 72,
+	LAYOUT_UNALLOCATED = 76,
+	LAYOUT_VERSIONS_OFFSET = 80,
+	LAYOUT_VERSIONS_STRIDE = 88,
+	LAYOUT_DATA_ALIGN = 92,
+	LAYOUT_LOGICAL_LIMIT = 96
+};
+
+enum cursor_field {
+	CURSOR_STAGE = 8,
+	CURSOR_SEQUENCE = 16,
+	CURSOR_UNMOVED = 24,
+	CURSOR_NEW_HASH = 32,
+	CURSOR_FOOTER_HASH = 48 /* whose cursor it is */
+};
+
+static void put(uint8_t *bytes, unsigned at, unsigned width, uint64_t value)
+{
+	gow_store(bytes + at, width, GOW_LITTLE_ENDIAN, value);
+}
+
+static uint64_t get(const uint8_t *bytes, unsigned at, unsigned width)
+{
+	return gow_load(bytes + at, width, GOW_LITTLE_ENDIAN);
+}
+
+static uint32_t get32(const uint8_t *bytes, unsigned at)
+{
+	return (uint32_t)get(bytes, at, 4);
+}
+
+/* ---- sealing ----------------------------------------------------------------------------- */
+
+static void hash_sector(const uint8_t *sector, uint8_t hash[GOW_TRAILER_HASH])
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(sector, HASH_AT));
+	memcpy(hash, canonical.digest, GOW_TRAILER_HASH);
+}
+
+bool gow_trailer_is_sealed(const uint8_t *sector, enum gow_trailer_sector kind)
+{
+	uint8_t hash[GOW_TRAILER_HASH];
+
+	if (memcmp(sector, magics[kind], sizeof magics[kind]) != 0)
+		return false;
+	hash_sector(sector, hash);
+	return memcmp(sector + HASH_AT, hash, sizeof hash) == 0;
+}
+
+/* ---- layouts ----------------------------------------------------------------------------- */
+
+static void put_field(uint8_t *bytes, unsigned at, struct gow_field field)
+{
+	put(bytes, at, 4, field.offset);
+	put(bytes, at + 4, 4, field.width);
+}
+
+/* A width that no field can have becomes one that no usable layout has. */
+static struct gow_field get_field(const uint8_t *bytes, unsigned at)
+{
+	uint32_t width = get32(bytes, at + 4);
+
+	return (struct gow_field){ get32(bytes, at), (uint8_t)gow_min(width, UINT8_MAX) };
+}
+
+static void put_layout(uint8_t *bytes, const struct gow_layout *layout)
+{
+	put(bytes, LAYOUT_VERSION, 4, layout->version);
+	put(bytes, LAYOUT_ORDER, 4, layout->order == GOW_LITTLE_ENDIAN ? 0 : 1);
+	put(bytes, LAYOUT_MAGIC_OFFSET, 4, layout->magic_offset);
+	memcpy(bytes + LAYOUT_MAGIC, layout->magic, GOW_MAGIC_SIZE);
+	memcpy(bytes + LAYOUT_MAGIC_PENDING, layout->magic_pending, GOW_MAGIC_SIZE);
+	put_field(bytes, LAYOUT_VERSION_FIELD, layout->version_field);
+	put_field(bytes, LAYOUT_LOGICAL_SIZE, layout->logical_size);
+	put_field(bytes, LAYOUT_BLOCK_COUNT, layout->block_count);
+	put(bytes, LAYOUT_SIZE_UNIT, 4, gow_layout_size_unit(layout));
+	put(bytes, LAYOUT_FIXED_SIZE, 8, layout->fixed_size);
+	put(bytes, LAYOUT_MAP_OFFSET, 8, layout->map_offset);
+	put(bytes, LAYOUT_MAP_STRIDE, 4, layout->map_stride);
+	put(bytes, LAYOUT_MAP_ENTRIES, 4, layout->map_entries);
+	put(bytes, LAYOUT_FIRST_BLOCK, 4, layout->first_block);
+	put(bytes, LAYOUT_UNALLOCATED, 4, layout->unallocated);
+	put(bytes, LAYOUT_VERSIONS_OFFSET, 8, layout->versions_offset);
+	put(bytes, LAYOUT_VERSIONS_STRIDE, 4, layout->versions_stride);
+	put(bytes, LAYOUT_DATA_ALIGN, 4, layout->data_align);
+	put(bytes, LAYOUT_LOGICAL_LIMIT, 8, layout->logical_limit);
+}
+
+static struct gow_layout get_layout(const uint8_t *bytes)
+{
+	struct gow_layout layout = {
+		.name = "the layout in the record",
+		.version = get32(bytes, LAYOUT_VERSION),
+		.order = get(bytes, LAYOUT_ORDER, 4) ? GOW_BIG_ENDIAN : GOW_LITTLE_ENDIAN,
+		.magic_size = GOW_MAGIC_SIZE,
+		.has_pending = true,
+		.magic_offset = get32(bytes, LAYOUT_MAGIC_OFFSET),
+		.version_field = get_field(bytes, LAYOUT_VERSION_FIELD),
+		.logical_size = get_field(bytes, LAYOUT_LOGICAL_SIZE),
+		.block_count = get_field(bytes, LAYOUT_BLOCK_COUNT),
+		.size_unit = get32(bytes, LAYOUT_SIZE_UNIT),
+		.fixed_size = get(bytes, LAYOUT_FIXED_SIZE, 8),
+		.map_offset = get(bytes, LAYOUT_MAP_OFFSET, 8),
+		.map_stride = get32(bytes, LAYOUT_MAP_STRIDE),
+		.map_entries = get32(bytes, LAYOUT_MAP_ENTRIES),
+		.first_block = get32(bytes, LAYOUT_FIRST_BLOCK),
+		.unallocated = get32(bytes, LAYOUT_UNALLOCATED),
+		.versions_offset = get(bytes, LAYOUT_VERSIONS_OFFSET, 8),
+		.versions_stride = get32(bytes, LAYOUT_VERSIONS_STRIDE),
+		.data_align = get32(bytes, LAYOUT_DATA_ALIGN),
+		.logical_limit = get(bytes, LAYOUT_LOGICAL_LIMIT, 8),
+	};
+
+	memcpy(layout.magic, bytes + LAYOUT_MAGIC, GOW_MAGIC_SIZE);
+	memcpy(layout.magic_pending, bytes + LAYOUT_MAGIC_PENDING, GOW_MAGIC_SIZE);
+	return layout;
+}
+
+/* ---- sectors ----------------------------------------------------------------------------- */
+
+static void begin_sector(uint8_t *sector, enum gow_trailer_sector kind)
+{
+	memset(sector, 0, SECTOR);
+	memcpy(sector, magics[kind], sizeof magics[kind]);
+}
+
+void gow_trailer_make_footer(const struct gow_trailer *trailer, uint8_t *sector)
+{
+	begin_sector(sector, GOW_TRAILER_FOOTER);
+	put(sector, FOOTER_FORMAT, 4, trailer->format);
+	put(sector, FOOTER_FROM, 4, trailer->from.version);
+	put(sector, FOOTER_TO, 4, trailer->to.version);
+	put(sector, FOOTER_PRESENT, 4, trailer->present_blocks);
+	put(sector, FOOTER_ORIGINAL_SIZE, 8, trailer->original_size);
+	put(sector, FOOTER_FINAL_SIZE, 8, trailer->final_size);
+	put(sector, FOOTER_OFFSET, 8, trailer->offset);
+	put(sector, FOOTER_HEADER_SIZE, 8, trailer->header_size);
+	put(sector, FOOTER_NEW_HEADER_SIZE, 8, trailer->new_header_size);
+	put(sector, FOOTER_MOVE_FROM, 8, trailer->move_from);
+	put(sector, FOOTER_MOVE_TO, 8, trailer->move_to);
+	put(sector, FOOTER_MOVE_LENGTH, 8, trailer->move_length);
+	memcpy(sector + FOOTER_HEADER_HASH, trailer->header_hash, GOW_TRAILER_HASH);
+	if (trailer->format != GOW_TRAILER_OLD_FORMAT) {
+		put_layout(sector + FOOTER_FROM_LAYOUT, &trailer->from);
+		put_layout(sector + FOOTER_TO_LAYOUT, &trailer->to);
+	}
+	hash_sector(sector, sector + HASH_AT);
+}
+
+void gow_trailer_make_cursor(const struct gow_trailer *trailer, uint8_t *sector)
+{
+	uint8_t footer[SECTOR];
+
+	gow_trailer_make_footer(trailer, footer);
+	begin_sector(sector, GOW_TRAILER_CURSOR);
+	put(sector, CURSOR_STAGE, 4, (uint64_t)trailer->stage);
+	put(sector, CURSOR_SEQUENCE, 8, trailer->sequence);
+	put(sector, CURSOR_UNMOVED, 8, trailer->unmoved);
+	memcpy(sector + CURSOR_NEW_HASH, trailer->new_hash, GOW_TRAILER_HASH);
+	memcpy(sector + CURSOR_FOOTER_HASH, footer + HASH_AT, GOW_TRAILER_HASH);
+	hash_sector(sector, sector + HASH_AT);
+}
+
+bool gow_trailer_parse_footer(const uint8_t *sector, struct gow_trailer *trailer)
+{
+	const uint32_t format = get32(sector, FOOTER_FORMAT);
+
+	if (format != GOW_TRAILER_OLD_FORMAT && format != GOW_TRAILER_FORMAT)
+		return false;
+	*trailer = (struct gow_trailer){
+		.format = format,
+		.present_blocks = get32(sector, FOOTER_PRESENT),
+		.original_size = get(sector, FOOTER_ORIGINAL_SIZE, 8),
+		.final_size = get(sector, FOOTER_FINAL_SIZE, 8),
+		.offset = get(sector, FOOTER_OFFSET, 8),
+		.header_size = get(sector, FOOTER_HEADER_SIZE, 8),
+		.new_header_size = get(sector, FOOTER_NEW_HEADER_SIZE, 8),
+		.move_from = get(sector, FOOTER_MOVE_FROM, 8),
+		.move_to = get(sector, FOOTER_MOVE_TO, 8),
+		.move_length = get(sector, FOOTER_MOVE_LENGTH, 8),
+	};
+	memcpy(trailer->header_hash, sector + FOOTER_HEADER_HASH, GOW_TRAILER_HASH);
+	if (format == GOW_TRAILER_OLD_FORMAT) {
+		trailer->from.version = get32(sector, FOOTER_FROM);
+		trailer->to.version = get32(sector, FOOTER_TO);
+		return true;
+	}
+	trailer->from = get_layout(sector + FOOTER_FROM_LAYOUT);
+	trailer->to = get_layout(sector + FOOTER_TO_LAYOUT);
+	return get32(sector, FOOTER_FROM) == trailer->from.version &&
+	       get32(sector, FOOTER_TO) == trailer->to.version;
+}
+
+bool gow_trailer_parse_cursor(const uint8_t *sector, const uint8_t *footer,
+                              struct gow_trailer *trailer)
+{
+	const uint64_t unmoved = get(sector, CURSOR_UNMOVED, 8);
+	const uint32_t stage = get32(sector, CURSOR_STAGE);
+
+	if (memcmp(sector + CURSOR_FOOTER_HASH, footer + HASH_AT, GOW_TRAILER_HASH) != 0 ||
+	    unmoved > trailer->move_length || stage > GOW_TRAILER_RESTORED)
+		return false;
+	trailer->sequence = get(sector, CURSOR_SEQUENCE, 8);
+	trailer->unmoved = unmoved;
+	trailer->stage = (enum gow_trailer_stage)stage;
+	memcpy(trailer->new_hash, sector + CURSOR_NEW_HASH, GOW_TRAILER_HASH);
+	return true;
+}
+
+/* ---- places ------------------------------------------------------------------------------ */
+
+/*
+ * How many sectors there are from one record to the next, and from the old header to the first:
+ * with one in between no sector of the disk holds bytes of two, wherever such sectors begin.
+ */
+static uint64_t step_of(const struct gow_trailer *trailer)
+{
+	return trailer->format == GOW_TRAILER_OLD_FORMAT ? SECTOR : 2 * (uint64_t)SECTOR;
+}
+
+/* Where the last sector begins before which there are three such steps. */
+uint64_t gow_trailer_size(const struct gow_trailer *trailer)
+{
+	return gow_round_up(trailer->header_size, SECTOR) + 3 * step_of(trailer);
+}
+
+uint64_t gow_trailer_end(const struct gow_trailer *trailer)
+{
+	return trailer->offset + gow_trailer_size(trailer);
+}
+
+uint64_t gow_trailer_cursor_offset(const struct gow_trailer *trailer, uint64_t sequence)
+{
+	return trailer->offset + gow_round_up(trailer->header_size, SECTOR) +
+	       (sequence % 2 + 1) * step_of(trailer) - SECTOR;
+}
+
+uint64_t gow_trailer_place(uint64_t final_size)
+{
+	return gow_round_up(final_size, SECTOR) + SECTOR;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * undo_format.h - the undo file as it lies on the disk, and what the parts that write, read and
+ * find it share. For the undo_*.c only.
+ */
+#ifndef GOW_JOURNAL_UNDO_FORMAT_H
+#define GOW_JOURNAL_UNDO_FORMAT_H
+
+#include "journal/undo.h"
+
+/*
+ * The format, which gow-undo(5) tells. All of it is in sectors, so that what is written later
+ * (done, undone) shares none with what was written before.
+ */
+enum {
+	SECTOR = 512,
+	SEAL = SECTOR - 8, /* where the checksum of a sector stands, over what is before it */
+	FORMAT = 1,
+	RECORD = 32, /* bytes of a record before the old bytes */
+	RECORD_SEALED = 24,
+	RECORD_MAX = GOW_BLOCK_SIZE,
+	WHAT_AT = 72,
+	BUFFER = 2 * GOW_BLOCK_SIZE,
+};
+
+enum { RECORD_MARK = 1 }; /* goes back last */
+
+static const uint8_t head_magic[8] = { 'G', 'O', 'W', '-', 'U', 'N', 'D', 'O' };
+static const uint8_t end_magic[8] = { 'G', 'O', 'W', '-', 'E', 'N', 'D', '.' };
+static const uint8_t done_magic[8] = { 'G', 'O', 'W', '-', 'D', 'O', 'N', 'E' };
+static const uint8_t back_magic[8] = { 'G', 'O', 'W', '-', 'B', 'A', 'C', 'K' };
+static const uint8_t link_magic[8] = { 'G', 'O', 'W', '-', 'L', 'I', 'N', 'K' };
+
+struct gow_undo_record {
+	uint64_t offset;
+	uint32_t length;
+	uint32_t flags;
+	uint64_t after; /* XXH3-64 of what the change made of the bytes */
+	const uint8_t *old;
+};
+
+static const char suffix[] = ".gow-undo";
+static const char unfinished[] = ".new";
+static const char unfinished_elsewhere[] = ".gow-undo.new"; /* there are the user's files, too */
+
+enum { LAYER_MAX = INT32_MAX };
+
+typedef int (*gow_undo_record_visitor)(void *context, const struct gow_undo_record *record,
+                                       gow_error *error);
+uint64_t gow_undo_get(const uint8_t *at, unsigned width);
+void gow_undo_put(uint8_t *at, unsigned width, uint64_t value);
+void gow_undo_seal(uint8_t sector[SECTOR]);
+bool gow_undo_is_sealed(const uint8_t sector[SECTOR], const uint8_t magic[8]);
+
+/* How much of the image before the change its digest is over. */
+uint64_t gow_undo_header_length(const struct gow_undo *undo);
+uint64_t gow_undo_end_at(const struct gow_undo *undo);
+uint64_t gow_undo_done_at(const struct gow_undo *undo);
+uint64_t gow_undo_back_at(const struct gow_undo *undo);
+uint64_t gow_undo_file_end(const struct gow_undo *undo);
+
+/* XXH3-128, canonical, of the bytes [start, end) of a file. */
+int gow_undo_digest_range(struct gow_file *file, uint64_t start, uint64_t end,
+                          uint8_t digest[GOW_UNDO_DIGEST], gow_error *error);
+
+/* Writes the whole file, and syncs it. */
+int gow_undo_fill(struct gow_undo *undo, struct gow_file *image, struct gow_file *overlay,
+                  gow_error *error);
+
+int gow_undo_list_layers(const struct gow_undo_place *place, bool all, uint32_t **layers,
+                         size_t *count, gow_error *error);
+
+/* Whether the file really holds what was meant to be written, at most SPAN bytes of it: a medium
+ * can garble a write and say nothing. */
+int gow_undo_check_bytes(struct gow_file *file, uint64_t offset, const uint8_t *bytes, size_t size,
+                         gow_error *error);
+int gow_undo_bad(const struct gow_undo *undo, const char *what, uint64_t offset, gow_error *error);
+int gow_undo_each_record(const struct gow_undo *undo, gow_undo_record_visitor visit, void *context,
+                         gow_error *error);
+
+/* Reads and verifies everything. */
+int gow_undo_verify(const struct gow_undo_place *place, struct gow_undo *undo, gow_error *error);
+
+#endif

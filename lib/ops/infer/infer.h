@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * infer.h - finds the layout of an image out of the image itself.
+ *
+ *     head of the file -> shapes (where a map could be) -> rows -> validator, guest -> verdict
+ *
+ * A shape is kept only if its first entry leads to what a disk begins with. What a row is worth is
+ * told by the one validator and by structures of the guest that point to one another.
+ */
+#ifndef GOW_OPS_INFER_H
+#define GOW_OPS_INFER_H
+
+#include "guest/guest.h"
+#include "image/layout_table.h"
+#include "io/file.h"
+
+struct gow_candidate {
+	struct gow_layout row;
+	struct gow_guest guest;
+	uint32_t allocated, leaked, wrong; /* wrong: entries that cannot be right */
+	uint32_t present;
+	uint32_t odd_versions; /* version numbers that do not go with their entries */
+	uint32_t beside;       /* numbers beside the entries that are not 0, where there are no version
+	                        * numbers: what they are nobody knows */
+	uint64_t size;         /* of the disk, as far as it is known */
+	bool size_is_sure, size_is_told;
+	int64_t score;
+};
+
+enum { GOW_CANDIDATES = 12, GOW_EVIDENCE = 16 };
+
+struct gow_infer {
+	gow_probe_verdict verdict;
+	size_t count; /* candidates, the best first */
+	struct gow_candidate candidates[GOW_CANDIDATES];
+	size_t evidence_count;
+	gow_probe_evidence evidence[GOW_EVIDENCE];
+};
+
+/* Never changes the file. It takes about 60 MiB while it works, whatever the image's size. layouts:
+ * those that are known (NULL: the built-in ones). */
+int gow_infer_layout(struct gow_file *file, const struct gow_layouts *layouts,
+                     struct gow_infer *result, gow_error *error);
+
+/* A table of the layout of the image in file: a known one, or what is inferred if that is proven, or
+ * likely (with a warning). Otherwise GOW_ERR_NOT_GOW. A gow_layouts_finder. */
+int gow_infer_find_layout(struct gow_file *file, const gow_monitor *monitor,
+                          struct gow_layouts **layouts, gow_error *error);
+
+/* ---- for the files of this room ---------------------------------------------------------- */
+
+struct gow_infer_work {
+	struct gow_file *file;
+	uint64_t file_size;
+	uint8_t *head;
+	size_t head_size;
+	uint32_t rest; /* of file_size, beyond whole blocks: the header's, if all blocks are whole */
+	struct gow_infer *result;
+};
+
+/* Finds the shapes, and has each weighed. */
+int gow_infer_shapes(struct gow_infer_work *work, gow_error *error);
+
+/* Weighs a row; keeps it in the result if it is among the best. */
+int gow_infer_weigh(struct gow_infer_work *work, const struct gow_layout *row, gow_error *error);
+
+/* Which field tells the disk's size, and the rest of the preamble. */
+void gow_infer_preamble(const struct gow_infer_work *work, struct gow_candidate *candidate);
+
+void gow_infer_judge(struct gow_infer *result);
+
+/* Whether the map is as long as maps are: as long as can be, or as the disk has blocks. */
+bool gow_infer_length_is_usual(const struct gow_candidate *candidate);
+
+/* Whether two rows show the same guest, but for its size. */
+bool gow_infer_same_guest(const struct gow_layout *one, const struct gow_layout *other);
+
+#endif

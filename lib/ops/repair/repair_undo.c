@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "ops/repair/repair_job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/growing.h"
+#include "base/monitor.h"
+#include "image/layout_table.h"
+#include "image/layout_text.h"
+#include "image/validate.h"
+#include "io/draft.h"
+#include "io/location.h"
+#include "io/overlay.h"
+#include "journal/pending.h"
+#include "journal/trailer.h"
+#include "ops/check/check.h"
+#include "ops/inplace/proof.h"
+#include "ops/inplace/upgrade.h"
+#include "ops/repair/assume.h"
+#include "ops/repair/change.h"
+#include "ops/repair/fix.h"
+#include "ops/repair/repair.h"
+#include "ops/repair/salvage.h"
+
+static int nothing_to_undo(const struct gow_repair_job *job, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_MISMATCH, "there is no repair to be taken back");
+
+	return gow_fail_in_file(error, code, gow_repair_name_of(job));
+}
+
+enum { ENTRIES_PART = 4096 };
+
+/* An image as it is, and as an undo would leave it. */
+struct both {
+	const struct gow_layout *layout;
+	struct gow_file *now, *then;
+	uint64_t now_size, then_size;
+	uint32_t now_entries[ENTRIES_PART], then_entries[ENTRIES_PART];
+	uint8_t now_block[GOW_BLOCK_SIZE], then_block[GOW_BLOCK_SIZE];
+};
+
+static bool is_present(const struct both *both, uint32_t physical, uint64_t size)
+{
+	return physical != GOW_UNALLOCATED &&
+	       gow_layout_block_offset(both->layout, physical) < size;
+}
+
+/* Whether the guest reads the same in a logical block that an undo gives another place. */
+static int compare_places(struct both *both, uint64_t logical, uint32_t now, uint32_t then,
+                          gow_error *error)
+{
+	uint64_t now_at = gow_layout_block_offset(both->layout, now);
+	uint64_t then_at = gow_layout_block_offset(both->layout, then);
+	int code;
+
+	if (now == then || !is_present(both, now, both->now_size) ||
+	    !is_present(both, then, both->then_size))
+		return GOW_OK;
+	code = gow_file_read_padded(both->now, now_at, both->now_block, GOW_BLOCK_SIZE, error);
+	if (!code)
+		code = gow_file_read_padded(both->then, then_at, both->then_block, GOW_BLOCK_SIZE,
+		                            error);
+	if (code || memcmp(both->now_block, both->then_block, GOW_BLOCK_SIZE) == 0)
+		return code;
+	code = gow_fail(error, GOW_ERR_CHANGED,
+	                "has been written to since the repair: taking it back would give logical "
+	                "block %llu the bytes of another one",
+	                (unsigned long long)logical);
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, then_at), both->now->name);
+}
+
+static int compare_entries(struct both *both, gow_error *error)
+{
+	const uint32_t entries = both->layout->map_entries;
+	int code = GOW_OK;
+
+	for (uint32_t at = 0; at < entries && !code; at += ENTRIES_PART) {
+		uint32_t part = (uint32_t)gow_min(entries - at, ENTRIES_PART);
+
+		code = gow_header_read_entries(both->now, both->layout, at, part, both->now_entries,
+		                               error);
+		if (!code)
+			code = gow_header_read_entries(both->then, both->layout, at, part,
+			                               both->then_entries, error);
+		for (uint32_t i = 0; i < part && !code; i++)
+			code = compare_places(both, at + i, both->now_entries[i],
+			                      both->then_entries[i], error);
+	}
+	return code;
+}
+
+/* The guest's disk may have grown by the repair. What was written to its new part since, the old
+ * size would put out of reach: such a map is another one than before the repair. */
+static int check_size(const struct both *both, const struct gow_undo *undo, gow_error *error)
+{
+	struct gow_header now, then;
+	bool same = true;
+	int code = gow_header_read_as(both->now, both->layout, &now, error);
+
+	if (!code)
+		code = gow_header_read_as(both->then, both->layout, &then, error);
+	if (!code && then.logical_size < now.logical_size)
+		code = gow_undo_restores(undo, both->now, &same, error);
+	if (code || same)
+		return code;
+	code = gow_fail(error, GOW_ERR_CHANGED,
+	                "has been written to since the repair, which made the guest's disk larger: "
+	                "undoing it would put blocks past its end");
+	return gow_fail_in_file(error, code, both->now->name);
+}
+
+/*
+ * Two owners of one block were given a block each. When one has been written to since, putting the
+ * other back on it would show it those bytes, and lose its own.
+ */
+static int check_owners(const struct gow_repair_job *job, const struct gow_undo *undo,
+                        gow_error *error)
+{
+	struct both *both = calloc(1, sizeof *both);
+	uint64_t header_end = gow_layout_header_end(undo->layout);
+	int code = both ? GOW_OK : gow_fail_memory(error, sizeof *both);
+
+	if (!code) {
+		both->layout = undo->layout;
+		both->now = job->target->file;
+		both->now_size = undo->new_size;
+		both->then_size = undo->old_size;
+		code = gow_overlay_new(both->now, &both->then, error);
+	}
+	if (!code)
+		code = gow_undo_lay(undo, both->then, error);
+	if (!code && undo->old_size >= header_end && undo->new_size >= header_end)
+		code = compare_entries(both, error);
+	if (!code)
+		code = check_size(both, undo, error);
+	if (both)
+		(void)gow_file_close(both->then, NULL);
+	free(both);
+	return code;
+}
+
+/* Whether nothing was done since the repair that taking it back would lose. */
+static int check_untouched(const struct gow_repair_job *job, const struct gow_undo *undo,
+                           gow_error *error)
+{
+	int code = gow_undo_check_done(undo, job->target->file, error);
+
+	return code ? code : check_owners(job, undo, error);
+}
+
+static int not_begun(const struct gow_undo *undo, gow_error *error)
+{
+	int code =
+		gow_fail(error, GOW_ERR_CHANGED,
+	                 "belongs to a repair that was not finished, and not to this image as it "
+	                 "is now");
+
+	return gow_fail_in_file(error, code, undo->file->name);
+}
+
+/* Whether a layer is of no use: all that it says is in the image already. */
+static int is_useless(const struct gow_repair_job *job, const struct gow_undo *undo, bool *useless,
+                      gow_error *error)
+{
+	*useless = undo->undone;
+	return *useless ? GOW_OK : gow_undo_is_unbegun(undo, job->target->file, useless, error);
+}
+
+/* Judges one layer of an image that is not in the middle of a change; *undo is NULL where it is
+ * of no use and the one below counts. */
+static int judge_layer(struct gow_repair_job *job, uint32_t layer, bool write,
+                       struct gow_undo **undo, gow_error *error)
+{
+	struct gow_undo *found;
+	bool useless = false;
+	int code = gow_undo_open(gow_repair_place_of(job), layer, write, &found, error);
+
+	*undo = NULL;
+	if (code)
+		return code;
+	code = is_useless(job, found, &useless, error);
+	if (!code && !useless && (found->done || found->spoilt))
+		code = check_untouched(job, found, error);
+	else if (!code && !useless)
+		code = not_begun(found, error);
+	if (!code && useless) {
+		/* One that was done may only seem so: the image may have been restored. */
+		if (write && (found->undone || !found->done))
+			code = gow_repair_remove_layer(job, found, error);
+		gow_undo_close(found);
+		return code;
+	}
+	if (code)
+		gow_undo_close(found);
+	else
+		*undo = found;
+	return code;
+}
+
+/* The newest repair of an image that is not in the middle of a change. */
+static int newest_layer(struct gow_repair_job *job, bool write, struct gow_undo **undo,
+                        gow_error *error)
+{
+	uint32_t *layers;
+	size_t count;
+	int code = gow_undo_layers(gow_repair_place_of(job), &layers, &count, error);
+
+	*undo = NULL;
+	if (code)
+		return code;
+	for (size_t i = 0; i < count && !code && !*undo; i++)
+		code = judge_layer(job, layers[i], write, undo, error);
+	free(layers);
+	return code || *undo ? code : nothing_to_undo(job, error);
+}
+
+/* Whether the file says that it is in the middle of a change. What it says otherwise does not
+ * matter: its header may have been ruined before the repair. */
+static int is_pending(const struct gow_repair_job *job, bool *pending, gow_error *error)
+{
+	struct gow_header header;
+	int code = gow_repair_read_header(job, job->target->file, &header, error);
+
+	*pending = !code && header.pending;
+	return code == GOW_ERR_NOT_GOW ? GOW_OK : code;
+}
+
+static int choose_layer(struct gow_repair_job *job, bool write, struct gow_undo **undo,
+                        bool *interrupted, gow_error *error)
+{
+	struct gow_undo_search found;
+	int code = is_pending(job, interrupted, error);
+
+	if (code || !*interrupted)
+		return code ? code : newest_layer(job, write, undo, error);
+	code = gow_undo_find(gow_repair_place_of(job), job->target->file, write, &found, error);
+	*undo = code ? NULL : found.undo;
+	if (code || *undo)
+		return code;
+	/* A finished repair may have left the mark that it found. */
+	*interrupted = false;
+	return newest_layer(job, write, undo, error);
+}
+
+static int count_layers(struct gow_repair_job *job, unsigned *count, gow_error *error)
+{
+	uint32_t *layers;
+	size_t found;
+	int code = gow_undo_layers(gow_repair_place_of(job), &layers, &found, error);
+
+	if (code)
+		return code;
+	free(layers);
+	*count = (unsigned)found;
+	return GOW_OK;
+}
+
+static int take_back(struct gow_repair_job *job, const gow_undo_options *options,
+                     gow_undo_result *result, gow_error *error)
+{
+	struct gow_change change = gow_repair_change_of(job, options->common.monitor);
+	struct gow_undo *undo = NULL;
+	int code = options->common.flags & GOW_COMMON_DRY_RUN ? GOW_OK
+	                                                      : gow_repair_settle(job, error);
+
+	if (!code)
+		code = choose_layer(job, !(options->common.flags & GOW_COMMON_DRY_RUN), &undo,
+		                    &result->interrupted, error);
+	if (code)
+		return code;
+	(void)snprintf(result->undo_file, sizeof result->undo_file, "%s", undo->file->name);
+	(void)snprintf(result->what, sizeof result->what, "%s", undo->what);
+	result->bytes = undo->records_size;
+	result->old_size = undo->old_size;
+	result->new_size = undo->new_size;
+	if (!(options->common.flags & GOW_COMMON_DRY_RUN)) {
+		change.undo = undo;
+		change.layout = undo->layout;
+		code = gow_lock_poll(job->target->lock, error);
+		if (!code)
+			code = gow_change_roll_back(&change, error);
+		result->changed = !code;
+	} else if (options->common.flags & GOW_COMMON_DIGEST) {
+		code = gow_repair_show_rolled_back(job, undo, error);
+	}
+	if (!code)
+		code = count_layers(job, &result->layers_left, error);
+	if (!code && options->common.flags & GOW_COMMON_DRY_RUN)
+		result->layers_left--;
+	gow_undo_close(undo);
+	return code;
+}
+
+int gow_repair_undo_file(const struct gow_repair_target *target, const gow_undo_options *options,
+                         gow_undo_result *result, gow_error *error)
+{
+	gow_undo_result *made = calloc(1, sizeof *made);
+	struct gow_repair_job job = {
+		.target = target,
+		.proof = gow_repair_proof_of(target, options->common.flags & GOW_COMMON_DIGEST,
+		                             options->common.monitor),
+	};
+	int code = made ? gow_proof_begin(&job.proof, error) : gow_fail_memory(error, sizeof *made);
+
+	if (!code)
+		code = take_back(&job, options, made, error);
+	if (!code)
+		code = gow_proof_end(&job.proof, gow_repair_base_of(&job), error);
+	if (!code) {
+		*result = *made;
+		result->digests = job.proof.digests;
+	}
+	gow_repair_close_job(&job);
+	free(made);
+	return code;
+}

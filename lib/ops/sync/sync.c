@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The public call of synchronising. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/growing.h"
+#include "base/monitor.h"
+#include "image/layout_table.h"
+#include "io/draft.h"
+#include "ops/sync/job.h"
+
+enum {
+	ROUNDS = 5,        /* that a master may take us through */
+	RECORD_SHARE = 512 /* a byte of record for so many of blocks, and more */
+};
+
+/* ---- one round --------------------------------------------------------------------------- */
+
+/* What is going to be read and written. */
+static int measure(struct gow_sync_job *job, gow_error *error)
+{
+	gow_sync_result *result = job->result;
+	const struct gow_sync_cost before = gow_sync_master_cost(&job->master);
+	uint64_t bytes = 0, requests = 0;
+	int code = gow_sync_fetch_cost(job, &bytes, &requests, error);
+
+	if (!code)
+		code = gow_sync_measure_places(job, &result->disk_bytes, error);
+	result->needed_blocks = job->needed_count;
+	result->resumed |= job->there_count != 0;
+	result->in_place = job->in_place;
+	result->changed = job->needed_count || job->differs || job->new_copy;
+	result->fetch_bytes = before.bytes + bytes;
+	result->requests = before.requests + requests;
+	/* The header is read again before the switch. */
+	if (result->changed) {
+		result->fetch_bytes += job->master.header.bytes;
+		result->requests += job->master.header.requests;
+	}
+	return code;
+}
+
+static int plan(struct gow_sync_job *job, gow_error *error)
+{
+	int code = gow_sync_plan_make(job, error);
+
+	if (!code)
+		code = gow_sync_give_places(job, error);
+	return code ? code : measure(job, error);
+}
+
+/* Room for the blocks, their record, and the undo file of the switch. */
+static int check_room(const struct gow_sync_job *job, gow_error *error)
+{
+	const uint64_t header = 4 * sizeof(uint32_t) * (uint64_t)job->master.disk.logical_blocks;
+
+	return gow_check_room(job->copy->file,
+	                      job->result->disk_bytes + (job->needed_count ? header : 0) +
+	                              job->result->disk_bytes / RECORD_SHARE,
+	                      error);
+}
+
+/* What stands beside the copy before the first block comes. */
+static int begin(struct gow_sync_job *job, gow_error *error)
+{
+	int code = GOW_OK;
+
+	if (job->needed_count > job->there_count)
+		code = check_room(job, error);
+	if (!code && !job->new_copy)
+		code = gow_sync_check_name(job, error);
+	if (!code && !job->record.file)
+		code = gow_sync_record_begin(&job->record, job->in_place, error);
+	if (code || !job->in_place)
+		return code;
+	gow_note(job->monitor, GOW_NOTE_WARNING, job->copy->file->name,
+	         "is changed in place: it cannot be used until that is finished");
+	return gow_sync_mark(job, error);
+}
+
+/* Fetches what is missing; *changed: the master is another one than it was. */
+static int fetch(struct gow_sync_job *job, bool *changed, gow_error *error)
+{
+	int code = begin(job, error);
+
+	*changed = false;
+	if (!code) {
+		code = gow_sync_fetch(job, error);
+		*changed = code == GOW_ERR_CHANGED;
+	}
+	if (*changed)
+		return GOW_OK;
+	if (!code)
+		code = gow_sync_master_check(&job->master, changed, error);
+	return code || *changed ? code : gow_sync_compare_fetched(job, error);
+}
+
+static int give_up(const struct gow_sync_job *job, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_CHANGED,
+	                    "changed %d times while it was read: try again when it is at rest; %s",
+	                    ROUNDS,
+	                    job->in_place ? "the copy stays pending until then"
+	                                  : "the copy keeps its old content");
+
+	return gow_fail_in_file(error, code, job->master.name);
+}
+
+/* Opens the master anew; *changed: it changed while it was being opened. */
+static int reopen(struct gow_sync_job *job, bool *changed, gow_error *error)
+{
+	int code = gow_sync_master_open(&job->master, error);
+
+	if (!code)
+		code = gow_sync_wanted_load(job, error);
+	*changed = code == GOW_ERR_CHANGED;
+	return *changed ? GOW_OK : code;
+}
+
+/* Whether the copy, as it is, is another one than it is to be; one that is pending always. */
+static bool has_work(const struct gow_sync_job *job)
+{
+	return job->result->changed || (job->in_place && job->record.file);
+}
+
+/* Plans and fetches until the master stays as it was. */
+static int go_round(struct gow_sync_job *job, gow_error *error)
+{
+	bool changed = true;
+	int code = GOW_OK;
+
+	while (!code && changed) {
+		if (job->result->rounds == ROUNDS)
+			return give_up(job, error);
+		changed = false;
+		if (job->result->rounds++)
+			code = reopen(job, &changed, error);
+		if (!code && !changed)
+			code = plan(job, error);
+		if (!code && !changed && has_work(job))
+			code = fetch(job, &changed, error);
+	}
+	return code;
+}
+
+/* After a failure that another run cannot go on from, nothing is left behind. */
+static void drop_leavings(struct gow_sync_job *job, int code)
+{
+	const bool useless = code == GOW_ERR_CORRUPT && !job->in_place;
+
+	if (useless)
+		(void)gow_sync_record_remove(&job->record, NULL);
+	if (job->new_copy && (useless || !job->record.file)) {
+		(void)gow_directory_remove(job->copy->directory, job->copy->name, NULL);
+		(void)gow_directory_sync(job->copy->directory, NULL);
+	}
+}
+
+/* All that a real run does to the copy. */
+static int bring_up(struct gow_sync_job *job, gow_error *error)
+{
+	int code = go_round(job, error);
+
+	if (!code && has_work(job))
+		code = gow_sync_switch(job, error);
+	if (!code && job->new_copy)
+		code = gow_sync_copy_publish(job, error);
+	if (code)
+		drop_leavings(job, code);
+	return code ? code : gow_sync_record_remove(&job->record, error);
+}
+
+/* ---- a copy that there is ---------------------------------------------------------------- */
+
+static int check_other(const struct gow_sync_job *job, gow_error *error)
+{
+	return gow_file_same(job->master.file, job->copy->file)
+	               ? gow_fail(error, GOW_ERR_ARGUMENT, "is the master itself")
+	               : GOW_OK;
+}
+
+static void release_copy(struct gow_sync_job *job)
+{
+	gow_sync_plan_release(job);
+	gow_sync_record_release(&job->record);
+	gow_sync_disk_release(&job->disk);
+	job->copy = NULL;
+}
+
+static int look(struct gow_sync_job *job, bool *needed, gow_error *error)
+{
+	int code;
+
+	job->looking = !gow_sync_is_dry_run(job);
+	code = plan(job, error);
+	job->looking = false;
+	*needed |= job->result->changed || job->in_place;
+	job->result->rounds = 1;
+	return code;
+}
+
+int gow_sync_work(struct gow_sync_job *job, struct gow_location *location, bool only_look,
+                  bool *needed, gow_error *error)
+{
+	bool found = false;
+	int code;
+
+	job->copy = location;
+	job->in_place = job->options->flags & GOW_SYNC_IN_PLACE;
+	code = check_other(job, error);
+	if (!code)
+		code = gow_sync_recover(job, only_look, &found, error);
+	if (!code)
+		code = gow_sync_copy_load(job, only_look, error);
+	*needed = found;
+	job->result->rounds = 0;
+	if (!code)
+		code = only_look ? look(job, needed, error) : bring_up(job, error);
+	job->in_place = false;
+	release_copy(job);
+	return code;
+}
+
+static int sync_at(void *context, struct gow_location *location, bool only_look, bool *needed,
+                   gow_error *error)
+{
+	return gow_sync_work(context, location, only_look, needed, error);
+}
+
+/* ---- a copy that is made ----------------------------------------------------------------- */
+
+static int make_copy(struct gow_sync_job *job, const char *path, gow_error *error)
+{
+	struct gow_location location = { .file = NULL };
+	int closed, code = gow_sync_copy_new(job, path, &location, error);
+
+	job->result->created = true;
+	if (!code && gow_sync_is_dry_run(job)) {
+		code = plan(job, error);
+		job->result->rounds = 1;
+	} else if (!code) {
+		code = bring_up(job, error);
+	}
+	release_copy(job);
+	closed = gow_location_close(&location, code ? NULL : error);
+	return code ? code : closed;
+}
+
+/* ---- the call ---------------------------------------------------------------------------- */
+
+/* Whether there is a copy already. */
+static int look_for_copy(const char *path, bool *missing, gow_error *error)
+{
+	gow_error why;
+	int code = gow_name_is_uri(path) ? gow_fail(error, GOW_ERR_UNSUPPORTED,
+	                                            "is on a server: a copy is a local file")
+	                                 : gow_draft_check(path, false, &why);
+
+	*missing = !code;
+	if (!gow_name_is_uri(path) && code && code != GOW_ERR_EXISTS && error)
+		*error = why;
+	return code == GOW_ERR_EXISTS ? GOW_OK : gow_fail_in_file(error, code, path);
+}
+
+static int sync_copy(struct gow_sync_job *job, const char *copy, gow_error *error)
+{
+	gow_open_options options = { .common = job->options->common };
+	bool missing = false;
+	int code = look_for_copy(copy, &missing, error);
+
+	/* The layout is the master's. */
+	options.common.layout = NULL;
+	if (!code)
+		code = gow_sync_master_open(&job->master, error);
+	if (!code)
+		code = gow_sync_wanted_load(job, error);
+	if (!code)
+		code = gow_sync_check_numbers(job, error);
+	if (code)
+		return code;
+	return missing ? make_copy(job, copy, error)
+	               : gow_location_change(copy, &options, sync_at, job, error);
+}
+
+static int run(const char *master, const char *copy, const gow_sync_options *options,
+               gow_sync_result *result, gow_error *error)
+{
+	struct gow_layouts *layouts = NULL;
+	struct gow_sync_job job = {
+		.options = options,
+		.result = result,
+		.monitor = options->common.monitor,
+		.rows = gow_layouts,
+		.row_count = gow_layout_count,
+		.master = {
+			.name = master,
+			.options = { .common = options->common, .flags = GOW_OPEN_STEADY },
+			.connections = options->connections,
+			.rate = (double)options->limit_rate,
+		},
+	};
+	struct gow_sync_cost cost;
+	int code = gow_layouts_load(options->common.layout, options->common.monitor, &layouts,
+	                            error);
+
+	if (code)
+		return code;
+	job.master.rows = gow_layouts_rows(layouts, &job.master.row_count);
+	code = sync_copy(&job, copy, error);
+	if (!code)
+		result->digest = job.wanted.digest;
+	cost = gow_sync_master_cost(&job.master);
+	result->fetched_bytes = cost.bytes;
+	if (!gow_sync_is_dry_run(&job))
+		result->requests = cost.requests;
+	gow_sync_master_close(&job.master);
+	gow_sync_wanted_release(&job.wanted);
+	gow_layouts_free(layouts);
+	return code;
+}
+
+int gow_sync(const char *master, const char *copy, const gow_sync_options *options,
+             gow_sync_result *result, gow_error *error)
+{
+	gow_sync_options use = { .struct_size = sizeof use };
+	gow_sync_result told = { .struct_size = sizeof told, .first_diverged = GOW_NOWHERE };
+	int code = gow_take_options(options, &use, sizeof use,
+	                            GOW_SYNC_FORCE | GOW_SYNC_IN_PLACE | GOW_SYNC_VERIFY, error);
+
+	if (!code)
+		code = gow_check_result(result, error);
+	if (code)
+		return code;
+	code = run(master, copy, &use, &told, error);
+	told.changed &= !code;
+	gow_give_result(result, &told, sizeof told);
+	return code;
+}

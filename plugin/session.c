@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+enum { LEASE_POLL_MS = 500 };
+
+struct session gow = { .lock = PTHREAD_RWLOCK_INITIALIZER };
+
+static struct {
+	pthread_t thread;      /* looks for somebody who waits for the file */
+	pthread_mutex_t mutex; /* of ending, with the condition that ends the pause */
+	pthread_cond_t wake;
+	bool watching, ending;
+} watcher = { .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+/* What a client gets for a gow_code. */
+static int errno_of(const gow_error *error)
+{
+	switch (error->code) {
+	case GOW_ERR_NO_SPACE:
+		return ENOSPC;
+	case GOW_ERR_MEMORY:
+		return ENOMEM;
+	case GOW_ERR_ARGUMENT:
+		return EINVAL;
+	case GOW_ERR_BUSY:
+	case GOW_ERR_STOPPED:
+		return ESHUTDOWN;
+	default:
+		return EIO;
+	}
+}
+
+int complain(const gow_error *error)
+{
+	char text[1024];
+
+	nbdkit_error("%s: %s", error->file[0] ? error->file : gow.path,
+	             gow_error_text(error, text, sizeof text));
+	nbdkit_set_error(errno_of(error));
+	return -1;
+}
+
+static void on_note(void *context, gow_note_level level, const char *file, const char *text)
+{
+	(void)context;
+	if (level == GOW_NOTE_WARNING)
+		nbdkit_error("warning: %s: %s", file ? file : gow.path, text);
+	else
+		nbdkit_debug("%s: %s", file ? file : gow.path, text);
+}
+
+static const gow_monitor monitor = { .note = on_note };
+
+/* ---- opening, watching, closing ----------------------------------------------------------- */
+
+int session_open(void)
+{
+	gow_open_options options = { .struct_size = sizeof options };
+	gow_error error;
+
+	options.common.monitor = &monitor;
+	options.common.layout = gow.layout;
+	options.flags = gow.read_only ? 0 : GOW_OPEN_WRITE;
+	return gow_image_open(gow.path, &options, &gow.image, &error) ? complain(&error) : 0;
+}
+
+/* Leaves the image to somebody who waits for it: what was answered is made durable first. */
+static void give_up(void)
+{
+	gow_error error;
+
+	(void)pthread_rwlock_wrlock(&gow.lock);
+	nbdkit_error("%s: another process wants to open the image: this server stops", gow.path);
+	if (!gow.read_only && gow_image_flush(gow.image, &error))
+		(void)complain(&error);
+	gow_image_close(gow.image);
+	gow.image = NULL;
+	gow.given_up = true;
+	(void)pthread_rwlock_unlock(&gow.lock);
+	nbdkit_shutdown();
+}
+
+/* Waits; false when it is time to end. */
+static bool pause_watching(void)
+{
+	struct timespec until;
+	bool go_on;
+
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += LEASE_POLL_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	(void)pthread_mutex_lock(&watcher.mutex);
+	while (!watcher.ending &&
+	       pthread_cond_timedwait(&watcher.wake, &watcher.mutex, &until) == 0)
+		;
+	go_on = !watcher.ending;
+	(void)pthread_mutex_unlock(&watcher.mutex);
+	return go_on;
+}
+
+static void *watch(void *unused)
+{
+	gow_error error;
+
+	(void)unused;
+	while (pause_watching()) {
+		int code;
+
+		(void)pthread_rwlock_rdlock(&gow.lock);
+		code = gow_image_poll(gow.image, &error);
+		(void)pthread_rwlock_unlock(&gow.lock);
+		if (code == GOW_ERR_BUSY) {
+			give_up();
+			break;
+		}
+	}
+	return NULL;
+}
+
+int session_watch(void)
+{
+	const int code = gow.read_only ? 0 : pthread_create(&watcher.thread, NULL, watch, NULL);
+
+	if (code) {
+		nbdkit_error("cannot start a thread: %s", strerror(code));
+		return -1;
+	}
+	watcher.watching = !gow.read_only;
+	return 0;
+}
+
+void session_close(void)
+{
+	gow_error error;
+
+	if (watcher.watching) {
+		(void)pthread_mutex_lock(&watcher.mutex);
+		watcher.ending = true;
+		(void)pthread_cond_signal(&watcher.wake);
+		(void)pthread_mutex_unlock(&watcher.mutex);
+		(void)pthread_join(watcher.thread, NULL);
+		watcher.watching = false;
+	}
+	if (gow.image && !gow.read_only && gow_image_flush(gow.image, &error))
+		(void)complain(&error);
+	gow_image_close(gow.image);
+	gow.image = NULL;
+}
