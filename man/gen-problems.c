@@ -28,7 +28,7 @@ static const char head[] =
 	".Xr gow-repair 1\n"
 	"does about each.\n"
 	"The names are fixed: a script may rely on them.\n"
-	"What the words mean, and what a sound image looks like, is told in\n"
+	"What the words mean, and what a sound image looks like, is described in\n"
 	".Xr gow 5 .\n"
 	".Pp\n"
 	"There are two severities.\n"
