@@ -52,6 +52,30 @@ data_blocks() {
 
 # ---- what comes of it ----
 
+# Blocks that are holes at their beginning, at their end, in between, or all over, and written
+# zeros: whatever is asked for, the guest reads the same.
+testPartlySparseBlocks() {
+	{
+		printf 'version 1\nsize 2M\nmap 0-9 22 step -2\nmap 12-13 1 step 2\nmap 20 24\nblocks 26\n'
+		printf 'data 4 zero\ndata 12 pattern 3\n'
+		# data_start is no multiple of a page, nor is a block's.
+		for at in 22:65535 20:40000 18:0 16:30000 14:5000 10:65535 10:0 8:61000 24:50000 1:65535 3:4077; do
+			echo "poke data_start+${at%:*}*block+${at#*:} 5a"
+		done
+	} >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/sparse"
+	make_raw "$tmp/recipe" "$tmp/raw"
+	for options in '' --keep-zeros --punch '--keep-zeros --punch' "-o $tmp/new" "--keep-zeros -o $tmp/new"; do
+		take_copy "$tmp/sparse" "$tmp/image"
+		rm -f "$tmp/new"
+		# shellcheck disable=SC2086 # words
+		run gow-compact $options "$tmp/image"
+		assertStatus 0
+		case $options in *-o*) mv "$tmp/new" "$tmp/image" ;; esac
+		assertGuest "$tmp/image" "$tmp/raw"
+	done
+}
+
 testEveryVersion() {
 	kept=$(data_blocks "$work/raw")
 	for v in 1 2 3; do
@@ -112,7 +136,11 @@ testMovesTheFewest() {
 
 testFixtures() {
 	tried=0
-	for case in "$fixtures"/*-v[123]; do
+	for case in $(sampled_fixtures); do
+		case $case in
+		*-v[123]) ;;
+		*) continue ;;
+		esac
 		[ "$(jq .corrupt "$case/check.json")" = 0 ] || continue
 		make_image "$case/recipe" "$tmp/image"
 		make_raw "$case/recipe" "$tmp/raw"
@@ -124,7 +152,7 @@ testFixtures() {
 		assertNoOut 'space|header.count'
 		tried=$((tried + 1))
 	done
-	assertTrue "only $tried fixtures" "[ $tried -ge 20 ]"
+	assertTrue "only $tried fixtures" "[ $tried -ge $((20 / sample_step)) ]"
 }
 
 testFullAndEmpty() {
@@ -355,9 +383,9 @@ disturb() {
 		assertStatus 0
 		assertGuest "$tmp/image" "$work/raw"
 		assertEquals "file size" "$(stat -c %s "$tmp/done")" "$(stat -c %s "$tmp/image")"
-		nth=$((nth + 1))
+		nth=$((nth + sample_step))
 	done
-	assertTrue "only $middle of $count met the middle" "[ $middle -ge $4 ]"
+	assertTrue "only $middle of $count met the middle" "[ $middle -ge $(($4 / sample_step)) ]"
 }
 
 testKilledAnywhere() {

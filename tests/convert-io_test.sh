@@ -15,7 +15,7 @@ suiteSetUp() {
 
 # ---- pipes ----
 
-# piped COMMAND: a shell's; $1 is gow-convert there, $2 the suite's folder, $3 the test's.
+# piped COMMAND: a shell's; $1 is gow-convert there, $2 the suite's directory, $3 the test's.
 piped() {
 	run sh -c "$1" sh "$GOW_BIN/gow-convert" "$work" "$tmp"
 }
@@ -78,8 +78,10 @@ testWordsBesideAPipe() {
 testPipesOfOddSizes() {
 	for size in 1 7 8 511 1000 65535 65537 524288 524289 600000; do
 		head -c $size "$work/disk.raw" >"$tmp/disk.raw"
-		convert --force -O gow1 "$tmp/disk.raw" "$tmp/wanted"
+		convert --force -f raw -O gow1 "$tmp/disk.raw" "$tmp/wanted"
 		piped 'cat "$3/disk.raw" | "$1" --force --json -O gow1 - "$3/a"'
+		[ $((size % 512)) -eq 0 ] || assertStatus 8
+		piped 'cat "$3/disk.raw" | "$1" --force --json -f raw -O gow1 - "$3/a"'
 		assertStatus 0
 		assertJson ".source_size == $size and .logical_size == $(((size + 511) / 512 * 512))"
 		assertSameFile "$tmp/wanted" "$tmp/a"
@@ -87,7 +89,7 @@ testPipesOfOddSizes() {
 	piped '"$1" - "$3/b.gow" </dev/null'
 	assertTrue "status $status" "[ $status -eq 8 ] || [ $status -eq 16 ]"
 	assertErr 'empty'
-	assertFolder "$tmp" a disk.raw stderr stdout wanted
+	assertDirectory "$tmp" a disk.raw stderr stdout wanted
 }
 
 # A file as standard input is read from where it stands.
@@ -99,26 +101,29 @@ testFileAsStandardInput() {
 }
 
 # shellcheck disable=SC2016 # for the inner shell
-testNoImagesThroughPipes() {
+testImagesThroughPipes() {
 	mkdir "$tmp/new"
-	piped 'cat "$2/3.gow" | "$1" - "$3/new/a.gow"'
-	assertStatus 8
-	assertOutEmpty
-	assertErr '^gow-convert: .*standard input.*GOW image.*name the file'
+	for format in "" gow gow3; do
+		piped 'cat "$2/3.gow" | "$1" '"${format:+-f $format}"' - "$3/a.gow"'
+		assertStatus 0
+		assertSameFile "$work/3.gow" "$tmp/a.gow"
+		rm "$tmp/a.gow"
+	done
 	make_image journal-missing-v1 "$tmp/pending.gow"
 	piped 'cat "$3/pending.gow" | "$1" - "$3/new/a.gow"'
-	assertStatus 8
+	assertNotEquals "in the middle of a change" 0 "$status"
+	piped 'cat "$2/3.gow" | "$1" -f gow1 - "$3/new/a.gow"'
+	assertStatus 16
+	assertErr 'standard input: is not of version 1'
+	# None is written to one: its header comes last.
 	for format in gow gow1 gow3; do
-		piped 'cat "$2/3.gow" | "$1" -f '$format' - "$3/new/a.gow"'
-		assertTrue "status $status" "[ $status -eq 8 ] || [ $status -eq 16 ]"
-		assertErr 'standard input'
 		piped '"$1" -O '$format' "$2/disk.raw" - | cat >"$3/piped"; exit 0'
 		assertEquals "bytes" 0 "$(stat -c %s "$tmp/piped")"
 		run gow-convert -O $format "$work/disk.raw" -
 		assertTrue "status $status" "[ $status -eq 8 ] || [ $status -eq 16 ]"
 		assertOutEmpty
 	done
-	assertFolder "$tmp/new"
+	assertDirectory "$tmp/new"
 	# A disk that looks like an image is one if we are told so.
 	piped 'cat "$2/1.gow" | "$1" -f raw -O raw - "$3/new/a"'
 	assertStatus 0
@@ -202,7 +207,7 @@ testSignalWhileThePipeIsEmpty() {
 		assertStatus 32
 		assertOutEmpty
 		assertErr '^gow-convert: '
-		assertFolder "$tmp/new"
+		assertDirectory "$tmp/new"
 		# What it did not read is not for the next one.
 		exec 8<&-
 		exec 8<>"$tmp/fifo"
@@ -219,7 +224,7 @@ testSignalBeforeTheFirstByte() {
 	kill -TERM "$begun"
 	ended 2
 	assertStatus 32
-	assertFolder "$tmp/new"
+	assertDirectory "$tmp/new"
 	exec 8<&-
 }
 
@@ -254,7 +259,7 @@ testSignalAnywhere() {
 				assertStatus 32
 				assertJson '.exit == 32 and .error == "stopped"'
 			fi
-			assertFolder "$tmp/new"
+			assertDirectory "$tmp/new"
 		done
 	done
 	# In the middle of it, it is not too late.
@@ -262,7 +267,7 @@ testSignalAnywhere() {
 		run_faulty FAULTIO_FILE="*/3.gow" FAULTIO_FAIL=read:2:signal=$signal \
 			gow-convert "$work/3.gow" "$tmp/new/a.raw"
 		assertStatus 32
-		assertFolder "$tmp/new"
+		assertDirectory "$tmp/new"
 	done
 }
 
@@ -293,7 +298,7 @@ testSignalLeavesTheOldFile() {
 		assertNotEquals 0 "$status"
 		assertEquals "$state" "$(stat -c '%i %s %Y' "$tmp/new/a.gow")"
 		assertEquals precious "$(cat "$tmp/new/a.gow")"
-		assertFolder "$tmp/new" a.gow
+		assertDirectory "$tmp/new" a.gow
 	done
 }
 
@@ -312,7 +317,7 @@ testOrderOfWrites() {
 			"$tmp/trace" | uniq | xargs)"
 		assertEquals "nothing is written after the first sync" "" \
 			"$(awk '$1 == "sync" { synced = 1 } synced && /^(write|truncate)/' "$tmp/trace")"
-		assertEquals "the last sync is the folder's" "$tmp/new" \
+		assertEquals "the last sync is the directory's" "$tmp/new" \
 			"$(awk '$1 == "sync" { at = $3 } END { print at }' "$tmp/trace")"
 	done
 }
@@ -331,7 +336,7 @@ testFailures() {
 			assertStatus 8
 			assertErr "^gow-convert: $tmp/new/$dest: "
 			assertEquals "$fault" "$state" "$(stat -c '%i %s %Y' "$tmp/new/old.gow")"
-			assertFolder "$tmp/new" old.gow
+			assertDirectory "$tmp/new" old.gow
 		done
 	done
 }
@@ -346,7 +351,7 @@ testKilled() {
 		assertEquals precious "$(cat "$tmp/new/a.gow")"
 		# What is left says by its name what it is.
 		find "$tmp/new" -name '.gow-tmp-*' -delete
-		assertFolder "$tmp/new" a.gow
+		assertDirectory "$tmp/new" a.gow
 	done
 }
 
@@ -360,7 +365,7 @@ testUnreadableSource() {
 				gow-convert "$work/$source" "$tmp/new/a.gow"
 			assertStatus 8
 			assertErr "^gow-convert: $work/$source: .*Input/output error"
-			assertFolder "$tmp/new"
+			assertDirectory "$tmp/new"
 		done
 	done
 	# The place is named: of the guest's disk, and in the file.
@@ -368,7 +373,7 @@ testUnreadableSource() {
 		gow-convert "$work/1.gow" "$tmp/new/a.raw"
 	assertStatus 8
 	assertErr "\b40\b"
-	assertFolder "$tmp/new"
+	assertDirectory "$tmp/new"
 }
 
 # Who cuts it has it open for writing, which is warned of; but zeros in place of what is
@@ -390,7 +395,7 @@ testSourceThatShrinks() {
 				assertEquals "the file was not cut" "$length" "$(stat -c %s "$tmp/source")"
 				assertStatus 8
 				assertErr "^gow-convert: $tmp/source: .*shorter"
-				assertFolder "$tmp/new"
+				assertDirectory "$tmp/new"
 				rm -f "$tmp/new"/*
 			done
 		done
@@ -507,7 +512,7 @@ testZerosOnADevice() {
 			conv=fsync status=none
 		rm -f "$tmp/zeros.raw"
 		truncate -s $size "$tmp/zeros.raw"
-		run gow-convert --force "$tmp/zeros.raw" "$loop"
+		run gow-convert --force -f raw "$tmp/zeros.raw" "$loop"
 		assertStatus 0
 		assertDevice "$tmp/zeros.raw"
 	done
@@ -687,7 +692,7 @@ testVerifyFindsWhatIsWrong() {
 				gow-convert --verify -O $format "$work/disk.raw" "$tmp/new/a"
 			assertStatus 8
 			assertErr "^gow-convert: $tmp/new/a: .*digest"
-			assertFolder "$tmp/new"
+			assertDirectory "$tmp/new"
 		done
 	done
 	run_faulty FAULTIO_FILE="$tmp/new*" FAULTIO_FAIL=write:1:flip \
@@ -721,7 +726,7 @@ testSourceLockedForWriting() {
 				"$tmp/new/a.gow"
 			assertStatus 64
 			assertErr "^gow-convert: $work/$source: "
-			assertFolder "$tmp/new"
+			assertDirectory "$tmp/new"
 		done
 	done
 	run hold -w -l ofd-write "$work/3.gow" "$GOW_BIN/gow-convert" --no-lock "$work/3.gow" \
@@ -784,7 +789,7 @@ testDestinationInUse() {
 		assertStatus 64
 		assertErr "^gow-convert: $tmp/new/a\.gow: "
 		assertUnchanged "$tmp/new/a.gow"
-		assertFolder "$tmp/new" a.gow
+		assertDirectory "$tmp/new" a.gow
 	done
 	run hold -t 0.5 -r "$tmp/new/a.gow" "$GOW_BIN/gow-convert" --wait 20 --force \
 		"$work/disk.raw" "$tmp/new/a.gow"
@@ -822,7 +827,7 @@ testDestinationOpenedMeanwhile() {
 	assertStatus 64
 	assertErr "^gow-convert: $tmp/new/a\.gow: "
 	assertEquals precious "$(cat "$tmp/new/a.gow")"
-	assertFolder "$tmp/new" a.gow
+	assertDirectory "$tmp/new" a.gow
 }
 
 # Two at a time: one name, one winner.
@@ -841,7 +846,7 @@ testTwoAtATime() {
 	assertStatus 8
 	assertErr "^gow-convert: $tmp/new/a\.gow: "
 	assertSameFile "$work/1.gow" "$tmp/new/a.gow"
-	assertFolder "$tmp/new" a.gow
+	assertDirectory "$tmp/new" a.gow
 }
 
 # ---- memory ----

@@ -37,7 +37,7 @@ testNamesWithoutFormat() {
 		assertErr '\-O'
 	done
 	rmdir "$tmp/new/a.gow"
-	assertFolder "$tmp/new"
+	assertDirectory "$tmp/new"
 }
 
 testFormatAsTold() {
@@ -90,7 +90,7 @@ testSourceName() {
 	assertSameFile "$work/disk.raw" "$tmp/a.raw"
 	convert "$tmp/image.gow" "$tmp/a.gow2"
 	assertStatus 0
-	assertErr 'image.gow: warning: is called like a GOW image'
+	assertErr 'image.gow: warning: has the name of a GOW image'
 	assertSameFile "$work/2.gow" "$tmp/a.gow2"
 }
 
@@ -117,10 +117,8 @@ testUsage() {
 testSourcesThatAreNone() {
 	refused 8 "$tmp/none" "$tmp/a.gow"
 	assertErr "^gow-convert: $tmp/none: .*No such file"
-	mkdir "$tmp/folder"
-	refused 8 "$tmp/folder" "$tmp/a.gow"
-	mkfifo "$tmp/fifo"
-	refused 8 "$tmp/fifo" "$tmp/a.gow"
+	mkdir "$tmp/directory"
+	refused 8 "$tmp/directory" "$tmp/a.gow"
 	refused 8 /dev/zero "$tmp/a.gow"
 	assertFalse "made" "[ -e '$tmp/a.gow' ]"
 }
@@ -158,32 +156,32 @@ testForce() {
 	assertStatus 0
 	assertSameFile "$work/3.gow" "$tmp/a.gow"
 	assertNotEquals "written over, not replaced" "$before" "$(stat -c %i "$tmp/a.gow")"
-	mkdir "$tmp/folder.gow"
+	mkdir "$tmp/directory.gow"
 	mkfifo "$tmp/fifo.gow"
-	refused 8 --force "$work/disk.raw" "$tmp/folder.gow"
+	refused 8 --force "$work/disk.raw" "$tmp/directory.gow"
 	refused 8 --force "$work/disk.raw" "$tmp/fifo.gow"
 	refused 8 --force -O raw "$work/disk.raw" /dev/null
 	assertTrue "the FIFO is gone" "[ -p '$tmp/fifo.gow' ]"
 }
 
 testForceThroughALink() {
-	mkdir "$tmp/folder"
-	echo precious >"$tmp/folder/target"
-	ln -s folder/target "$tmp/link.gow"
+	mkdir "$tmp/directory"
+	echo precious >"$tmp/directory/target"
+	ln -s directory/target "$tmp/link.gow"
 	convert --force "$work/disk.raw" "$tmp/link.gow"
 	assertStatus 0
-	assertEquals folder/target "$(readlink "$tmp/link.gow")"
-	assertSameFile "$work/3.gow" "$tmp/folder/target"
-	assertFolder "$tmp/folder" target
+	assertEquals directory/target "$(readlink "$tmp/link.gow")"
+	assertSameFile "$work/3.gow" "$tmp/directory/target"
+	assertDirectory "$tmp/directory" target
 }
 
 testSourceIsDestination() {
 	cp "$work/1.gow" "$tmp/a.gow"
 	ln "$tmp/a.gow" "$tmp/hard.gow"
 	ln -s a.gow "$tmp/soft.gow"
-	mkdir "$tmp/folder"
+	mkdir "$tmp/directory"
 	state_of "$tmp/a.gow"
-	for dest in a.gow hard.gow soft.gow folder/../a.gow; do
+	for dest in a.gow hard.gow soft.gow directory/../a.gow; do
 		convert "$tmp/a.gow" "$tmp/$dest"
 		assertTrue "status $status" "[ $status -eq 8 ] || [ $status -eq 16 ]"
 		convert --force "$tmp/a.gow" "$tmp/$dest"
@@ -230,7 +228,7 @@ testDryRun() {
 	convert -n --force "$work/disk.raw" "$tmp/new/b.gow"
 	assertStatus 0
 	assertUnchanged "$tmp/new/b.gow"
-	assertFolder "$tmp/new" b.gow
+	assertDirectory "$tmp/new" b.gow
 }
 
 testNothingChangesInTheSource() {
@@ -274,7 +272,8 @@ testMode() {
 testModeFromAPipe() {
 	(
 		umask 027
-		exec "$GOW_BIN/gow-convert" -q - "$tmp/a.gow" <"$work/disk.raw"
+		# A regular file as standard input is a file like any other.
+		dd if="$work/disk.raw" bs=64K status=none | "$GOW_BIN/gow-convert" -q - "$tmp/a.gow"
 	)
 	assertEquals 640 "$(stat -c %a "$tmp/a.gow")"
 }
@@ -343,7 +342,7 @@ testJson() {
 	assertJson ". == {schema: 1, tool: \"gow-convert\", image: \"$work/disk.raw\",
 		dest: \"$tmp/a.gow1\", source_format: \"raw\", dest_format: \"gow1\",
 		source_size: 3147264, logical_size: 3147264, data_bytes: (14 * 65536),
-		file_size: $(stat -c %s "$work/1.gow"), exit: 0}"
+		file_size: $(stat -c %s "$work/1.gow"), recognized: \"boot sector\", exit: 0}"
 	convert --json "$work/3.gow" "$tmp/a.raw"
 	assertJson '.source_format == "gow3" and .dest_format == "raw" and .file_size == 3147264'
 	convert --json "$tmp/none" "$tmp/b.raw"

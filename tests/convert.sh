@@ -8,7 +8,7 @@
 #	convert ARG...
 #	refused STATUS ARG...
 #		nothing is made of it, and it says why
-#	assertFolder FOLDER NAME...
+#	assertDirectory DIRECTORY NAME...
 #		nothing else lies there, no temporary file either
 
 # shellcheck disable=SC2154 # $work and $tmp are functions.sh's
@@ -25,6 +25,7 @@ map 40-47 5
 map 48 13
 data 0-12 pattern 11
 data 13 pattern 12 length 1536
+poke data_start+510 55aa
 END
 	for version in 1 2 3; do
 		{
@@ -46,10 +47,10 @@ convert() {
 	run gow-convert "$@"
 }
 
-assertFolder() {
-	folder=$1
+assertDirectory() {
+	directory=$1
 	shift
-	assertEquals "in $folder" "$*" "$(find "$folder" -mindepth 1 -printf '%P\n' | sort | xargs)"
+	assertEquals "in $directory" "$*" "$(find "$directory" -mindepth 1 -printf '%P\n' | sort | xargs)"
 }
 
 refused() {

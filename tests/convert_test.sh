@@ -50,13 +50,16 @@ testRawToRaw() {
 	# No image, so no sectors.
 	head -c 100001 "$work/disk.raw" >"$tmp/odd.raw"
 	convert "$tmp/odd.raw" "$tmp/b.raw"
+	assertStatus 8
+	assertErr 'not a multiple of 512.*-f raw'
+	convert -f raw "$tmp/odd.raw" "$tmp/b.raw"
 	assertStatus 0
 	assertErrEmpty
 	assertSameFile "$tmp/odd.raw" "$tmp/b.raw"
 }
 
 testEverySoundFixture() {
-	for case in "$fixtures"/*/; do
+	for case in $(sampled_fixtures); do
 		case=$(basename "$case")
 		[ "$(jq .exit "$fixtures/$case/check.json")" -ne 4 ] || continue
 		make_image "$case" "$tmp/image.gow"
@@ -197,8 +200,8 @@ testHolesAreNotRead() {
 		gow-convert "$tmp/holes.raw" "$tmp/a.gow"
 	assertStatus 0
 	read=$(bytes_read /holes.raw 0)
-	# What it is, is told from its first bytes.
-	assertTrue "$read bytes read" "[ $read -ge $((3 * 65536)) ] && [ $read -le $((3 * 65536 + 16384)) ]"
+	# What it is, and what the guest has on it, is told from a few sectors.
+	assertTrue "$read bytes read" "[ $read -ge $((3 * 65536)) ] && [ $read -le $((3 * 65536 + 32768)) ]"
 	rm "$tmp/trace"
 	run_faulty FAULTIO_FILE="*/holes.gow" FAULTIO_TRACE="$tmp/trace" \
 		gow-convert "$tmp/holes.gow" "$tmp/a.raw"
@@ -206,7 +209,7 @@ testHolesAreNotRead() {
 	# The image's blocks and the file system's do not lie on each other, so that the
 	# first and the last block of the hole may be read.
 	read=$(bytes_read /holes.gow 4194324)
-	assertTrue "$read bytes read" "[ $read -ge $((3 * 65536)) ] && [ $read -le $((5 * 65536)) ]"
+	assertTrue "$read bytes read" "[ $read -ge $((3 * 65536)) ] && [ $read -le $((5 * 65536 + 32768)) ]"
 	assertSameFile "$tmp/holes.raw" "$tmp/a.raw"
 }
 
@@ -276,7 +279,7 @@ testOddSizes() {
 		[ $((size % 65536)) -eq 0 ] || printf 'map %d %d\ndata %d pattern 1 length %d\n' \
 			$whole $whole $whole $((size % 65536)) >>"$recipe"
 		make_image "$recipe" "$tmp/wanted.gow"
-		convert -O gow1 --json "$tmp/disk.raw" "$tmp/$size"
+		convert -f raw -O gow1 --json "$tmp/disk.raw" "$tmp/$size"
 		assertStatus 0
 		assertSameFile "$tmp/wanted.gow" "$tmp/$size"
 		assertJson ".source_size == $size and .logical_size == $sectors"
@@ -320,7 +323,7 @@ testTooLarge() {
 	for case in 1:65G 1:68719476737 1:68719477248 2:257G 3:257G 3:274877906945 3:1T; do
 		truncate -s "${case#*:}" "$tmp/disk.raw"
 		before=$(image_state "$tmp/new")
-		refused 8 -O "gow${case%:*}" "$tmp/disk.raw" "$tmp/new/a.gow"
+		refused 8 -f raw -O "gow${case%:*}" "$tmp/disk.raw" "$tmp/new/a.gow"
 		assertErr 'nothing was written'
 		# Not even for a moment.
 		assertEquals "$before" "$(image_state "$tmp/new")"
@@ -330,10 +333,10 @@ testTooLarge() {
 	recipe large "version 2" "size 100G" "map 1638399 0" "data 0 pattern 1"
 	make_image "$recipe" "$tmp/large.gow"
 	refused 8 "$tmp/large.gow" "$tmp/new/a.gow1"
-	assertFolder "$tmp/new"
+	assertDirectory "$tmp/new"
 	# The last size that fits, rounded.
 	truncate -s 68719476735 "$tmp/disk.raw"
-	convert "$tmp/disk.raw" "$tmp/new/a.gow1"
+	convert -f raw "$tmp/disk.raw" "$tmp/new/a.gow1"
 	assertStatus 0
 	recipe wanted "version 1" "size limit"
 	make_image "$recipe" "$tmp/wanted.gow"

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/functions.sh"
 
 # Where new images are made, anew for every test.
-new_folder() {
+new_directory() {
 	mkdir "$tmp/new"
 	image=$tmp/new/image.gow
 }
@@ -17,19 +17,19 @@ empty() {
 	make_image "$tmp/recipe" "$empty"
 }
 
-# Nothing lies in the folder, nor ever did since `nothing_yet`.
+# Nothing lies in the directory, nor ever did since `nothing_yet`.
 nothing_yet() {
 	state_of "$tmp/new"
 }
 
 assertNothing() {
-	assertEquals "in the folder" "" "$(ls -A "$tmp/new")"
+	assertEquals "in the directory" "" "$(ls -A "$tmp/new")"
 	assertUnchanged "$tmp/new"
 }
 
 # no TEMPORARY is left beside what else is there.
 assertOnly() {
-	assertEquals "in the folder" "$*" "$(find "$tmp/new" -mindepth 1 -printf '%f\n' | sort | xargs)"
+	assertEquals "in the directory" "$*" "$(find "$tmp/new" -mindepth 1 -printf '%f\n' | sort | xargs)"
 }
 
 # The guest's size, as the file says it.
@@ -40,7 +40,7 @@ size_field() {
 # ---- bytes ----
 
 testBytes() {
-	new_folder
+	new_directory
 	for version in 1 2 3; do
 		for size in 512 65536 10M 10M+512 limit-512 limit; do
 			empty $version $size
@@ -54,7 +54,7 @@ testBytes() {
 }
 
 testVersion3UnlessTold() {
-	new_folder
+	new_directory
 	empty 3 10G
 	run gow-create 10G "$image"
 	assertStatus 0
@@ -65,7 +65,7 @@ testVersion3UnlessTold() {
 
 # What is all zeros takes no room, and the map of a large disk none that a small's does not.
 testRoom() {
-	new_folder
+	new_directory
 	for version in 1:4 2:16 3:16; do
 		run gow-create --image-version "${version%:*}" 64G "$image"
 		assertStatus 0
@@ -76,7 +76,7 @@ testRoom() {
 }
 
 testMemory() {
-	new_folder
+	new_directory
 	! grep -q __asan_init "$GOW_BIN/gow-create" ||
 		{ skip "AddressSanitizer needs memory of its own"; return; }
 	run maxrss "$tmp/rss" "$GOW_BIN/gow-create" 256G "$image"
@@ -85,7 +85,7 @@ testMemory() {
 }
 
 testSoundForGowCheck() {
-	new_folder
+	new_directory
 	for version in 1 2 3; do
 		run gow-create --image-version $version 1000000K "$image"
 		assertStatus 0
@@ -99,7 +99,7 @@ testSoundForGowCheck() {
 # ---- sizes ----
 
 testSuffixes() {
-	new_folder
+	new_directory
 	for size in 512:512 1024:1024 1K:1024 64k:65536 3M:3145728 1m:1048576 2G:2147483648 \
 		64g:68719476736 1KiB:1024 5MiB:5242880 1GiB:1073741824 0512:512; do
 		run gow-create --image-version 1 "${size%:*}" "$image"
@@ -124,7 +124,7 @@ refused() {
 }
 
 testLimits() {
-	new_folder
+	new_directory
 	nothing_yet
 	for version in 1:36 2:38 3:38; do
 		limit=$((1 << ${version#*:}))
@@ -140,7 +140,7 @@ testLimits() {
 }
 
 testNoSizes() {
-	new_folder
+	new_directory
 	nothing_yet
 	for size in "" x K 10X 10MM 10MB 1.5G 1,5G +512 -512 " 512" "512 " 0x200 1e3 16777216T \
 		18446744073709551616 99999999999999999999999 ١٠٢٤; do
@@ -149,7 +149,7 @@ testNoSizes() {
 }
 
 testVersions() {
-	new_folder
+	new_directory
 	nothing_yet
 	for version in 0 4 -1 01x "" x 4294967297; do
 		run gow-create --image-version="$version" 10M "$image"
@@ -163,7 +163,7 @@ testVersions() {
 # ---- what stands there already ----
 
 testExisting() {
-	new_folder
+	new_directory
 	echo precious >"$image"
 	state_of "$image"
 	run gow-create 10M "$image"
@@ -181,7 +181,7 @@ testExisting() {
 }
 
 testForce() {
-	new_folder
+	new_directory
 	empty 3 10M
 	echo precious >"$image"
 	before=$(stat -c %i "$image")
@@ -197,11 +197,11 @@ testForce() {
 }
 
 testForceReplacesFilesOnly() {
-	new_folder
-	mkdir "$tmp/new/folder"
+	new_directory
+	mkdir "$tmp/new/directory"
 	mkfifo "$tmp/new/fifo"
 	ln -s /dev/null "$tmp/new/null"
-	for name in folder fifo null; do
+	for name in directory fifo null; do
 		before=$(stat -c '%F %i' "$tmp/new/$name")
 		for force in "" --force; do
 			run gow-create ${force:+"$force"} 10M "$tmp/new/$name"
@@ -211,11 +211,11 @@ testForceReplacesFilesOnly() {
 			assertEquals "$before" "$(stat -c '%F %i' "$tmp/new/$name")"
 		done
 	done
-	assertOnly fifo folder null
+	assertOnly directory fifo null
 }
 
 testLinks() {
-	new_folder
+	new_directory
 	echo precious >"$tmp/target"
 	ln -s ../target "$image"
 	ln -s nowhere "$tmp/new/dangling"
@@ -236,7 +236,7 @@ testLinks() {
 }
 
 testForceOnAFileInUse() {
-	new_folder
+	new_directory
 	need_leases "$tmp" || return 0
 	cp "$0" "$image"
 	state_of "$image"
@@ -256,7 +256,7 @@ testForceOnAFileInUse() {
 # ---- dry run ----
 
 testDryRun() {
-	new_folder
+	new_directory
 	nothing_yet
 	run gow-create -n 10M "$image"
 	assertStatus 0
@@ -278,13 +278,13 @@ testDryRun() {
 # ---- only when whole ----
 
 testOrderOfWrites() {
-	new_folder
+	new_directory
 	run_faulty FAULTIO_FILE="$tmp/new*" FAULTIO_TRACE="$tmp/trace" gow-create 10M "$image"
 	assertStatus 0
 	# Durable before it has its name; and the name is made durable after.
 	assertEquals "sync rename sync" "$(awk '$1 == "sync" || $1 == "rename" { print $1 }' \
 		"$tmp/trace" | uniq | xargs)"
-	assertEquals "the last sync is the folder's" "$tmp/new" \
+	assertEquals "the last sync is the directory's" "$tmp/new" \
 		"$(awk '$1 == "sync" { at = $3 } END { print at }' "$tmp/trace")"
 	assertEquals "nothing is written after the first sync" "" \
 		"$(awk '$1 == "sync" { synced = 1 } synced && /^(write|truncate)/' "$tmp/trace")"
@@ -309,7 +309,7 @@ moments() {
 }
 
 testKilledAnywhere() {
-	new_folder
+	new_directory
 	count_calls
 	moments
 	without=0
@@ -348,7 +348,7 @@ fails() {
 }
 
 testFailures() {
-	new_folder
+	new_directory
 	count_calls
 	fails write ENOSPC
 	fails write EIO
@@ -358,7 +358,7 @@ testFailures() {
 }
 
 testShortAndInterruptedWrites() {
-	new_folder
+	new_directory
 	empty 3 10M
 	for fault in write:1+:short write:1:EINTR write:2:EINTR; do
 		run_faulty FAULTIO_FILE="$tmp/new*" FAULTIO_FAIL=$fault gow-create 10M "$image"
@@ -369,7 +369,7 @@ testShortAndInterruptedWrites() {
 }
 
 testSignals() {
-	new_folder
+	new_directory
 	count_calls
 	moments
 	for signal in 1 2 15; do
@@ -390,7 +390,7 @@ testSignals() {
 
 # A name that comes into being meanwhile is somebody else's file.
 testNameTakenMeanwhile() {
-	new_folder
+	new_directory
 	run_faulty FAULTIO_FILE="$tmp/new*" FAULTIO_FAIL=rename:1:EEXIST gow-create 10M "$image"
 	assertStatus 8
 	assertErr "^gow-create: $image: "
@@ -398,7 +398,7 @@ testNameTakenMeanwhile() {
 }
 
 testNoRoom() {
-	new_folder
+	new_directory
 	need_root || return 0
 	mount_tmpfs 1M
 	before=$(stat -c '%y %z' "$mnt")
@@ -413,10 +413,10 @@ testNoRoom() {
 	done
 }
 
-# ---- mode, names, folders ----
+# ---- mode, names, directories ----
 
 testMode() {
-	new_folder
+	new_directory
 	for mask in 000:666 022:644 027:640 077:600 177:600; do
 		(
 			umask "${mask%:*}"
@@ -428,15 +428,15 @@ testMode() {
 	done
 }
 
-testMissingFolder() {
-	new_folder
+testMissingDirectory() {
+	new_directory
 	for options in "" -n --force; do
 		run gow-create ${options:+"$options"} 10M "$tmp/none/image.gow"
 		assertStatus 8
 		assertOutEmpty
 		assertErr "^gow-create: $tmp/none/image\.gow: .*No such file or directory"
 	done
-	assertFalse "the folder was made" "[ -e '$tmp/none' ]"
+	assertFalse "the directory was made" "[ -e '$tmp/none' ]"
 	: >"$tmp/file"
 	run gow-create 10M "$tmp/file/image.gow"
 	assertStatus 8
@@ -448,8 +448,8 @@ testMissingFolder() {
 	assertOnly
 }
 
-testFolderWithoutPermission() {
-	new_folder
+testDirectoryWithoutPermission() {
+	new_directory
 	need_tool setpriv || return 0
 	chmod 555 "$tmp/new"
 	if [ "$(id -u)" -eq 0 ]; then
@@ -464,7 +464,7 @@ testFolderWithoutPermission() {
 }
 
 testOddNames() {
-	new_folder
+	new_directory
 	empty 3 10M
 	cd "$tmp/new" || return 1
 	run gow-create 10M -- --force
@@ -489,7 +489,7 @@ testOddNames() {
 # ---- output ----
 
 testJson() {
-	new_folder
+	new_directory
 	run gow-create --json --image-version 2 100M "$image"
 	assertStatus 0
 	assertErrEmpty
@@ -504,7 +504,7 @@ testJson() {
 }
 
 testQuiet() {
-	new_folder
+	new_directory
 	run gow-create -q 10M "$image"
 	assertStatus 0
 	assertOutEmpty
@@ -513,7 +513,7 @@ testQuiet() {
 }
 
 testOutputThatFails() {
-	new_folder
+	new_directory
 	for to in '>/dev/full' '>&-'; do
 		run sh -c "\"\$@\" $to" sh "$GOW_BIN/gow-create" 10M "$image"
 		assertStatus 8
@@ -524,7 +524,7 @@ testOutputThatFails() {
 
 # The new image must not be taken for a stream that is closed.
 testClosedStreams() {
-	new_folder
+	new_directory
 	empty 1 10M
 	# shellcheck disable=SC2016 # for the inner shell
 	run sh -c '"$@" <&- >&- 2>&-' sh "$GOW_BIN/gow-create" --image-version 1 10M "$image"
@@ -533,7 +533,7 @@ testClosedStreams() {
 }
 
 testUsage() {
-	new_folder
+	new_directory
 	nothing_yet
 	run gow-create
 	assertStatus 16

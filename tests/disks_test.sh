@@ -9,7 +9,7 @@
 # Files of all kinds, the same in every run: $work/files.
 suiteSetUp() {
 	PATH=$PATH:/usr/sbin:/sbin
-	mkdir -p "$work/files/folder/deep"
+	mkdir -p "$work/files/directory/deep"
 	echo "the guest's letter" >"$work/files/letter"
 	: >"$work/files/empty"
 	truncate -s 300000 "$work/files/zeros"
@@ -18,11 +18,11 @@ suiteSetUp() {
 		srand(7)
 		for (i = 0; i < 120000; i++)
 			printf "%08x%08x\n", rand() * 4294967296, rand() * 4294967296
-	}' >"$work/files/folder/large"
-	cat "$work/files/folder/large" "$work/files/folder/large" >"$work/files/folder/deep/larger"
+	}' >"$work/files/directory/large"
+	cat "$work/files/directory/large" "$work/files/directory/large" >"$work/files/directory/deep/larger"
 	i=0
 	while [ $i -lt 60 ]; do
-		head -c $((i * 777)) "$work/files/folder/large" >"$work/files/folder/deep/file-$i"
+		head -c $((i * 777)) "$work/files/directory/large" >"$work/files/directory/deep/file-$i"
 		i=$((i + 1))
 	done
 }
@@ -78,8 +78,8 @@ testExt4() {
 			fail "mkfs.ext4: $(cat "$tmp/mkfs")"
 		round "$tmp/disk.raw"
 		checked e2fsck -fn "$tmp/back.raw"
-		debugfs -R "cat folder/deep/larger" "$tmp/back.raw" >"$tmp/larger" 2>"$tmp/debugfs"
-		assertSameFile "$work/files/folder/deep/larger" "$tmp/larger"
+		debugfs -R "cat directory/deep/larger" "$tmp/back.raw" >"$tmp/larger" 2>"$tmp/debugfs"
+		assertSameFile "$work/files/directory/deep/larger" "$tmp/larger"
 	done
 }
 
@@ -108,14 +108,14 @@ testNtfs() {
 	truncate -s 48M "$tmp/disk.raw"
 	mkntfs -F -q -s 512 -p 0 -H 0 -S 0 -L guest "$tmp/disk.raw" >"$tmp/mkfs" 2>&1 ||
 		fail "mkntfs: $(cat "$tmp/mkfs")"
-	for file in letter empty zeros folder/large folder/deep/larger folder/deep/file-59; do
+	for file in letter empty zeros directory/large directory/deep/larger directory/deep/file-59; do
 		ntfscp -q "$tmp/disk.raw" "$work/files/$file" "$(basename "$file")" >"$tmp/ntfscp" 2>&1
 		assertTrue "ntfscp: $(cat "$tmp/ntfscp")" $?
 	done
 	round "$tmp/disk.raw"
 	checked ntfsfix -n "$tmp/back.raw"
 	ntfscat "$tmp/back.raw" larger >"$tmp/larger"
-	assertSameFile "$work/files/folder/deep/larger" "$tmp/larger"
+	assertSameFile "$work/files/directory/deep/larger" "$tmp/larger"
 }
 
 testXfs() {
@@ -127,11 +127,11 @@ testXfs() {
 d--755 0 0
 letter ---644 0 0 $work/files/letter
 zeros ---644 0 0 $work/files/zeros
-folder d--755 0 0
-large ---600 1 1 $work/files/folder/large
+directory d--755 0 0
+large ---600 1 1 $work/files/directory/large
 deep d--755 0 0
-larger ---644 0 0 $work/files/folder/deep/larger
-small ---644 0 0 $work/files/folder/deep/file-5
+larger ---644 0 0 $work/files/directory/deep/larger
+small ---644 0 0 $work/files/directory/deep/file-5
 $
 $
 $
@@ -155,7 +155,7 @@ partitioned() {
 		sfdisk -q "$tmp/disk.raw" >"$tmp/sfdisk" 2>&1 || fail "sfdisk: $(cat "$tmp/sfdisk")"
 	truncate -s 24M "$tmp/fat"
 	mkfs.fat -n BOOT "$tmp/fat" >"$tmp/mkfs" 2>&1
-	mcopy -i "$tmp/fat" "$work/files/letter" "$work/files/folder/large" ::
+	mcopy -i "$tmp/fat" "$work/files/letter" "$work/files/directory/large" ::
 	truncate -s 40M "$tmp/ext4"
 	mkfs.ext4 -q -F -d "$work/files" "$tmp/ext4" >"$tmp/mkfs" 2>&1
 	partition "$tmp/disk.raw" 1
@@ -236,7 +236,7 @@ testMountedAndUsed() {
 	mkfs.ext4 -q -F "$tmp/disk.raw" >"$tmp/mkfs" 2>&1
 	mount_file "$tmp/disk.raw" || return 0
 	cp -a "$work/files" "$mnt/"
-	rm "$mnt/files/folder/large" "$mnt/files/letter"
+	rm "$mnt/files/directory/large" "$mnt/files/letter"
 	echo "another letter" >"$mnt/letter"
 	truncate -s 10M "$mnt/hole"
 	# Unmounts, as the end of the test would.
@@ -245,7 +245,7 @@ testMountedAndUsed() {
 	round "$tmp/disk.raw"
 	checked e2fsck -fn "$tmp/back.raw"
 	mount_file "$tmp/back.raw" -r
-	assertSameFile "$work/files/folder/deep/larger" "$mnt/files/folder/deep/larger"
+	assertSameFile "$work/files/directory/deep/larger" "$mnt/files/directory/deep/larger"
 	assertEquals "another letter" "$(cat "$mnt/letter")"
 }
 

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Every image of fixtures/ under gow-check: the exact findings, and nothing changed.
-# Each folder is a test of its own.
+# Each directory is a test of its own.
 
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 
 # The functions are there before shunit2 is, so that it can be asked for a single one.
 cases=''
-for case in "$fixtures"/*/; do
+for case in $(sampled_fixtures); do
 	case=$(basename "$case")
 	name=test_$(echo "$case" | tr -c 'a-z0-9\n' _)
 	cases="$cases $name"
@@ -26,7 +26,7 @@ suite() {
 # than gow-check does.  It prints what does not hold.
 suiteSetUp() {
 	cat >"$work/claims.jq" <<'END'
-# What of a document a fixture fixes; the words of messages and mends stand elsewhere.
+# What of a document a fixture fixes; messages and repairs are tested elsewhere.
 def essence: {schema, tool, exit, corrupt, advisory,
 	findings: [.findings[] | del(.fix, .message, .blocks)]};
 def differs($what; $expected; $actual):
@@ -38,7 +38,7 @@ claim("one document each"; ($plain | length) == 1 and ($verbose | length) == 1),
 differs("findings"; $e | essence; $p | essence),
 differs("findings under -v"; $e | essence; $v | essence),
 claim("the image is named"; $p.image | endswith("/image.gow")),
-claim("a mend is told, or null"; all($p.findings[]; .fix | . == null or type == "string")),
+claim("a fix is named, or null"; all($p.findings[]; .fix | . == null or type == "string")),
 claim("places only under -v"; all($p.findings[]; has("blocks") | not)),
 claim("nothing that was not asked for"; $p | has("digest") or has("in_use") | not),
 # -v lists every place, the first of them first.
@@ -50,11 +50,11 @@ END
 }
 
 check_case() {
-	folder=$fixtures/$1
-	assertTrue "$1 does not say what it is about" "[ -s '$folder/about' ]"
+	directory=$fixtures/$1
+	assertTrue "$1 does not say what it is about" "[ -s '$directory/about' ]"
 	make_image "$1" "$tmp/image.gow"
 	state_of "$tmp/image.gow"
-	jq -r '.exit, .findings[].id' "$folder/check.json" >"$tmp/expected"
+	jq -r '.exit, .findings[].id' "$directory/check.json" >"$tmp/expected"
 	expected=$(head -n 1 "$tmp/expected")
 
 	run gow-check --json "$tmp/image.gow"
@@ -64,9 +64,9 @@ check_case() {
 	run gow-check --json -v "$tmp/image.gow"
 	assertStatus "$expected"
 	mv "$out" "$tmp/verbose"
-	places=$folder/check-v.json
+	places=$directory/check-v.json
 	[ -f "$places" ] || places=/dev/null
-	jq -nr --slurpfile expected "$folder/check.json" --slurpfile plain "$tmp/plain" \
+	jq -nr --slurpfile expected "$directory/check.json" --slurpfile plain "$tmp/plain" \
 		--slurpfile verbose "$tmp/verbose" --slurpfile places "$places" \
 		-f "$work/claims.jq" >"$tmp/untrue" 2>&1
 	assertEquals "jq's status" 0 $?

@@ -312,9 +312,9 @@ testSocket() {
 }
 
 testDirectory() {
-	mkdir "$tmp/folder"
-	judged 8 "$tmp/folder"
-	judged 8 "$tmp/folder/"
+	mkdir "$tmp/directory"
+	judged 8 "$tmp/directory"
+	judged 8 "$tmp/directory/"
 }
 
 testDevices() {
@@ -391,18 +391,18 @@ testOtherFormats() {
 
 # huge RECIPE-TEXT: an image as long as a file can be, $huge.
 huge() {
-	folder=/dev/shm
-	if [ "$(stat -f -c %T $folder 2>/dev/null)" = tmpfs ] && [ -w $folder ]; then
-		folder=$(mktemp -d $folder/gow-hostile.XXXXXX) || return 1
-		at_end "rm -rf $folder"
+	directory=/dev/shm
+	if [ "$(stat -f -c %T $directory 2>/dev/null)" = tmpfs ] && [ -w $directory ]; then
+		directory=$(mktemp -d $directory/gow-hostile.XXXXXX) || return 1
+		at_end "rm -rf $directory"
 	elif [ "$(id -u)" -eq 0 ]; then
 		mount_tmpfs 100M || return 1
-		folder=$mnt
+		directory=$mnt
 	else
 		skip "needs a tmpfs: /dev/shm, or root to mount one"
 		return 1
 	fi
-	huge=$folder/huge.gow
+	huge=$directory/huge.gow
 	printf '%b\nextend 8E-1\n' "$1" >"$tmp/recipe"
 	"$GOW_TESTBIN/mkimage" "$tmp/recipe" "$huge" || {
 		skip "no file of 8 EiB on the tmpfs"
@@ -573,6 +573,31 @@ testLittleAddressSpace() {
 			assertStatus 4
 		done
 	done
+}
+
+# A directory whose default ACL lets somebody in: a copy lets in only whom its source does.
+testDefaultAclLetsNobodyIn() {
+	need_tool setfacl || return 0
+	make_image map-crosslink-v3 "$tmp/source.gow"
+	chmod 0640 "$tmp/source.gow"
+	mkdir "$tmp/open"
+	setfacl -d -m u:nobody:rw "$tmp/open" 2>/dev/null || {
+		skip "no ACLs here"
+		return
+	}
+	make_image sound-v3 "$tmp/sound.gow"
+	chmod 0640 "$tmp/sound.gow"
+	run gow-convert "$tmp/sound.gow" "$tmp/open/a.raw"
+	run gow-convert "$tmp/sound.gow" "$tmp/open/a.tar"
+	run gow-compact -o "$tmp/open/c.gow" "$tmp/sound.gow"
+	cp "$tmp/source.gow" "$tmp/open/r.gow"
+	setfacl -b "$tmp/open/r.gow"
+	chmod 0640 "$tmp/open/r.gow"
+	run gow-repair -y --salvage "$tmp/open/saved" "$tmp/open/r.gow"
+	for file in "$tmp/open"/*; do
+		assertNull "${file##*/}" "$(getfacl -c "$file" 2>/dev/null | grep '^user:nobody')"
+	done
+	assertTrue "$(ls "$tmp/open")" "[ -f '$tmp/open/r.gow.gow-undo' ] && [ -f '$tmp/open/c.gow' ]"
 }
 
 # shellcheck source=/dev/null

@@ -65,7 +65,7 @@ judged() {
 }
 
 judge_fixtures() {
-	for case in "$fixtures"/*"$1"/; do
+	for case in $(sampled_fixtures | grep -e "$1$"); do
 		case=$(basename "$case")
 		make_image "$case" "$tmp/image.gow"
 		judged "$case"

@@ -160,7 +160,7 @@ testCorruptImages() {
 }
 
 # A manifest that agrees with a size that cannot be must not lead past the map.
-testManifestOfUnlawfulSize() {
+testManifestOfUnvalidSize() {
 	printf 'version 1\nsize 1T\nmap 0 0\ndata 0 text "x"\n' >"$tmp/recipe"
 	make_image "$tmp/recipe" "$tmp/huge.gow"
 	{
@@ -217,7 +217,6 @@ testDamagedManifests() {
 	damaged 1 1 '1s/.*/manifest/'
 	damaged 1 1 '1s/1$/2/'
 	damaged 1 15 '1s/$/ /'
-	damaged 1 15 '1s/$/\r/'
 	damaged 2 1 '2s/size/Size/'
 	damaged 2 1 '2s/ /  /;2s/^/ /'
 	damaged 2 6 '2s/ .*/ 0/'

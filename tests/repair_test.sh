@@ -1,5 +1,5 @@
 #!/bin/sh
-# gow-repair beyond the bytes of its mends (repaired_test.sh has those): how it is asked,
+# gow-repair beyond the bytes of its repairs (repaired_test.sh has those): how it is asked,
 # what it tells, undo files, and everything that can come in between.
 
 # shellcheck source=functions.sh
@@ -50,7 +50,7 @@ testOneOfThemIsNeeded() {
 	assertStatus 16
 	run gow-repair -y --size 65G "$image"
 	assertStatus 8
-	assertErr 'no lawful size'
+	assertErr 'no valid size'
 	run gow-repair -y --salvage "$tmp/s" "$image" "$image"
 	assertStatus 16
 	run gow-repair -p --assume-version 1 "$image"
@@ -140,12 +140,19 @@ testCrosslinksAndLossesAreNamedByGuestBytes() {
 
 # answer KEYS: runs gow-repair on a terminal that gets them, a line each.
 answer() {
+	answer_with '' "$@"
+}
+
+# answer_with OPTIONS KEYS
+answer_with() {
 	gow_program=$(gow_path gow-repair)
+	gow_options=$1
+	shift
 	gow_command="gow-repair on a terminal, answers: $*"
 	: >"$err"
 	for key; do echo "$key"; done >"$tmp/keys"
 	# It asks as fast as it is answered: everything may be typed ahead.
-	timeout 60 script -qec "stty -echo; '$gow_program' '$image' 2>&1" /dev/null \
+	timeout 60 script -qec "stty -echo; '$gow_program' $gow_options '$image' 2>&1" /dev/null \
 		<"$tmp/keys" >"$out" 2>"$err"
 	status=$?
 }
@@ -169,8 +176,8 @@ testAsking() {
 	assertSameFile "$original" "$image"
 	answer y n n n n n
 	assertStatus 4
-	assertOut 'mended in part'
-	assertFalse "one is mended" "cmp -s '$original' '$image'"
+	assertOut 'repaired in part'
+	assertFalse "one is repaired" "cmp -s '$original' '$image'"
 	run gow-repair --undo "$image"
 	assertStatus 0
 	assertSameFile "$original" "$image"
@@ -180,6 +187,91 @@ testAsking() {
 	assertSameFile "$tmp/repaired.gow" "$image"
 }
 
+# What may be done with nobody there to judge, for every kind of damage that there is a fixture of.
+testPreenIsATable() {
+	mkdir "$tmp/damaged"
+	for case in "$fixtures"/*-v1 "$fixtures/header-padding-v2" "$fixtures"/version-zero*; do
+		[ ! -e "$case/repaired" ] || make_image "$case/recipe" "$tmp/damaged/${case##*/}"
+	done
+	run gow-repair -n -p --json "$tmp/damaged"/*
+	json '.plan[]?.id' >"$tmp/done"
+	assertEquals "header.count-high header.count-low header.count-wild header.padding space.tail version.zero" \
+		"$(sort -u "$tmp/done" | xargs)"
+}
+
+# Answers are given per problem, and one that is refused keeps what depends on it from being done:
+# the disk does not grow over a block that has another owner, since that one's bytes past the old
+# end would be cleared.
+testAnswersInCombination() {
+	need_tool script || return 0
+	cat >"$tmp/shared" <<-END
+		version 1
+		size 2*block+512
+		map 0 0
+		map 1 1
+		map 2 1
+		map 5 2
+		blocks 3
+		data 0-2 pattern 1
+	END
+	damaged "$tmp/shared"
+	set -- y n
+	for link; do
+		for beyond; do
+			answer_with "--size 655360" "$link" "$beyond" "$beyond"
+			case $link$beyond in
+			n*)
+				assertStatus 4
+				assertSameFile "$original" "$image"
+				;;
+			yn) assertEquals 131584 "$(od -An -t u8 -j 8 -N 8 "$image" | tr -d ' ')" ;;
+			yy)
+				assertEquals 655360 "$(od -An -t u8 -j 8 -N 8 "$image" | tr -d ' ')"
+				"$GOW_TESTBIN/guest" "$image" "$tmp/guest"
+				make_raw "$tmp/shared" "$tmp/before"
+				cmp -n 131584 "$tmp/before" "$tmp/guest" || fail "the guest's bytes changed"
+				;;
+			esac
+			cp --sparse=always "$original" "$image"
+			rm -f "$image".gow-undo*
+		done
+	done
+}
+
+# Numbers at their limit go no further: 0 would say that a block was never written.
+testVersionNumbersAtTheirLimit() {
+	cat >"$tmp/limit" <<-END
+		version 3
+		size 1M
+		map 0-1 0
+		map 2-4 100
+		data 0-1 pattern 1
+		ver 0 max32-2
+		ver 1 0
+		ver 2 max32
+		ver 3 max32-1
+		ver 4 7
+		blocks 2
+	END
+	damaged "$tmp/limit"
+	run gow-repair -y "$image"
+	assertEquals "4294967293 0 4294967295 4294967295 8" "$(numbers_of "$image" 5)"
+	# The last number that can be given, and where there is none.
+	for highest in max32-2 max32-1; do
+		sed "s/max32-2/$highest/; /map 2-4/d; /ver [234]/d" "$tmp/limit" >"$tmp/last"
+		rm -f "$image".gow-undo*
+		make_image "$tmp/last" "$image"
+		run gow-repair -y "$image"
+		numbers_of "$image" 2
+	done >"$tmp/numbers"
+	assertEquals "4294967293 4294967294 4294967294 0" "$(xargs <"$tmp/numbers")"
+	assertOut 'no higher number is left'
+}
+
+numbers_of() {
+	od -An -v -t u4 -w4 -j $((16777216 + 20)) -N $(($2 * 4)) "$1" | xargs
+}
+
 # A copy that came to stand where an entry points would give it foreign data, and it
 # would never be found again.
 testCopiesKeepOffWhatEntriesPointTo() {
@@ -187,11 +279,11 @@ testCopiesKeepOffWhatEntriesPointTo() {
 	damaged crosslink-cut-tail-range-v3
 	answer n n y y y
 	assertStatus 4
-	assertOut 'map.range has to be mended first'
+	assertOut 'map.range has to be repaired first'
 	assertSameFile "$original" "$image"
 	answer n a a a a
 	assertStatus 1
-	assertNoOut 'has to be mended first'
+	assertNoOut 'has to be repaired first'
 }
 
 # ---- sizes ----
@@ -230,6 +322,34 @@ testSizeGrowsTheDiskOverWhatLiesBeyond() {
 	make_image "$tmp/recipe" "$tmp/expected"
 	assertSameFile "$tmp/expected" "$image"
 	run gow-repair --undo "$image"
+	assertSameFile "$original" "$image"
+}
+
+# entry LOGICAL OCTAL...: writes the four bytes of an entry of a version 1 image.
+entry() {
+	# shellcheck disable=SC2059 # octal numbers
+	printf "$2" | dd of="$image" bs=4 seek="$((5 + $1))" conv=notrunc 2>/dev/null
+}
+
+# The guest discards a block of its old part, and gets its place for a new one past the old end.
+testUndoOfALargerSizeAfterTheGuestWrote() {
+	printf 'version 1\nsize 1M\nmap 0-9 0\nmap 20 10\ndata 0-10 pattern 1\n' >"$tmp/beyond"
+	damaged "$tmp/beyond"
+	run gow-repair -y --size 4M "$image"
+	assertStatus 1
+	entry 9 '\377\377\377\377'
+	run gow-repair --undo -n "$image"
+	assertStatus 8
+	entry 40 '\011\0\0\0'
+	state_of "$image"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'written to since the repair.*larger'
+	assertUnchanged "$image"
+	entry 9 '\011\0\0\0'
+	entry 40 '\377\377\377\377'
+	run gow-repair --undo "$image"
+	assertStatus 0
 	assertSameFile "$original" "$image"
 }
 
@@ -345,7 +465,7 @@ testRepairsStack() {
 	run gow-repair -p "$image"
 	assertStatus 4
 	cp --sparse=always "$image" "$tmp/preened"
-	run gow-repair -y "$image"
+	run gow-repair -y --clear-pending "$image"
 	assertStatus 3
 	assertBeside image.gow.gow-undo image.gow.gow-undo.2
 	run gow-repair --undo -n --json "$image"
@@ -365,11 +485,11 @@ testRepairsStack() {
 # A pointer would take the place of what it points to.
 testUndoFileElsewhereIsNotBeside() {
 	damaged map-range-v1
-	mkdir "$tmp/folder"
-	ln -s . "$tmp/folder/link"
-	mv "$image" "$tmp/folder/image.gow"
-	image=$tmp/folder/image.gow
-	for name in "$image.gow-undo" "$tmp/folder/link/image.gow.gow-undo" \
+	mkdir "$tmp/directory"
+	ln -s . "$tmp/directory/link"
+	mv "$image" "$tmp/directory/image.gow"
+	image=$tmp/directory/image.gow
+	for name in "$image.gow-undo" "$tmp/directory/link/image.gow.gow-undo" \
 		"$image.gow-undo.2" "$image.gow-undo.new"; do
 		run gow-repair -y --undo-file "$name" "$image"
 		assertStatus 16
@@ -377,7 +497,7 @@ testUndoFileElsewhereIsNotBeside() {
 		assertSameFile "$original" "$image"
 		assertBeside
 	done
-	(cd "$tmp/folder" && run gow-repair -y --undo-file image.gow.gow-undo image.gow; exit $status)
+	(cd "$tmp/directory" && run gow-repair -y --undo-file image.gow.gow-undo image.gow; exit $status)
 	assertEquals 16 $?
 	assertSameFile "$original" "$image"
 	assertBeside
@@ -468,6 +588,250 @@ testUndoFileHasTheRightsOfTheImage() {
 	chmod 640 "$image"
 	run gow-repair -y "$image"
 	assertEquals 640 "$(stat -c %a "$image.gow-undo")"
+}
+
+# ---- a mark without its record ----
+
+testAMarkWithoutARecordStays() {
+	damaged journal-missing-v1
+	state_of "$image"
+	run gow-repair -y "$image"
+	assertStatus 4
+	assertOut 'journal.missing: left: .*--clear-pending'
+	assertUnchanged "$image"
+	run gow-repair -n --json "$image"
+	assertJson '.plan == []'
+	for wrong in '-p --clear-pending' '--undo --clear-pending' '--clear-pending' \
+		'-y --manifest x'; do
+		# shellcheck disable=SC2086
+		run gow-repair $wrong "$image" </dev/null
+		assertStatus 16
+	done
+	assertUnchanged "$image"
+	run gow-repair -n --clear-pending "$image"
+	assertStatus 4
+	assertErr 'forgotten without its record'
+	assertUnchanged "$image"
+	run gow-repair -y --clear-pending "$image"
+	assertStatus 1
+	assertErr 'forgotten without its record'
+	repaired journal-missing-v1
+	assertSameFile "$tmp/repaired.gow" "$image"
+}
+
+testAManifestDecidesAboutAMark() {
+	damaged journal-missing-v2
+	repaired journal-missing-v2
+	run gow-check --write-manifest "$tmp/right" "$tmp/repaired.gow"
+	assertStatus 0
+	printf x | dd of="$tmp/repaired.gow" bs=1 seek=16777800 conv=notrunc status=none
+	run gow-check --write-manifest "$tmp/wrong" "$tmp/repaired.gow"
+	state_of "$image"
+	for dry in '' -n; do
+		run gow-repair -y $dry --clear-pending --manifest "$tmp/wrong" "$image"
+		assertStatus 4
+		assertErr 'is not the disk of the manifest \(data.mismatch, 1\)'
+	done
+	run gow-repair -y --clear-pending --manifest "$tmp/none" "$image"
+	assertStatus 8
+	assertUnchanged "$image"
+	assertBeside
+	run gow-repair -y --clear-pending --manifest "$tmp/right" "$image"
+	assertStatus 1
+	assertErrEmpty
+	run gow-check --manifest "$tmp/right" "$image"
+	assertStatus 0
+}
+
+# interrupted CASE [CALL]: $image in the middle of a repair, with its undo file.
+interrupted() {
+	damaged "$1"
+	run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="${2:-sync:2}:kill" gow-repair -y "$image"
+	assertTrue "pending" "is_marked '$image'"
+	assertBeside image.gow.gow-undo
+}
+
+# stays_marked RE: neither -y nor --clear-pending removes the mark.
+stays_marked() {
+	state_of "$image"
+	for options in '' --clear-pending; do
+		# shellcheck disable=SC2086
+		run gow-repair -y $options "$image"
+		assertStatus 4
+		cat "$err" >>"$out"
+		assertOut "$1"
+		assertUnchanged "$image"
+	done
+}
+
+# What may be the record of the change keeps the mark where it is.
+testAnUndoFileInDoubtKeepsTheMark() {
+	interrupted map-range-v1
+	cp "$image.gow-undo" "$tmp/undo"
+	printf x | dd of="$image.gow-undo" bs=1 seek=700 conv=notrunc status=none
+	stays_marked 'damaged'
+	cp "$tmp/undo" "$image.gow-undo"
+	truncate -s -1536 "$image.gow-undo"
+	stays_marked 'torn'
+	cp "$tmp/undo" "$image.gow-undo"
+	# A copy that was padded is of no length that the repair knows.
+	truncate -s +512 "$image"
+	stays_marked 'does not belong'
+	truncate -s -512 "$image"
+	state_of "$image"
+	run_faulty FAULTIO_FILE="$image.gow-undo" FAULTIO_READ=0-512 \
+		gow-repair -y --clear-pending "$image"
+	assertStatus 4
+	assertErr 'gow-undo'
+	assertUnchanged "$image"
+	run gow-repair -p "$image"
+	assertTrue "rolled back" "[ $((status & 72)) -eq 0 ]"
+	assertSameFile "$original" "$image"
+}
+
+# What another user puts beside an image, where everybody may (/tmp), is not written over it.
+testAPlantedUndoFileIsNotObeyed() {
+	need_root || return 0
+	interrupted map-range-v1
+	chown nobody "$image.gow-undo"
+	state_of "$image"
+	run gow-repair -p "$image"
+	assertTrue "obeyed: status $status" "[ $((status & 12)) -ne 0 ]"
+	assertUnchanged "$image"
+	run gow-repair --undo "$image"
+	assertTrue "obeyed: status $status" "[ $((status & 12)) -ne 0 ]"
+	assertUnchanged "$image"
+	# It does not hide the real one, whatever its number.
+	cp "$image.gow-undo" "$image.gow-undo.9"
+	chown nobody "$image.gow-undo.9"
+	chown root "$image.gow-undo"
+	chmod 0664 "$image.gow-undo"
+	run gow-repair -p "$image"
+	assertStatus 4
+	assertErr 'chmod go-w'
+	assertUnchanged "$image"
+	chmod 0644 "$image.gow-undo"
+	run gow-repair -p "$image"
+	assertTrue "rolled back" "[ $((status & 72)) -eq 0 ]"
+	assertSameFile "$original" "$image"
+}
+
+testAPointerToAnotherUsersFileIsNotFollowed() {
+	need_root || return 0
+	make_image map-range-v1 "$tmp/images.gow"
+	run gow-repair -y --undo-file "$tmp/undo" "$tmp/images.gow"
+	assertStatus 1
+	chown nobody "$tmp/undo"
+	state_of "$tmp/images.gow"
+	run gow-repair --undo "$tmp/images.gow"
+	assertErr 'belongs to another user'
+	assertUnchanged "$tmp/images.gow"
+	chown root "$tmp/undo"
+	run gow-repair --undo "$tmp/images.gow"
+	assertStatus 0
+}
+
+testUndoFilesAreNotForOthersToWrite() {
+	make_image map-range-v1 "$tmp/a.gow"
+	chmod 0666 "$tmp/a.gow"
+	run gow-repair -y "$tmp/a.gow"
+	assertStatus 1
+	assertEquals 644 "$(stat -c %a "$tmp/a.gow.gow-undo")"
+}
+
+testTheMarkStaysWhenTheImageWasMoved() {
+	interrupted map-range-v1 sync:3
+	mkdir "$tmp/elsewhere"
+	mv "$image" "$tmp/elsewhere/image.gow"
+	state_of "$tmp/elsewhere/image.gow"
+	run gow-repair -y "$tmp/elsewhere/image.gow"
+	assertStatus 4
+	assertUnchanged "$tmp/elsewhere/image.gow"
+	mv "$tmp/elsewhere/image.gow" "$tmp/images/renamed.gow"
+	state_of "$tmp/images/renamed.gow"
+	run gow-repair -y "$tmp/images/renamed.gow"
+	assertStatus 4
+	assertUnchanged "$tmp/images/renamed.gow"
+	mv "$tmp/images/renamed.gow" "$image"
+	run gow-repair -y "$image"
+	assertStatus 1
+}
+
+testHardLinks() {
+	damaged map-range-v1
+	mkdir "$tmp/elsewhere"
+	ln "$image" "$tmp/elsewhere/other.gow"
+	state_of "$image"
+	for how in -n -p -y; do
+		[ $how != -p ] || continue
+		run gow-repair $how "$image"
+		assertStatus 8
+		assertErr 'hard links'
+		assertUnchanged "$image"
+		assertBeside
+	done
+	run gow-repair -y --undo-file "$tmp/undo" "$image"
+	assertStatus 1
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
+testABindMountOfTheFileAlone() {
+	need_root || return 0
+	damaged map-range-v1
+	mkdir "$tmp/elsewhere"
+	: >"$tmp/elsewhere/image.gow"
+	mount --bind "$image" "$tmp/elsewhere/image.gow" 2>/dev/null ||
+		{ skip "cannot mount"; return; }
+	at_end "umount '$tmp/elsewhere/image.gow'"
+	state_of "$image"
+	for how in -n -y; do
+		run gow-repair $how "$tmp/elsewhere/image.gow"
+		assertStatus 8
+		assertErr 'mounted here'
+	done
+	assertUnchanged "$image"
+	assertEquals image.gow "$(ls -A "$tmp/elsewhere")"
+	assertBeside
+	run gow-repair -y "$image"
+	assertStatus 1
+	run gow-repair --undo "$image"
+	assertSameFile "$original" "$image"
+}
+
+# A repair is long over, and what its pointer leads to is deleted: the record of a later
+# upgrade is certain.
+testAnOldPointerDoesNotBlockAnUpgrade() {
+	cat >"$tmp/old" <<-END
+		version 2
+		size 10M
+		map 0-99 0 shuffle 3
+		map 310 100
+		data 0-100 pattern 1
+	END
+	damaged "$tmp/old"
+	run gow-repair -y --undo-file "$tmp/undo" "$image"
+	assertStatus 3
+	run gow-compact "$image"
+	assertBeside image.gow.gow-undo
+	rm "$tmp/undo"
+	cp --sparse=always "$image" "$tmp/before"
+	"$GOW_TESTBIN/guestsum" "$image" >"$tmp/guest"
+	for way in 'gow-upgrade' 'gow-repair -p' 'gow-repair -y' 'gow-upgrade --rollback'; do
+		cp --sparse=always "$tmp/before" "$image"
+		run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="sync:4:kill" gow-upgrade "$image"
+		assertTrue "pending" "is_marked '$image'"
+		run gow-check "$image"
+		assertOut 'upgrade'
+		# shellcheck disable=SC2086
+		run $way "$image"
+		assertTrue "$way: $status" "[ $((status & ~3)) -eq 0 ]"
+		case $way in gow-repair*) assertErr 'image.gow.gow-undo: .*brought back' ;; esac
+		assertFalse "$way" "is_marked '$image'"
+		"$GOW_TESTBIN/guestsum" "$image" >"$tmp/guest-now"
+		assertSameFile "$tmp/guest" "$tmp/guest-now"
+	done
 }
 
 # ---- interrupted ----
@@ -623,6 +987,152 @@ testPendingWithoutItsUndoFile() {
 	assertStatus 0
 	assertSameFile "$original" "$image"
 	assertBeside
+}
+
+# ---- garbled writes, unreadable marks ----
+
+# A medium garbles one write after the other: the right bytes, or a non-zero exit and an image
+# that is what it was, or can be had back.
+testEveryGarbledWriteOfARepair() {
+	case=crosslink-three-v1
+	repaired $case
+	damaged $case
+	n=1
+	while :; do
+		run_faulty FAULTIO_FILE="$tmp/images*" FAULTIO_FAIL="write:$n:flip" \
+			gow-repair -y "$image"
+		if [ $status -eq 1 ]; then
+			assertSameFile "$tmp/repaired.gow" "$image"
+			run gow-repair --undo "$image"
+			assertStatus 0
+			assertSameFile "$original" "$image"
+		else
+			assertEquals "write $n" 8 "$status"
+			run gow-repair -p "$image"
+			assertSameFile "$original" "$image"
+		fi
+		cp --sparse=always "$original" "$image"
+		rm -f "$image".gow-undo*
+		n=$((n + 1))
+		[ $n -le 24 ] || break
+	done
+}
+
+# The same of an undo, and of a rollback.
+testEveryGarbledWriteOfAnUndo() {
+	case=crosslink-three-v1
+	damaged $case
+	for how in --undo -p; do
+		for n in $(seq 12); do
+			if [ $how = -p ]; then
+				run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="sync:3:kill" \
+					gow-repair -y "$image"
+				assertTrue "pending" "is_marked '$image'"
+			else
+				run gow-repair -y "$image"
+				assertStatus 1
+			fi
+			run_faulty FAULTIO_FILE="$tmp/images*" FAULTIO_FAIL="write:$n:flip" \
+				gow-repair $how "$image"
+			if [ $((status & 8)) -eq 0 ]; then
+				assertSameFile "$original" "$image"
+			else
+				run gow-repair -p "$image"
+				assertSameFile "$original" "$image"
+			fi
+			cp --sparse=always "$original" "$image"
+			rm -f "$image".gow-undo*
+		done
+	done
+}
+
+# done_at: where the marks begin in the undo file, the done one first.
+done_at() {
+	echo $(($(stat -c %s "$image.gow-undo") - 1024))
+}
+
+testAnUnreadableMarkIsOneInvalidMark() {
+	interrupted map-crosslink-v1
+	for mark in 0 512; do
+		at=$(($(done_at) + mark))
+		run_faulty FAULTIO_FILE="$image.gow-undo" FAULTIO_READ="$at-$((at + 512))" \
+			gow-check "$image"
+		assertStatus 4
+		assertOut 'journal.pending'
+		run_faulty FAULTIO_FILE="$image.gow-undo" FAULTIO_READ="$at-$((at + 512))" \
+			gow-repair -n "$image"
+		assertStatus 4
+		assertOut 'put back'
+	done
+	at=$(done_at)
+	run_faulty FAULTIO_FILE="$image.gow-undo" FAULTIO_READ="$at-$((at + 1024))" \
+		gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+	# At rest: whether it was taken back is told by the bytes.
+	run gow-repair -y "$image"
+	assertStatus 1
+	at=$(($(done_at) + 512))
+	run_faulty FAULTIO_FILE="$image.gow-undo" FAULTIO_READ="$at-$((at + 512))" \
+		gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
+# Writing what says that it is done failed, and everything was rolled back; the undo file is
+# still there. It must not stand in the way of the layer below.
+testAFailedMarkDoesNotBlockOlderLayers() {
+	damaged crosslink-cut-tail-range-v3
+	run gow-repair -p "$image"
+	assertBeside image.gow.gow-undo
+	# A layer that says garbage of its end, and whose change is not in the image.
+	run gow-repair -y "$image"
+	assertStatus 1
+	cp "$image.gow-undo.2" "$tmp/layer"
+	run gow-repair --undo "$image"
+	cp "$tmp/layer" "$image.gow-undo.2"
+	assertBeside image.gow.gow-undo image.gow.gow-undo.2
+	size=$(stat -c %s "$tmp/layer")
+	printf 'GOW-DO' | dd of="$image.gow-undo.2" bs=1 seek=$((size - 1024)) conv=notrunc status=none
+	printf x | dd of="$image.gow-undo.2" bs=1 seek=$((size - 1000)) conv=notrunc status=none
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
+# ---- what was done since ----
+
+# A guest writes to the block that it kept when the other owner got a copy.
+testUndoKeepsWhatTheGuestWroteSince() {
+	cat >"$tmp/linked" <<-END
+		version 1
+		size 1M
+		map 0-3 0
+		map 9 2
+		data 0-3 pattern 1
+	END
+	damaged "$tmp/linked"
+	run gow-repair -y "$image"
+	assertStatus 1
+	cp --sparse=always "$image" "$tmp/good"
+	for at in 0 65535; do
+		cp --sparse=always "$tmp/good" "$image"
+		printf '\377' | dd of="$image" bs=1 seek=$((4194324 + 2 * 65536 + at)) conv=notrunc status=none
+		state_of "$image"
+		for dry in '' -n; do
+			run gow-repair --undo $dry "$image"
+			assertStatus 8
+			assertErr 'written to since the repair'
+			assertUnchanged "$image"
+		done
+	done
+	# What it writes elsewhere is kept.
+	cp --sparse=always "$tmp/good" "$image"
+	printf 'new' | dd of="$image" bs=1 seek=$((4194324 + 65536)) conv=notrunc status=none
+	run gow-repair --undo "$image"
+	assertStatus 0
+	printf 'new' | dd of="$original" bs=1 seek=$((4194324 + 65536)) conv=notrunc status=none
+	assertSameFile "$original" "$image"
 }
 
 # ---- others, and no room ----

@@ -1,16 +1,17 @@
 #!/bin/sh
 # Every damaged image of fixtures/ under gow-repair -y: the exact bytes, a second run
 # that changes nothing, the guest's blocks, and the original bit for bit after --undo.
-# Each folder is a test of its own.
+# Each directory is a test of its own.
 #
-# A folder's `repaired` begins with "# gow-repair -y: exit N; left: ID...". What follows is
-# appended to the recipe, or if it has a `version` of its own, stands for it.
+# A directory's `repaired` begins with "# gow-repair -y: exit N; left: ID...", with more options
+# than -y where it takes more. What follows is appended to the recipe, or if it has a
+# `version` of its own, stands for it.
 
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 
 cases=''
-for case in "$fixtures"/*/; do
+for case in $(sampled_fixtures); do
 	case=$(basename "$case")
 	grep -q '"exit": *0' "$fixtures/$case/check.json" && continue
 	name=test_$(echo "$case" | tr -c 'a-z0-9\n' _)
@@ -53,6 +54,7 @@ check_case() {
 	title=$(head -n 1 "$fixtures/$1/repaired")
 	expected=$(echo "$title" | sed 's/.*exit \([0-9]*\).*/\1/')
 	left=$(echo "$title" | sed -n 's/.*left: //p')
+	options=$(echo "$title" | sed -n 's/.*gow-repair -y\( *[^:]*\):.*/\1/p')
 	make_image "$1" "$image"
 	make_image "$1" "$tmp/original"
 	make_repaired "$1" "$tmp/expected"
@@ -60,11 +62,13 @@ check_case() {
 
 	# The dry run tells what the real one does, and touches nothing.
 	state_of "$image"
-	run gow-repair -n --json "$image"
+	# shellcheck disable=SC2086 # options, or none
+	run gow-repair -n $options --json "$image"
 	assertStatus "$(jq .exit "$fixtures/$1/check.json")"
 	assertUnchanged "$image"
 	json '.plan, .left' >"$tmp/foreseen"
-	run gow-repair -y --json "$image"
+	# shellcheck disable=SC2086
+	run gow-repair -y $options --json "$image"
 	assertStatus "$expected"
 	json '.plan, .left' >"$tmp/done"
 	assertSameFile "$tmp/foreseen" "$tmp/done"

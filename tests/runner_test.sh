@@ -17,7 +17,7 @@ suite_of() {
 	chmod +x "$tmp/$1_test.sh"
 }
 
-# unit_of NAME: the same for a unit test, in a folder of binaries of its own.
+# unit_of NAME: the same for a unit test, in a directory of binaries of its own.
 unit_of() {
 	mkdir -p "$tmp/bin/unit"
 	cat >"$tmp/bin/unit/$1"
@@ -45,6 +45,15 @@ END
 	assertOut 'bad news'
 	assertOut '^FAIL a: testBad$'
 	assertOut '^SKIP a: testSkipped: no luck$'
+}
+
+testUndefinedFunction() {
+	suite_of a <<'END'
+@Good() { asertTrue 0; assertTrue 0; }
+END
+	run_tests "$tmp/a_test.sh"
+	assertStatus 1
+	assertOut '^FAIL a: \(suite\): asertTrue: not found$'
 }
 
 testOnePassed() {
@@ -181,7 +190,7 @@ END
 	assertOut 'stopped after 1 seconds'
 }
 
-testFoldersGoAway() {
+testDirectorysGoAway() {
 	mkdir "$tmp/left"
 	# shellcheck disable=SC2016 # for the suite to expand
 	for last in ':' 'exit 0' 'kill -15 $$' 'kill -1 $$' 'assertTrue 1'; do

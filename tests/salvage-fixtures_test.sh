@@ -26,8 +26,8 @@ $out[0] as $document |
 END
 }
 
-# lawful_size VERSION SIZE
-lawful_size() {
+# valid_size VERSION SIZE
+valid_size() {
 	awk -v version="$1" -v size="$2" 'BEGIN {
 		limit = version == 1 ? 68719476736 : 274877906944
 		exit !(size >= 512 && size <= limit && size % 512 == 0)
@@ -66,7 +66,7 @@ salvaged() {
 	version=$(facts_field 4 4 "$tmp/image.gow")
 	size=$(facts_field 8 8 "$tmp/image.gow")
 	cp "$fixtures/$1/recipe" "$tmp/recipe"
-	if ! lawful_size "$version" "$size"; then
+	if ! valid_size "$version" "$size"; then
 		# The smallest size that covers every block; and the rest is to be told for that.
 		size=$(jq -r .smallest "$tmp/facts")
 		sed "s/^size .*/size $size/" "$fixtures/$1/recipe" >"$tmp/recipe"
@@ -97,7 +97,7 @@ salvaged() {
 }
 
 salvage_fixtures() {
-	for case in "$fixtures"/*"$1"/; do
+	for case in $(sampled_fixtures | grep -e "$1$"); do
 		case=$(basename "$case")
 		[ "$(jq .exit "$fixtures/$case/check.json")" -ne 4 ] || salvaged "$case"
 	done

@@ -91,8 +91,11 @@ testNoPreamble() {
 			assertSameFile "$tmp/wanted.raw" "$tmp/a.raw"
 			rm "$tmp/a.raw"
 		done
-		# Without being told it is a raw disk like any other.
+		# Without being told it is no disk, since its size is none; -f raw takes it.
 		convert --json --salvage "$tmp/image.gow" "$tmp/a.raw"
+		[ $(($(stat -c %s "$tmp/image.gow") % 512)) -eq 0 ] || assertStatus 8
+		rm -f "$tmp/a.raw"
+		convert --json --salvage -f raw "$tmp/image.gow" "$tmp/a.raw"
 		assertJson '.source_format == "raw"'
 		assertSameFile "$tmp/image.gow" "$tmp/a.raw"
 		rm "$tmp/a.raw"

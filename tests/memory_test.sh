@@ -1,0 +1,83 @@
+#!/bin/sh
+# Memory that runs out: an error that says so, and nothing that could be taken for a result.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+
+[ -z "${SANITIZE:-}" ] || skip_suite "sanitizers have allocators of their own"
+
+may_crash='' modes='0 +'
+
+suiteSetUp() {
+	make_image sound-v1 "$work/sound.gow"
+	make_image map-crosslink-v1 "$work/damaged.gow"
+}
+
+# without N[+] TOOL ARG...: run, and that allocation fails (with all that follow).
+without() {
+	gow_find "$2"
+	gow_command=$* gow_which=$1
+	shift 2
+	"$BUILD/tests/within" "$GOW_TIMEOUT" "FAILALLOC=$gow_which" FAILALLOC_COUNT="$work/count" \
+		LD_PRELOAD="$GOW_TESTBIN/failalloc.so" "$gow_program" "$@" >"$out" 2>"$err"
+	status=$?
+}
+
+# Lines of progress may be missing, and depend on time.
+said() {
+	sed 's/"time":[0-9]*//' "$out"
+	grep -v '^{"phase":"[a-z]*","done":[0-9]*,"total":[0-9]*,"elapsed":[0-9.]*}$' "$err"
+}
+
+# exhausted TOOL ARG...: every allocation fails in turn; the result is the same, or there is none.
+exhausted() {
+	without 0 "$@"
+	expected=$status
+	said >"$tmp/expected"
+	count=$(cat "$work/count")
+	assertTrue "$count allocations" "[ $count -gt 10 ]"
+	for more in $modes; do
+		more=${more#0}
+		nth=1
+		while [ "$nth" -le "$count" ]; do
+			without "$nth$more" "$@"
+			if [ -n "$may_crash" ] && [ "$status" = 139 ]; then
+				assertOutEmpty
+			elif [ $((status & 8)) = 0 ] || [ "$status" -gt 127 ]; then
+				said >"$tmp/said"
+				assertEquals "status without allocation $nth$more" "$expected" "$status"
+				assertSameFile "$tmp/expected" "$tmp/said"
+			else
+				assertErr 'memory'
+				[ ! -s "$out" ] || assertJson '.error == "memory" or .image != null'
+			fi
+			nth=$((nth + (${#more} ? 3 : 1)))
+		done
+	done
+}
+
+testDocuments() {
+	exhausted gow-info --json "$work/sound.gow"
+	exhausted gow-check --json --data --digest --progress json "$work/damaged.gow"
+}
+
+testText() {
+	exhausted gow-info --map "$work/sound.gow"
+	exhausted gow-repair -n "$work/damaged.gow"
+}
+
+# json-c's parser follows NULL itself, and loses track of one failure among successes.
+testReports() {
+	may_crash=yes modes=+
+	"$GOW_BIN/gow-check" --json "$work/sound.gow" "$work/damaged.gow" >"$tmp/lines"
+	exhausted gow-report "$tmp/lines"
+	may_crash='' modes='0 +'
+}
+
+testCopies() {
+	mkdir "$tmp/to"
+	exhausted gow-convert --force --json "$work/sound.gow" "$tmp/to/disk.raw"
+	assertEquals "disk.raw" "$(ls -A "$tmp/to")"
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

@@ -1,0 +1,188 @@
+#!/bin/sh
+# Somebody opens a file while a tool works: each tool notices at its next safe point.  The
+# newcomer comes at an exact call (faultio's come=), so nothing here depends on timing.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+# shellcheck source=guest.sh
+. "$TESTS/guest.sh"
+
+# A disk with data, zeros and movers, most of it holes, so that it costs little.
+recipe() {
+	printf 'version %s\nsize 40M\nmap 0-499 500 step -1\nmap 600-601 550\nblocks 600\n' "$1"
+	printf 'data 1-40 pattern 1\ndata 480-500 pattern 2\ndata 550 pattern 3\n'
+}
+
+suiteSetUp() {
+	recipe 1 >"$work/recipe"
+	make_image "$work/recipe" "$work/image"
+	make_raw "$work/recipe" "$work/raw"
+}
+
+fresh() {
+	cp --sparse=always "$work/image" "$tmp/image"
+}
+
+# came RULE TOOL ARGUMENT...: runs it with a newcomer to $tmp/image; then $after is how
+# often the image was read or written after that.
+came() {
+	rm -f "$tmp/trace"
+	gow_rule=$1
+	shift
+	run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_TRACE=$tmp/trace" "FAULTIO_FAIL=$gow_rule" "$@"
+	gow_call=${gow_rule%%:*} gow_number=${gow_rule#*:}
+	gow_number=${gow_number%%:*}
+	assertTrue "no call $gow_rule" "grep -q '^$gow_call $gow_number ' '$tmp/trace'"
+	after=$(sed "1,/^$gow_call $gow_number /d" "$tmp/trace" | grep -cE '^(read|write) ')
+}
+
+assertStopped() {
+	assertStatus 64
+	assertErr 'came to open'
+}
+
+# Before anything is written; at the first write; and soon, while zeros are looked for.
+testCompact() {
+	need_leases "$tmp" || return 0
+	for option in '' --keep-zeros; do
+		for rule in sync:1 write:1; do
+			fresh
+			# shellcheck disable=SC2086 # may be empty
+			came $rule:come=read gow-compact $option "$tmp/image"
+			assertStopped
+			[ $rule = write:1 ] || assertSameFile "$work/image" "$tmp/image"
+			assertGuest "$tmp/image" "$work/raw"
+		done
+	done
+	fresh
+	came sync:1:come=read gow-compact "$tmp/image"
+	assertTrue "goes on for $after calls" "[ $after -lt 20 ]"
+	came read:1:come=write gow-compact --keep-zeros -o "$tmp/out" "$tmp/image"
+	assertErr 'opens it for writing|came to open'
+}
+
+# Before the undo file is made; while blocks are copied; before anything is overwritten.
+testRepair() {
+	need_leases "$tmp" || return 0
+	make_image crosslink-pairs-v3 "$tmp/broken"
+	for rule in sync:1 write:1 write:2; do
+		cp --sparse=always "$tmp/broken" "$tmp/image"
+		came $rule:come=read gow-repair -y "$tmp/image"
+		assertStopped
+		assertSameFile "$tmp/broken" "$tmp/image"
+		assertFalse "an undo file is left" "[ -e '$tmp/image.gow-undo' ]"
+	done
+}
+
+testUndo() {
+	need_leases "$tmp" || return 0
+	make_image map-range-v1 "$tmp/image"
+	cp "$tmp/image" "$tmp/broken"
+	run gow-repair -y "$tmp/image"
+	cp "$tmp/image" "$tmp/repaired"
+	came sync:1:come=read gow-repair --undo "$tmp/image"
+	assertStopped
+	assertSameFile "$tmp/repaired" "$tmp/image"
+	run gow-repair --undo "$tmp/image"
+	assertStatus 0
+	assertSameFile "$tmp/broken" "$tmp/image"
+}
+
+# Before the mark the image is as it was.  Afterwards it is in the middle.
+testUpgrade() {
+	need_leases "$tmp" || return 0
+	fresh
+	came write:1:come=read gow-upgrade "$tmp/image"
+	assertStopped
+	assertSameFile "$work/image" "$tmp/image"
+	came sync:12:come=read gow-upgrade --to 2 "$tmp/image"
+	assertStopped
+	cp --sparse=always "$tmp/image" "$tmp/middle"
+	for option in --rollback --to=2; do
+		cp --sparse=always "$tmp/middle" "$tmp/image"
+		came sync:1:come=read gow-upgrade $option "$tmp/image"
+		assertStopped
+		run gow-upgrade $option "$tmp/image"
+		assertStatus 0
+		assertGuest "$tmp/image" "$work/raw"
+	done
+}
+
+# A reader for which a moving image means nothing stops soon; others say so, once.
+testReaders() {
+	need_leases "$tmp" || return 0
+	fresh
+	came read:5:come=write gow-check --data "$tmp/image"
+	assertStopped
+	assertTrue "goes on for $after calls" "[ $after -lt 10 ]"
+	came read:4:come=write gow-convert "$tmp/image" "$tmp/out.raw"
+	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+	run gow-convert "$tmp/image" "$tmp/tar.tar"
+	cp --sparse=always "$work/raw" "$tmp/image"
+	came read:4:come=write gow-convert -f raw "$tmp/image" "$tmp/out.gow"
+	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+	mv "$tmp/tar.tar" "$tmp/image"
+	came read:4:come=write gow-convert "$tmp/image" "$tmp/archived.gow"
+	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+}
+
+# Over a network a lease is refused unless the server handed the file over: that says nothing.
+testNoLeasesOverANetwork() {
+	make_image space-leak-v1 "$tmp/leaky"
+	for kind in 0x6969 0xff534d42 0xfe534d42; do # NFS, SMB
+		cp "$tmp/leaky" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FS=$kind FAULTIO_FAIL=lease:1+:EAGAIN \
+			gow-check -v "$tmp/image"
+		assertStatus 2
+		assertErr 'cannot tell whether another process'
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FS=$kind FAULTIO_FAIL=lease:1+:EAGAIN \
+			gow-compact "$tmp/image"
+		assertStatus 0
+	done
+	# A process of this machine that has it open is found, and on a file system of this machine
+	# a refusal is what it says.
+	cp "$tmp/leaky" "$tmp/image"
+	for kind in 0x6969 0xef53; do
+		exec 9<"$tmp/image"
+		[ $kind = 0x6969 ] || exec 9<&-
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FS=$kind FAULTIO_FAIL=lease:1+:EAGAIN \
+			gow-compact "$tmp/image"
+		assertStatus 64
+	done
+}
+
+# /proc/locks names a file by another device than stat does: on btrfs, and on an overlay. A lock
+# there is seen all the same before the file is opened, which would break its holder's lease.
+testLocksOnAnOverlay() {
+	need_root || return 0
+	mount_tmpfs 16m
+	# shellcheck disable=SC2154 # mount_tmpfs sets it
+	lower=$mnt
+	make_image space-leak-v1 "$lower/image"
+	mount_tmpfs 16m
+	upper=$mnt
+	mkdir "$upper/upper" "$upper/work" "$tmp/merged"
+	mount -t overlay -o "lowerdir=$lower,upperdir=$upper/upper,workdir=$upper/work" overlay \
+		"$tmp/merged" 2>/dev/null || { skip "no overlays here" && return; }
+	at_end "umount '$tmp/merged'"
+	image=$tmp/merged/image
+	run_faulty FAULTIO_FILE="$image" FAULTIO_TRACE="$tmp/trace" "$GOW_TESTBIN/hold" -l ofd-read \
+		"$image" "$GOW_BIN/gow-compact" "$image"
+	assertStatus 64
+	assertErr 'is locked'
+	# That of hold, and that of the look; none after the image was opened for writing.
+	assertEquals "opened for writing" 2 "$(grep -c "^lock" "$tmp/trace")"
+}
+
+# Somebody opens what is about to be replaced.
+testReplacedFile() {
+	need_leases "$tmp" || return 0
+	make_image sound-v1 "$tmp/image"
+	cp "$tmp/image" "$tmp/old"
+	run_faulty "FAULTIO_FILE=$work/image" "FAULTIO_COME=$tmp/image" FAULTIO_FAIL=read:14:come=read \
+		gow-convert --force -O gow "$work/image" "$tmp/image"
+	assertStopped
+	assertSameFile "$tmp/old" "$tmp/image"
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

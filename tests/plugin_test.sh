@@ -1,0 +1,217 @@
+#!/bin/sh
+# The nbdkit plugin: a guest's disk served from its image, through real clients.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+
+plugin=$BUILD/plugin/nbdkit-gow-plugin.so
+[ -z "${SANITIZE:-}" ] || skip_suite "nbdkit is not built with the sanitizers"
+[ -f "$plugin" ] || skip_suite "the plugin was not built (no nbdkit headers)"
+
+need_clients() {
+	need_tool nbdkit qemu-io nbdcopy nbdinfo
+}
+
+testSetUp() {
+	run gow-create 64M "$tmp/a.gow"
+}
+
+# serve ARG...: nbdkit in the foreground on a socket; $uri, $server.
+serve() {
+	rm -f "$tmp/s"
+	nbdkit -f -U "$tmp/s" "$@" >"$tmp/log" 2>&1 &
+	server=$!
+	at_end "kill $server 2>/dev/null; wait $server 2>/dev/null; true"
+	uri="nbd+unix:///?socket=$tmp/s"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		[ ! -S "$tmp/s" ] || break
+		sleep 0.1
+	done
+}
+
+stop_server() {
+	kill "$1" "$server"
+	wait "$server" 2>/dev/null
+	true
+}
+
+client() {
+	qemu-io -f raw "$@" "$uri" >"$tmp/client" 2>&1
+	assertTrue "$*: $(cat "$tmp/client")" $?
+	assertNull "$(grep -iE 'failed|error' "$tmp/client")"
+}
+
+testPatternsReadBackAndAreDurable() {
+	need_clients || return 0
+	for version in 1 2 3; do
+		run gow-create --force --image-version $version 64M "$tmp/a.gow"
+		serve "$plugin" "$tmp/a.gow"
+		client -c 'write -P 7 1M 3M' -c 'write -P 9 100k 4k' -c 'read -P 7 1M 3M' \
+			-c 'read -P 9 100k 4k' -c 'read -P 0 104k 1000'
+		stop_server -TERM
+		run gow-check "$tmp/a.gow"
+		assertStatus 0
+		run gow-convert --force "$tmp/a.gow" "$tmp/a.raw"
+		assertEquals 07 "$(od -An -tx1 -j 1048576 -N 1 "$tmp/a.raw" | tr -d ' ')"
+		assertEquals 09 "$(od -An -tx1 -j 102400 -N 1 "$tmp/a.raw" | tr -d ' ')"
+	done
+}
+
+testCopyInAndOut() {
+	need_clients || return 0
+	head -c 5000000 /dev/urandom >"$tmp/in.raw"
+	truncate -s 64M "$tmp/in.raw"
+	serve "$plugin" "$tmp/a.gow"
+	assertTrue "$(nbdcopy "$tmp/in.raw" "$uri" 2>&1)" $?
+	assertTrue "$(nbdcopy "$uri" "$tmp/out.raw" 2>&1)" $?
+	assertSameFile "$tmp/in.raw" "$tmp/out.raw"
+	stop_server -INT
+	run gow-convert "$tmp/a.gow" "$tmp/again.raw"
+	assertStatus 0
+	assertSameFile "$tmp/in.raw" "$tmp/again.raw"
+}
+
+testTrimUnmapsAndZeroReads() {
+	need_clients || return 0
+	serve "$plugin" "$tmp/a.gow"
+	client -c 'write -P 5 0 2M' -c flush -c 'discard 0 1M' -c flush -c 'read -P 0 0 1M' \
+		-c 'write -z 1M 512k' -c 'read -P 0 1M 512k' -c 'read -P 5 1536k 512k'
+	nbdinfo --map "$uri" >"$tmp/map"
+	assertTrue "$(cat "$tmp/map")" "grep -q '^ *0 .*hole,zero' $tmp/map"
+	stop_server -TERM
+	run gow-check "$tmp/a.gow"
+	assertTrue "[ $status -eq 0 ] || [ $status -eq 2 ]"
+	run gow-info --json "$tmp/a.gow"
+	assertJson '.allocated_blocks == 8'
+}
+
+testNumbersRiseOnceARun() {
+	need_clients || return 0
+	serve "$plugin" "$tmp/a.gow"
+	client -c 'write -P 1 0 64k' -c flush -c 'write -P 2 0 64k' -c flush -c 'write -P 3 1M 4k'
+	stop_server -TERM
+	serve "$plugin" "$tmp/a.gow"
+	client -c 'write -P 4 0 4k' -c flush -c 'write -P 5 0 4k'
+	stop_server -TERM
+	run gow-info --map "$tmp/a.gow"
+	assertOut '^0 0 1 2$'
+	assertOut '^16 1 1 1$'
+}
+
+testLockIsTakenBeforeTheBackground() {
+	need_clients || return 0
+	serve "$plugin" "$tmp/a.gow"
+	run gow-compact "$tmp/a.gow"
+	assertStatus 64
+	nbdkit -U - "$plugin" "$tmp/a.gow" --run true >"$tmp/second" 2>&1
+	assertFalse "a second server starts" $?
+	assertTrue "$(cat "$tmp/second")" "grep -q 'locked' $tmp/second"
+}
+
+testReadersShare() {
+	need_clients || return 0
+	serve -r "$plugin" "$tmp/a.gow"
+	nbdkit --read-only -U - "$plugin" "$tmp/a.gow" --run "nbdinfo --is read-only \"\$uri\""
+	assertTrue "two readers" $?
+	before=$(state_of "$tmp/a.gow")
+	nbdkit -U - --filter=cow "$plugin" "file=$tmp/a.gow" read-only=true \
+		--run "qemu-io -f raw -c 'write -P 3 0 1M' -c 'read -P 3 0 1M' \"\$uri\"" >/dev/null
+	assertTrue "a writer of a copy" $?
+	assertEquals "$before" "$(state_of "$tmp/a.gow")"
+}
+
+testRefusesWhatIsCorrupt() {
+	need_clients || return 0
+	make_image map-crosslink-v3 "$tmp/bad.gow"
+	nbdkit -U - "$plugin" "$tmp/bad.gow" --run true >"$tmp/said" 2>&1
+	assertFalse "a corrupt image is served" $?
+	assertTrue "$(cat "$tmp/said")" "grep -q 'gow-repair' $tmp/said"
+	nbdkit -U - "$plugin" "$tmp/none.gow" --run true >"$tmp/said" 2>&1
+	assertFalse "no image is served" $?
+	nbdkit -U - "$plugin" "$tmp/a.gow" color=red --run true >"$tmp/said" 2>&1
+	assertFalse "an unknown parameter" $?
+	nbdkit -U - "$plugin" --run true >"$tmp/said" 2>&1
+	assertFalse "no parameter" $?
+}
+
+testKilledWhileWriting() {
+	need_clients || return 0
+	need_tool fio || return 0
+	for after in 0.2 0.5 0.9; do
+		run gow-create --force 64M "$tmp/a.gow"
+		serve "$plugin" "$tmp/a.gow"
+		client -c 'write -P 6 0 1M' -c flush
+		fio --name=w --ioengine=nbd --uri="$uri" --rw=randwrite --bs=4k --offset=1M --size=32M \
+			--iodepth=8 --time_based --runtime=5 >/dev/null 2>&1 &
+		writer=$!
+		sleep $after
+		stop_server -KILL
+		kill $writer 2>/dev/null
+		wait $writer 2>/dev/null
+		run gow-check "$tmp/a.gow"
+		assertTrue "killed after $after: status $status" "[ $status -eq 0 ] || [ $status -eq 2 ]"
+		run gow-convert --force "$tmp/a.gow" "$tmp/a.raw"
+		assertStatus 0
+		assertEquals '06' "$(od -An -tx1 -v -w1 -N 1048576 "$tmp/a.raw" | sort -u | tr -d ' ')"
+	done
+}
+
+testVerifiedRandomWrites() {
+	need_clients || return 0
+	need_tool fio || return 0
+	serve "$plugin" "$tmp/a.gow"
+	fio --name=v --ioengine=nbd --uri="$uri" --rw=randwrite --bs=4k --size=16M --iodepth=16 \
+		--verify=crc32c --do_verify=1 --io_size=8M --fsync=64 --verify_state_save=0 \
+		>"$tmp/fio" 2>&1
+	assertTrue "$(tail -n 5 "$tmp/fio")" $?
+	stop_server -TERM
+	run gow-check "$tmp/a.gow"
+	assertTrue "[ $status -eq 0 ] || [ $status -eq 2 ]"
+}
+
+testFullFileSystem() {
+	need_clients || return 0
+	need_root || return 0
+	mount_tmpfs 40m
+	run gow-create 64M "$mnt/a.gow"
+	serve "$plugin" "$mnt/a.gow"
+	# Without blocks, the header alone takes 32 MiB of address space, and few pages.
+	head -c 30000000 /dev/zero | tr '\0' x 2>/dev/null >"$mnt/filler"
+	qemu-io -f raw -c 'write -P 1 0 40M' -c flush "$uri" >"$tmp/client" 2>&1
+	assertTrue "$(cat "$tmp/client")" "grep -qi 'No space left' $tmp/client"
+	rm "$mnt/filler"
+	client -c 'write -P 2 0 1M' -c flush -c 'read -P 2 0 1M'
+	stop_server -TERM
+	run gow-check "$mnt/a.gow"
+	assertTrue "status $status" "[ $status -eq 0 ] || [ $status -eq 2 ]"
+}
+
+# Somebody who takes no lock opens the image: the server ends, and does not block it for 45 s.
+testNewcomerIsLetIn() {
+	need_clients || return 0
+	need_leases "$tmp" || return 0
+	serve "$plugin" "$tmp/a.gow"
+	client -c 'write -P 8 0 64k'
+	timeout 20 sh -c ": <>'$tmp/a.gow'"
+	assertTrue "the newcomer waits for long" $?
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		kill -0 "$server" 2>/dev/null || break
+		sleep 0.5
+	done
+	assertFalse "the server goes on" "kill -0 $server 2>/dev/null"
+	run gow-convert "$tmp/a.gow" "$tmp/a.raw"
+	assertEquals 08 "$(od -An -tx1 -N 1 "$tmp/a.raw" | tr -d ' ')"
+}
+
+testImageOnAServer() {
+	need_clients || return 0
+	run gow-convert "$tmp/a.gow" "$tmp/want.raw"
+	nbdkit -f -r -U "$tmp/below" file "$tmp/a.gow" &
+	at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
+	sleep 0.5
+	serve "$plugin" "nbd+unix:///?socket=$tmp/below"
+	assertTrue "$(nbdcopy "$uri" "$tmp/out.raw" 2>&1)" $?
+	assertSameFile "$tmp/want.raw" "$tmp/out.raw"
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

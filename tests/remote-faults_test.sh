@@ -1,0 +1,266 @@
+#!/bin/sh
+# Servers that are slow, break, lie, or serve something else meanwhile; certificates; signals.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+# shellcheck source=servers.sh
+. "$(dirname "$0")/servers.sh"
+
+for tool in nbdkit nginx python3 openssl; do
+	command -v $tool >/dev/null || skip_suite "needs $tool"
+done
+
+suiteSetUp() {
+	# All blocks in an order of their own: each is a run.
+	printf 'version 1\nsize 4M\nmap 0-63 0 shuffle 5\ndata 0-63 pattern 3\n' >"$work/recipe"
+	make_image "$work/recipe" "$work/a.gow"
+	make_raw "$work/recipe" "$work/a.raw"
+	serve_badly "$work/a.gow"
+	bad=$url
+	unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
+	HOME=$work
+	export HOME
+}
+
+# served NAME WANT RE: gow-check --data of the server's mode ends so, and says so.
+served() {
+	run gow-check --data --json "$bad/$1/a.gow"
+	assertEquals "$1: $(cat "$err" "$out")" "$2" "$status"
+	[ -z "$3" ] || assertTrue "$1 does not say '$3': $(cat "$out" "$err")" \
+		"grep -qE '$3' $out $err"
+}
+
+testServersThatServeWell() {
+	served ok 0
+	served anonymous 0
+	served weak 0
+	served redirect 0
+}
+
+testServersThatBreakAndRecover() {
+	served flaky 0
+	served close 0
+	run gow-convert "$bad/close/a.gow" "$tmp/x.raw"
+	assertStatus 0
+	assertSameFile "$work/a.raw" "$tmp/x.raw"
+}
+
+testServersThatBreakForGood() {
+	served reset 8 'Empty reply'
+	served resetmore 8 'Empty reply'
+	served short 8 'sent [0-9]* bytes of a part'
+	served gone 8 '404'
+	served loop 8 'redirects'
+	served tofile 8 'not supported|disabled'
+}
+
+testServersThatLie() {
+	served more 8 'more than was asked for'
+	served otherpart 8 'another part'
+	served norange 8 'another part'
+	run gow-convert -f raw "$bad/claims/a.gow" "$tmp/x.gow"
+	assertStatus 8
+	assertErr 'shorter'
+	served whole 8 'ignores ranges.*download'
+}
+
+testObjectsThatChange() {
+	for mode in etag modified grows honest; do
+		served $mode 8 'replaced on the server.*run the command again'
+		assertJson '.error == "changed" and .exit == 8'
+	done
+	# The server itself is asked to look whether it is the same object.
+	assertTrue "no If-Range" "grep -q '^etag .* \"one\"' $log"
+	assertFalse "a weak ETag in If-Range" "grep -q '^weak .*W/' $log"
+}
+
+# Blocks that are not neighbours are fetched together, and neighbours in one request.
+testScatteredBlocks() {
+	: >"$log"
+	run gow-convert "$bad/scattered/a.gow" "$tmp/x.raw"
+	assertStatus 0
+	assertSameFile "$work/a.raw" "$tmp/x.raw"
+	requests=$(wc -l <"$log")
+	assertTrue "$requests requests for 64 blocks and a header of 4 MiB" "[ $requests -lt 75 ]"
+}
+
+# A map of 48 MiB is all that opening needs: at most 60 requests, four at a time, are half a
+# second over 30 ms of delay.
+testOpeningALargeImage() {
+	printf 'version 3\nsize 256G\nmap 0 0\ndata 0 text "x"\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/large.gow"
+	serve_nginx "$tmp"
+	run gow-info --json "$url/large.gow"
+	assertStatus 0
+	assertJson '.logical_size == 274877906944'
+	requests=$(wc -l <"$tmp/ng/log")
+	assertTrue "$requests requests" "[ $requests -le 60 ]"
+	most=$(awk '{ print $10 }' "$tmp/ng/log" | sort -n | tail -n 1)
+	assertTrue "the largest request has $most bytes" "[ $most -ge 1048576 ]"
+	run gow-check "$url/large.gow"
+	assertStatus 0
+}
+
+testPasswordFromNetrc() {
+	served auth 8 'netrc'
+	echo 'machine 127.0.0.1 login guest password hunter2' >"$work/.netrc"
+	served auth 0
+	assertNoOut hunter2
+	echo 'machine 127.0.0.1 login guest password hunter3' >"$work/.netrc"
+	served auth 8 'netrc'
+	rm "$work/.netrc"
+	run gow-check "http://guest:hunter2@${bad#http://}/auth/a.gow"
+	assertStatus 0
+	assertNoOut hunter2
+	run gow-check --json -v "http://guest:hunter2@${bad#http://}/gone/a.gow?key=hunter2"
+	assertStatus 8
+	assertNoOut hunter2
+	assertNoErr hunter2
+}
+
+testProxy() {
+	: >"$log"
+	http_proxy=$bad
+	export http_proxy
+	run gow-check http://nowhere.invalid/a.gow
+	assertStatus 0
+	no_proxy=nowhere.invalid run gow-check http://nowhere.invalid/a.gow
+	unset http_proxy
+	assertTrue "the proxy was not asked" "grep -q ^proxied $log"
+}
+
+# stopped SIGNAL TOOL ARG...: the tool ends by the signal long before any limit of time.
+stopped() {
+	signal=$1 program=$GOW_BIN/$2
+	shift 2
+	timeout -s KILL 15 env --default-signal timeout --preserve-status -s "$signal" 1 \
+		"$program" "$@" >"$out" 2>"$err"
+	status=$?
+	gow_command=$*
+	assertStatus 32
+}
+
+testSignalsWhileTheServerIsSilent() {
+	stopped INT gow-check --data "$bad/deaf/a.gow"
+	serve_nbd --filter=delay file "$work/a.gow" delay-read=100
+	stopped TERM gow-check --data "$uri"
+	stopped INT gow-convert --force "$uri" "$tmp/x.raw"
+	assertFalse "a file is left" "[ -e $tmp/x.raw ]"
+}
+
+testStatusWhileTheServerIsSilent() {
+	serve_nbd --filter=delay file "$work/a.gow" delay-read=100
+	env --default-signal timeout 15 "$GOW_BIN/gow-check" --data "$uri" >"$out" 2>"$err" &
+	tool=$!
+	sleep 1
+	child=$(pgrep -P $tool)
+	kill -USR1 "$child"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		[ ! -s "$err" ] || break
+		sleep 0.2
+	done
+	kill "$child"
+	wait $tool
+	assertErr '"phase":.*"elapsed"'
+}
+
+testSilenceEnds() {
+	serve_nbd --filter=delay file "$work/a.gow" delay-read=100
+	run gow-check "$uri"
+	assertStatus 8
+	assertErr 'has not answered for'
+}
+
+# The first two answers at every offset are errors, and the third is right.
+testNbdRetries() {
+	mkdir "$tmp/tried"
+	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
+	pread='for try in 1 2; do
+		if mkdir "$tried/$4-$try" 2>/dev/null; then echo EIO broken >&2; exit 1; fi
+	done
+	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+	tried=$tmp/tried image=$work/a.gow serve_nbd eval get_size="stat -Lc %s '$work/a.gow'" \
+		thread_model='echo parallel' pread="$pread"
+	run gow-convert "$uri" "$tmp/x.raw"
+	assertStatus 0
+	assertSameFile "$work/a.raw" "$tmp/x.raw"
+	assertTrue 'no read was refused' "[ $(find "$tmp/tried" -name '*-2' | wc -l) -gt 3 ]"
+}
+
+# The server dies in the middle, and another one takes its place.
+testNbdServerIsReplaced() {
+	serve_nbd --filter=delay file "$work/a.gow" delay-read=400ms
+	first=$!
+	env --default-signal timeout 50 "$GOW_BIN/gow-convert" "$uri" "$tmp/x.raw" >"$out" 2>"$err" &
+	tool=$!
+	sleep 0.6
+	kill -9 $first
+	rm -f "$tmp/s"
+	serve_nbd file "$work/a.gow"
+	wait $tool
+	status=$?
+	assertStatus 0
+	assertSameFile "$work/a.raw" "$tmp/x.raw"
+}
+
+testNbdBlockSizes() {
+	for least in 512 4096; do
+		rm -f "$tmp/s"
+		serve_nbd --filter=blocksize-policy file "$work/a.raw" blocksize-minimum=$least \
+			blocksize-maximum=64k blocksize-error-policy=error
+		run gow-convert --force -f raw "$uri" "$tmp/x.gow"
+		assertStatus 0
+		run gow-convert --force "$tmp/x.gow" "$tmp/x.raw"
+		assertSameFile "$work/a.raw" "$tmp/x.raw"
+		run gow-check -v "$uri"
+		assertErr 'GOW'
+	done
+}
+
+testHttpsCertificates() {
+	make_certificates "$tmp/good"
+	make_certificates "$tmp/old" -1
+	tls=1
+	for state in good old; do
+		serve_nginx "$work" "ssl_certificate $tmp/$state/server-cert.pem;" \
+			"ssl_certificate_key $tmp/$state/server-key.pem;"
+		run gow-check "https://localhost:$port/a.gow"
+		assertStatus 8
+		assertErr 'certificate'
+		SSL_CERT_FILE=$tmp/$state/ca-cert.pem
+		export SSL_CERT_FILE
+		run gow-check "https://localhost:$port/a.gow"
+		unset SSL_CERT_FILE
+		[ $state = old ] || assertStatus 0
+		[ $state = good ] || assertErr 'expired'
+	done
+	tls=
+}
+
+testNbdsCertificates() {
+	nbdkit --dump-config | grep -q 'tls=yes' || { skip "nbdkit without TLS"; return 0; }
+	make_certificates "$tmp/good"
+	make_certificates "$tmp/old" -1
+	for state in good old; do
+		port=$(free_port)
+		nbdkit -f -i 127.0.0.1 -p "$port" --tls=require --tls-certificates="$tmp/$state" \
+			file "$work/a.gow" >/dev/null 2>&1 &
+		at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
+		wait_for_port "$port"
+		run gow-check "nbds://localhost:$port/"
+		assertStatus 8
+		assertErr 'certificate'
+		SSL_CERT_FILE=$tmp/$state/ca-cert.pem
+		export SSL_CERT_FILE
+		run gow-check "nbds://localhost:$port/"
+		unset SSL_CERT_FILE
+		[ $state = good ] || assertStatus 8
+		[ $state = old ] || assertStatus 0
+		run gow-check "nbd://localhost:$port/"
+		assertStatus 8
+		assertErr 'TLS'
+	done
+	assertNull "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'gow-tls-*' -newer "$tmp/good" 2>/dev/null)"
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

@@ -1,0 +1,210 @@
+#!/bin/sh
+# Images and raw disks on servers: nbd:, http: and their kin.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+# shellcheck source=servers.sh
+. "$(dirname "$0")/servers.sh"
+
+need_servers() {
+	need_tool nbdkit nginx python3 qemu-nbd openssl
+}
+
+suiteSetUp() {
+	make_image sound-v3 "$work/a.gow"
+	truncate -s 8M "$work/d.raw"
+	printf 'guest' | dd of="$work/d.raw" bs=1 seek=1000000 conv=notrunc status=none
+	"$GOW_BIN/gow-convert" -q -f raw "$work/d.raw" "$work/d.gow" 2>/dev/null
+}
+
+testHttpImage() {
+	need_servers || return 0
+	serve_nginx "$work"
+	run gow-info --json "$url/d.gow"
+	assertStatus 0
+	assertJson '.image == "'"$url"'/d.gow" and .version == 3 and .logical_size == 8388608'
+	run gow-check --digest --json "$url/d.gow"
+	assertStatus 0
+	remote=$(json .digest)
+	run gow-check --digest --json "$work/d.gow"
+	assertEquals "$(json .digest)" "$remote"
+	run gow-convert "$url/d.gow" "$tmp/x.raw"
+	assertStatus 0
+	assertSameFile "$work/d.raw" "$tmp/x.raw"
+}
+
+testHttpRawAndManifest() {
+	need_servers || return 0
+	serve_nginx "$work"
+	run gow-convert -f raw "$url/d.raw" "$tmp/x.gow"
+	assertStatus 0
+	run gow-convert "$tmp/x.gow" "$tmp/x.raw"
+	assertSameFile "$work/d.raw" "$tmp/x.raw"
+}
+
+testHttpRequestsAreLarge() {
+	need_servers || return 0
+	serve_nginx "$work"
+	run gow-info "$url/d.gow"
+	assertStatus 0
+	requests=$(wc -l <"$tmp/ng/log")
+	assertTrue "$requests requests for a header of 32 MiB" "[ $requests -lt 100 ]"
+}
+
+testHttpErrors() {
+	need_servers || return 0
+	serve_nginx "$work" 'location /busy { return 503; }' 'location /denied { return 403; }' \
+		'location /secret { return 401; }'
+	run gow-check "$url/none.gow"
+	assertStatus 8
+	assertErr '404'
+	run gow-check "$url/denied"
+	assertStatus 8
+	assertErr '403'
+	run gow-check "$url/secret"
+	assertStatus 8
+	assertErr 'netrc'
+	run gow-check --json "$url/busy"
+	assertStatus 64
+	assertJson '.exit == 64 and .error == "busy"'
+}
+
+testNoServer() {
+	need_servers || return 0
+	port=$(free_port)
+	run gow-check "http://127.0.0.1:$port/x"
+	assertStatus 8
+	run gow-check "nbd://127.0.0.1:$port/"
+	assertStatus 8
+}
+
+testServerWithoutRanges() {
+	need_servers || return 0
+	port=$(free_port)
+	start_server "$python" -m http.server --bind 127.0.0.1 --directory "$work" "$port"
+	wait_for_port "$port"
+	run gow-check "http://127.0.0.1:$port/d.gow"
+	assertStatus 8
+	assertErr 'ignores ranges.*download'
+}
+
+# A server that hands out parts of one object, then of another of the same size.
+testObjectReplacedMeanwhile() {
+	need_servers || return 0
+	serve_badly "$work/d.gow"
+	run gow-check --json "$url/etag/d.gow"
+	assertStatus 8
+	assertJson '.error == "changed"'
+}
+
+testTls() {
+	need_servers || return 0
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+		-addext subjectAltName=IP:127.0.0.1 -keyout "$tmp/key" -out "$tmp/cert" 2>/dev/null
+	tls=1
+	serve_nginx "$work" "ssl_certificate $tmp/cert;" "ssl_certificate_key $tmp/key;"
+	tls=
+	run gow-check "https://127.0.0.1:$port/d.gow"
+	assertStatus 8
+	assertErr 'certificate'
+	SSL_CERT_FILE=$tmp/cert
+	export SSL_CERT_FILE
+	run gow-check "https://127.0.0.1:$port/d.gow"
+	unset SSL_CERT_FILE
+	assertStatus 0
+}
+
+testNoSecretIsShown() {
+	need_servers || return 0
+	serve_nginx "$work"
+	run gow-check --json "http://user:hunter2@127.0.0.1:$port/d.gow?token=hunter2"
+	assertStatus 0
+	assertNoOut hunter2
+	assertNoErr hunter2
+	run gow-check "http://user:hunter2@127.0.0.1:$port/none?token=hunter2"
+	assertStatus 8
+	assertNoOut hunter2
+	assertNoErr hunter2
+}
+
+testNbdSource() {
+	need_servers || return 0
+	serve_nbd file "$work/d.raw"
+	run gow-convert -f raw --verify "$uri" "$tmp/x.gow"
+	assertStatus 0
+	run gow-convert "$tmp/x.gow" "$tmp/x.raw"
+	assertSameFile "$work/d.raw" "$tmp/x.raw"
+}
+
+testNbdImage() {
+	need_servers || return 0
+	serve_nbd -r file "$work/d.gow"
+	run gow-check --data "$uri"
+	assertStatus 0
+	run gow-compact "$uri"
+	assertStatus 8
+	assertErr 'only be read'
+}
+
+testNbdDestination() {
+	need_servers || return 0
+	truncate -s 8M "$tmp/dest"
+	serve_nbd file "$tmp/dest"
+	run gow-convert --verify "$work/d.gow" "$uri"
+	assertStatus 0
+	assertSameFile "$work/d.raw" "$tmp/dest"
+	run gow-convert "$work/d.gow" "$uri"
+	assertStatus 8
+	assertErr '--force'
+	run gow-convert --force "$work/d.gow" "$uri"
+	assertStatus 0
+	assertSameFile "$work/d.raw" "$tmp/dest"
+}
+
+testNbdDestinationTooSmall() {
+	need_servers || return 0
+	truncate -s 1M "$tmp/dest"
+	serve_nbd file "$tmp/dest"
+	run gow-convert "$work/d.gow" "$uri"
+	assertStatus 8
+	assertErr 'nothing was written'
+}
+
+testNbdErrorsAreReported() {
+	need_servers || return 0
+	serve_nbd --filter=error file "$work/d.gow" error-pread-rate=1
+	run gow-check "$uri"
+	assertStatus 8
+	assertErr 'cannot read'
+}
+
+testQemuNbd() {
+	need_servers || return 0
+	qemu-nbd -t -r -f raw -k "$tmp/q" "$work/d.gow" &
+	at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
+	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		[ ! -S "$tmp/q" ] || break
+		sleep 0.1
+	done
+	run gow-check --data "nbd+unix:///?socket=$tmp/q"
+	assertStatus 0
+}
+
+testUnknownScheme() {
+	run gow-check ftp://host/x
+	assertStatus 8
+	assertErr 'known are nbd://.*\./'
+	cp "$work/d.gow" "$tmp/nbd:x"
+	cd "$tmp" || return 1
+	run gow-check ./nbd:x
+	assertStatus 0
+}
+
+testModuleMissing() {
+	cp "$GOW_BIN/gow-check" "$tmp/"
+	GOW_BIN=$tmp run gow-check http://127.0.0.1:1/x
+	assertStatus 8
+	assertErr 'gow-tools-net|Failed to connect'
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

@@ -1,0 +1,121 @@
+#!/bin/sh
+# gow-report: JSON Lines of the tools, summed up.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+
+line() {
+	printf '{"schema":1,"tool":"gow-check","image":"%s","findings":[%s],"time":%s,"exit":%s}\n' "$@"
+}
+
+testEveryState() {
+	{
+		line clean.gow '' 500 0
+		line repaired.gow '' 400 1
+		line leaky.gow '{"id":"space.leak","count":16}' 300 2
+		line bad.gow '{"id":"map.range","count":1},{"id":"space.leak","count":1}' 200 6
+		line gone.gow '' 600 8
+		line wrong.gow '' 600 16
+		line stopped.gow '' 600 32
+		line busy.gow '' 600 64
+	} >"$tmp/lines"
+	printf '%s\n' clean.gow never.gow >"$tmp/list"
+	run gow-report --json --expect "$tmp/list" "$tmp/lines"
+	assertStatus 127
+	assertErrEmpty
+	assertJson '.images == 9 and .states == {corrupt: 1, failed: 2, stopped: 1, busy: 1,
+		missing: 1, advisory: 1, repaired: 1, clean: 1}'
+	assertJson '.space_bytes == 17 * 65536 and .oldest == {image: "bad.gow", time: 200}'
+	assertJson '[.worst[].image] == ["bad.gow", "gone.gow", "wrong.gow", "stopped.gow",
+		"busy.gow", "never.gow", "leaky.gow"]'
+	assertJson '.worst[0].why == "map.range, space.leak" and .exit == 127 and .bad_lines == 0'
+	run gow-report --top 1 --expect "$tmp/list" "$tmp/lines"
+	assertOut '^corrupt +1  64 KiB$'
+	assertOut '^all +9  1.1 MiB$'
+	assertOut '^oldest check: 1970-01-01 00:03:20 UTC bad.gow$'
+	assertOut '^corrupt +bad.gow \(64 KiB to win\): map.range, space.leak$'
+	assertNoOut 'gone.gow'
+}
+
+# What was checked again is counted once, as it is now.
+testTheLastLineCounts() {
+	{
+		line a.gow '{"id":"map.range","count":1}' 100 4
+		line b.gow '' 100 64
+		line a.gow '' 200 0
+		line b.gow '' 300 0
+	} >"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 0
+	assertJson '.images == 2 and .states.clean == 2 and .oldest.time == 200 and .worst == []'
+}
+
+testNoResults() {
+	printf '{"image":"a.gow","ex' >"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 8
+	assertErr '1 lines are no results'
+	assertJson '.images == 0 and .bad_lines == 1 and .exit == 8'
+	printf '7\n[]\n"text"\n{}\n\n{"start":0,"length":65536}\n' >"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 8
+	assertJson '.images == 0 and .bad_lines == 3'
+	run gow-report </dev/null
+	assertStatus 0
+	run gow-report "$tmp/none"
+	assertStatus 8
+	assertOutEmpty
+	assertErr 'none: cannot read: No such file'
+}
+
+# A number that no tool writes harms nothing.
+testHostileNumbers() {
+	printf '%s\n' '{"image":"a","exit":-1,"time":99999999999999999999,"leaked_blocks":1e30}' \
+		'{"image":"b","exit":18446744073709551615,"leaked_blocks":18446744073709551615,"time":-1}' \
+		'{"image":"c","exit":{},"findings":{"id":1},"time":9223372036854775807}' \
+		'{"image":"d","exit":0,"findings":[1,{"id":2},{"id":"space.leak","count":"x"},null]}' \
+		'{"image":7,"exit":0}' >"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertEquals "it ended by a signal: $status" '' "$(test "$status" -lt 128 || echo "$status")"
+	assertJson '.images == 4'
+	run gow-report "$tmp/lines"
+	assertOut '^oldest check: '
+}
+
+testUsage() {
+	run gow-report --top x
+	assertStatus 16
+	run gow-report --expect a --expect b
+	assertStatus 16
+}
+
+# What gow-check, gow-info and gow-compact say themselves.
+testRealLines() {
+	make_image sound-v1 "$tmp/sound.gow"
+	make_image space-leak-v3 "$tmp/leak.gow"
+	make_image map-range-v1 "$tmp/range.gow"
+	(cd "$tmp" && "$GOW_BIN/gow-check" --json sound.gow leak.gow range.gow none.gow 2>/dev/null >lines)
+	run gow-report --json "$tmp/lines"
+	assertStatus 14
+	assertJson '.states.clean == 1 and .states.advisory == 1 and .states.corrupt == 1
+		and .states.failed == 1 and .space_bytes > 0'
+	assertJson '.oldest.time > 1700000000 and (.worst[0].why | startswith("map.range"))'
+	leaked=$(json .space_bytes)
+	(cd "$tmp" && "$GOW_BIN/gow-info" --json --map leak.gow >lines)
+	run gow-report --json "$tmp/lines"
+	assertJson ".space_bytes <= $leaked and .space_bytes > 0"
+	(cd "$tmp" && "$GOW_BIN/gow-compact" --json leak.gow >lines)
+	run gow-report --json "$tmp/lines"
+	assertJson '.space_bytes == 0'
+}
+
+# A million lines take seconds; here a tenth of it, within a minute on any machine.
+testManyLines() {
+	seq 100000 | sed 's|.*|{"schema":1,"tool":"gow-check","image":"/srv/&.gow","findings":[],"time":&,"exit":0}|' \
+		>"$tmp/lines"
+	run gow-report --json "$tmp/lines" "$tmp/lines"
+	assertStatus 0
+	assertJson '.images == 100000 and .states.clean == 100000 and .oldest.time == 1'
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

@@ -1,0 +1,251 @@
+#!/bin/sh
+# gow-sync: signals, failing calls, records that lie, and what it refuses.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+# shellcheck source=servers.sh
+. "$TESTS/servers.sh"
+# shellcheck source=sync.sh
+. "$TESTS/sync.sh"
+
+# assertEitherOf OLD NEW: the copy has one guest or the other, or is pending, so that nobody uses it.
+assertEitherOf() {
+	"$GOW_BIN/gow-check" -q "$tmp/c.gow" >/dev/null 2>&1
+	[ $(($? & 4)) -eq 0 ] || return 0
+	now=$(sum_of "$tmp/c.gow")
+	cmp -s "$(sum_of "$work/$1.gow")" "$now" || cmp -s "$(sum_of "$work/$2.gow")" "$now"
+	assertTrue "$3: neither the old guest nor the new one" $?
+}
+
+# assertGoesOn MASTER WHAT: the next run brings the copy in step.
+assertGoesOn() {
+	"$GOW_BIN/gow-sync" -q "$1" "$tmp/c.gow" >"$out" 2>"$err"
+	status=$?
+	assertEquals "$2: exit status" 0 "$status"
+	assertInStep "$1"
+	assertAlone
+}
+
+testProgressOnRequest() {
+	copy_of v1
+	"$GOW_BIN/gow-sync" -q --limit-rate 2M "$work/all.gow" "$tmp/c.gow" >"$out" 2>"$err" &
+	child=$!
+	wait_for_record
+	kill -USR1 "$child"
+	for _ in $(seq 200); do
+		[ ! -s "$err" ] || break
+		sleep 0.05
+	done
+	kill "$child"
+	wait "$child"
+	assertEquals 32 $?
+	assertErr '^\{.*"phase":"fetch","done":[0-9]*,"total":6553600'
+}
+
+testStopped() {
+	need_tool nginx python3 || return 0
+	serve_nginx "$work"
+	copy_of v1
+	for signal in INT TERM; do
+		# A shell has what runs in its background ignore SIGINT.
+		env --default-signal=INT "$GOW_BIN/gow-sync" --json --limit-rate 2M "$url/all.gow" \
+			"$tmp/c.gow" >"$out" 2>"$err" &
+		child=$!
+		wait_for_record
+		kill -s $signal "$child"
+		wait "$child"
+		status=$?
+		assertStatus 32
+		assertJson '.exit == 32 and (.changed | not)'
+		assertOld v1
+	done
+	run gow-sync --json "$url/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.resumed'
+	assertInStep "$work/all.gow"
+	assertAlone
+	# What was in flight, twice.
+	assertTrue "$(served_bytes) bytes" "[ $(served_bytes) -le $((100 * 65536 + 2 * 1048576)) ]"
+}
+
+# In the middle of a write, of the copy's blocks or of its header.
+testStoppedAnywhere() {
+	for nth in 30 101 103; do
+		copy_of v1
+		run_faulty FAULTIO_FILE='*/c.gow' FAULTIO_FAIL=write:$nth:signal=2 \
+			gow-sync "$work/all.gow" "$tmp/c.gow"
+		[ "$status" -eq 0 ] || assertStatus 32
+		assertEitherOf v1 all "stopped at $nth"
+		assertGoesOn "$work/all.gow" "stopped at $nth"
+	done
+}
+
+# faulty FAULT [OPTION...]: a run with that fault on the copy or what is beside it; then the next one.
+faulty() {
+	fault=$1
+	shift
+	copy_of v1
+	run_faulty FAULTIO_FILE='*/c.gow*' FAULTIO_FAIL="$fault" \
+		gow-sync -q "$@" "$work/v2.gow" "$tmp/c.gow"
+	[ "$status" -ne 0 ] || assertInStep "$work/v2.gow"
+	[ $# -ne 0 ] || assertEitherOf v1 v2 "$fault"
+	assertGoesOn "$work/v2.gow" "$fault $*"
+}
+
+# Of the writes some are of blocks, the last ones of the record, the undo file, and the header. (Every
+# single call fails in unit/sync.)
+testFailingCalls() {
+	copy_of v1
+	run_faulty FAULTIO_FILE='*/c.gow*' FAULTIO_TRACE="$tmp/m.trace" \
+		gow-sync "$work/v2.gow" "$tmp/c.gow"
+	assertStatus 0
+	writes=$(grep -c ^write "$tmp/m.trace")
+	for nth in 2 18 20 $((writes - 3)) $((writes - 1)) "$writes"; do
+		faulty "write:$nth:flip"
+	done
+	faulty write:3:ENOSPC
+	faulty "write:$((writes - 2)):short"
+	faulty sync:4:EIO
+	faulty rename:1:EIO
+	faulty write:5:flip --in-place
+	faulty write:12:EIO --in-place
+	faulty sync:5:EIO --in-place
+}
+
+# No room is left in the middle of it.
+testDiskFillsUp() {
+	need_root || return 0
+	mount_tmpfs 40m
+	cp --sparse=always "$work/v1.gow" "$mnt/c.gow"
+	"$GOW_BIN/gow-sync" -q --limit-rate 2M "$work/all.gow" "$mnt/c.gow" >"$out" 2>"$err" &
+	child=$!
+	for _ in $(seq 600); do
+		[ "$(stat -c %s "$mnt/c.gow.gow-sync" 2>/dev/null || echo 0)" -le 400 ] || break
+		sleep 0.05
+	done
+	dd if=/dev/zero of="$mnt/full" bs=64k status=none 2>/dev/null
+	wait "$child"
+	status=$?
+	assertStatus 8
+	assertErr 'No space left'
+	"$GOW_TESTBIN/guestsum" "$mnt/c.gow" >"$tmp/m.sum"
+	assertSameFile "$(sum_of "$work/v1.gow")" "$tmp/m.sum"
+	rm "$mnt/full"
+	run gow-sync --json "$work/all.gow" "$mnt/c.gow"
+	assertStatus 0
+	assertJson '.resumed'
+	assertInStep "$work/all.gow" "$mnt/c.gow"
+}
+
+# A record with other bytes says nothing that is believed.
+testDamagedRecord() {
+	copy_of v1
+	interrupted "$work/all.gow" "$tmp/c.gow"
+	cp "$tmp/c.gow" "$tmp/m.copy"
+	cp "$tmp/c.gow.gow-sync" "$tmp/m.record"
+	for offset in 12 70 120 150; do
+		cp --sparse=always "$tmp/m.copy" "$tmp/c.gow"
+		cp "$tmp/m.record" "$tmp/c.gow.gow-sync"
+		printf '\377' | dd of="$tmp/c.gow.gow-sync" bs=1 seek=$offset conv=notrunc status=none
+		assertGoesOn "$work/all.gow" "record damaged at $offset"
+	done
+	head -c 100 /dev/urandom >"$tmp/c.gow.gow-sync"
+	copy_of v1
+	assertGoesOn "$work/all.gow" 'random bytes'
+}
+
+# A record of somebody else is not believed, whatever it says, and does no harm.
+testPlantedRecord() {
+	need_root || return 0
+	copy_of v1
+	interrupted "$work/all.gow" "$tmp/c.gow"
+	chown 12345 "$tmp/c.gow.gow-sync"
+	run gow-sync -n --json "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.resumed | not'
+	assertGoesOn "$work/all.gow" 'planted record'
+	copy_of v1
+	ln -s "$work/v2.gow" "$tmp/c.gow.gow-sync"
+	state_of "$work/v2.gow"
+	assertGoesOn "$work/all.gow" 'a link instead of a record'
+	assertUnchanged "$work/v2.gow"
+}
+
+testHardLinks() {
+	copy_of v1
+	ln "$tmp/c.gow" "$tmp/m.link"
+	state_of "$tmp/c.gow"
+	for option in -q --in-place; do
+		run gow-sync $option "$work/v2.gow" "$tmp/c.gow"
+		assertStatus 8
+		assertErr 'hard links.*copy it'
+		assertNoErr 'undo-file'
+		assertUnchanged "$tmp/c.gow"
+	done
+	assertAlone
+}
+
+testPhases() {
+	copy_of v1
+	run gow-sync --verify --progress=json "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertErr '"phase":"verify"'
+	assertErr '"phase":"fetch"'
+	assertNoErr 'repair'
+}
+
+# In place there is no way back: without its record nobody knows which blocks are the copy's.
+testInPlaceRecordLost() {
+	copy_of v1
+	interrupted --in-place "$work/all.gow" "$tmp/c.gow"
+	rm "$tmp/c.gow.gow-sync"
+	run gow-check --json "$tmp/c.gow"
+	assertStatus 4
+	assertJson '.findings[0].id == "journal.missing"'
+	state_of "$tmp/c.gow"
+	run gow-sync --json "$work/all.gow" "$tmp/c.gow"
+	assertStatus 4
+	assertErr 'record'
+	assertUnchanged "$tmp/c.gow"
+	# The way that the manual names.
+	run gow-repair -y --clear-pending "$tmp/c.gow"
+	rm -f "$tmp/c.gow.gow-undo"
+	run gow-sync --force --verify "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertInStep "$work/all.gow"
+	assertAlone
+}
+
+# A number that cannot go up is compared like any other.
+testExhaustedNumbers() {
+	copy_of v1
+	lineage "$tmp/m.gow" 'data 5 pattern 6' 'ver 5 0xffffffff'
+	run gow-sync --json "$tmp/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.newer_blocks == 1'
+	assertInStep "$tmp/m.gow"
+	run gow-sync --json "$tmp/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.changed | not'
+}
+
+testMasterOfVersion1() {
+	copy_of v1
+	run gow-convert -q -O gow1 "$work/all.gow" "$tmp/m.v1"
+	run gow-check -q --write-manifest "$tmp/m.manifest" "$tmp/m.v1"
+	run gow-sync "$tmp/m.v1" "$tmp/c.gow"
+	assertStatus 8
+	assertErr 'no version numbers'
+	run gow-sync --json --manifest "$tmp/m.manifest" "$tmp/m.v1" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.newer_blocks == 100'
+	assertOld all
+	# A consumer of this copy sees that each block changed.
+	run gow-info --json "$tmp/c.gow"
+	cp --sparse=always "$work/v1.gow" "$tmp/m.next"
+	run gow-sync --json "$tmp/c.gow" "$tmp/m.next"
+	assertStatus 0
+	assertJson '.newer_blocks == 100'
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"

@@ -1,0 +1,226 @@
+#!/bin/sh
+# The record of an interrupted upgrade, and what happens to it: the mark lost, the file
+# longer, a cursor damaged or unreadable, writes that the disk garbles.  What comes of it
+# is read by `guest`, which shares no code with the tools.
+# shellcheck source=functions.sh
+. "$(dirname "$0")/functions.sh"
+# shellcheck source=guest.sh
+. "$TESTS/guest.sh"
+
+suiteSetUp() {
+	cat >"$work/recipe" <<END
+version 1
+size 25M-1536
+map 0-299 3 shuffle 7
+map 310-389 303 shuffle 9
+map 399 390
+blocks 392
+data 0-299 pattern 3
+data 300-389 pattern 6
+data 390 pattern 7
+truncate end-100
+END
+	make_image "$work/recipe" "$work/first"
+	make_raw "$work/recipe" "$work/raw"
+	# Three chunks have been moved, and the fourth is being copied.
+	take_copy "$work/first" "$work/pending"
+	run_faulty FAULTIO_FILE="$work/pending" FAULTIO_FAIL=sync:12:kill \
+		gow-upgrade --to 2 "$work/pending"
+	size=$(stat -c %s "$work/pending")
+	# gow-trailer(5): gap, cursor, gap, cursor, gap, footer.
+	# shellcheck disable=SC2034 # by eval
+	cursor_0=$((size - 5 * 4096)) cursor_1=$((size - 3 * 4096))
+}
+
+# poke FILE OFFSET OCTAL: writes that byte.
+poke() {
+	# shellcheck disable=SC2059 # an octal number
+	printf "\\$3" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+
+# recovers FILE: resumed it has the guest's disk, and rolled back it is as it was.
+recovers() {
+	cp --sparse=always "$1" "$tmp/copy"
+	run gow-upgrade --rollback "$tmp/copy"
+	assertStatus 0
+	assertSameFile "$work/first" "$tmp/copy"
+	cp --sparse=always "$1" "$tmp/copy"
+	run gow-upgrade --to 2 "$tmp/copy"
+	assertStatus 0
+	assertGuest "$tmp/copy" "$work/raw"
+	assertEquals "version 2" "$(header "$tmp/copy" | cut -d' ' -f1-2)"
+	rm "$tmp/copy"
+}
+
+testItIsInTheMiddle() {
+	run gow-check "$work/pending"
+	assertStatus 4
+	assertNoOut '\((0) of|of ([0-9]+) bytes.*\2 of'
+	recovers "$work/pending"
+}
+
+testARecordInProgressCountsWithoutTheMark() {
+	take_copy "$work/pending" "$tmp/image"
+	poke "$tmp/image" 3 0
+	state_of "$tmp/image"
+	for command in 'gow-check' 'gow-check --boot' 'gow-check --data' 'gow-info' 'gow-compact' \
+		'gow-compact -n' "gow-compact -o $tmp/out" "gow-upgrade -o $tmp/out" \
+		'gow-repair -n'; do
+		# shellcheck disable=SC2086 # words
+		run $command "$tmp/image"
+		assertStatus 4
+		assertUnchanged "$tmp/image"
+	done
+	run gow-check --boot "$tmp/image"
+	assertOut 'journal.pending.*'
+	run gow-convert -O raw "$tmp/image" "$tmp/out"
+	assertStatus 4
+	assertFalse "a file was made" "[ -e '$tmp/out' ]"
+	run gow-upgrade -n --json "$tmp/image"
+	assertStatus 0
+	assertJson .resumed
+	assertUnchanged "$tmp/image"
+	recovers "$tmp/image"
+	run gow-repair -p "$tmp/image"
+	assertStatus 3
+	assertGuest "$tmp/image" "$work/raw"
+}
+
+# The version 3 that is asked for is not 2: what was begun comes first all the same.
+testARecordWithoutTheMarkIsNotCutOff() {
+	take_copy "$work/pending" "$tmp/image"
+	poke "$tmp/image" 3 0
+	run gow-upgrade "$tmp/image"
+	assertStatus 0
+	assertGuest "$tmp/image" "$work/raw"
+	assertEquals "version 3" "$(header "$tmp/image" | cut -d' ' -f1-2)"
+}
+
+# The version is lost as well: gow-repair is told it, and must not call half an image sound.
+testAssumeVersionRestoresTheMark() {
+	for mark in 0 41 170; do
+		for version in 1 2; do
+			take_copy "$work/pending" "$tmp/image"
+			poke "$tmp/image" 3 $mark
+			poke "$tmp/image" 4 377
+			state_of "$tmp/image"
+			run gow-repair -n --assume-version $version "$tmp/image"
+			assertNoOut 'safe to boot'
+			assertUnchanged "$tmp/image"
+			run gow-repair -y --assume-version 3 "$tmp/image"
+			assertStatus 4
+			assertUnchanged "$tmp/image"
+			run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=sync:3:kill \
+				gow-repair -y --assume-version $version "$tmp/image"
+			assertTrue "no mark" "is_pending '$tmp/image'"
+			run gow-repair -y "$tmp/image"
+			assertStatus 3
+			assertGuest "$tmp/image" "$work/raw"
+		done
+	done
+}
+
+testAFileThatBecameLonger() {
+	mark=41 # the mark, and then none
+	for more in 512 4097 1M 7340032; do
+		take_copy "$work/pending" "$tmp/image"
+		truncate -s "+$more" "$tmp/image"
+		poke "$tmp/image" 3 $mark
+		run gow-check --boot "$tmp/image"
+		assertStatus 4
+		assertOut 'journal.pending'
+		recovers "$tmp/image"
+		mark=$((41 - mark))
+	done
+	poke "$tmp/image" 3 41
+	# What was added may be of use to somebody.
+	poke "$tmp/image" $((size + 1048576)) 7
+	state_of "$tmp/image"
+	for option in '' --rollback; do
+		# shellcheck disable=SC2086 # nothing, or an option
+		run gow-upgrade $option "$tmp/image"
+		assertStatus 4
+		assertErr "behind the record of its upgrade.*cut the file to $size bytes"
+		assertUnchanged "$tmp/image"
+	done
+}
+
+testEitherCursorIsGoodEnough() {
+	at=24
+	for cursor in 0 1; do
+		take_copy "$work/pending" "$tmp/image"
+		eval "poke '$tmp/image' \$((cursor_$cursor + at)) 5"
+		run gow-check "$tmp/image"
+		assertStatus 4
+		assertOut 'journal.pending'
+		recovers "$tmp/image"
+	done
+}
+
+testACursorThatCannotBeRead() {
+	for cursor in 0 1; do
+		eval "at=\$cursor_$cursor"
+		for tool in 'gow-check' 'gow-upgrade -n' 'gow-upgrade'; do
+			take_copy "$work/pending" "$tmp/image"
+			# shellcheck disable=SC2086 # words
+			run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_READ="$at-$((at + 512))" \
+				$tool "$tmp/image"
+			case $tool in
+			gow-check)
+				assertStatus 4
+				assertOut journal.pending
+				;;
+			*-n) assertStatus 0 ;;
+			*) [ "$status" = 0 ] || [ "$status" = 8 ] || fail "status $status" ;;
+			esac
+		done
+		if is_pending "$tmp/image"; then
+			recovers "$tmp/image"
+		else
+			assertGuest "$tmp/image" "$work/raw"
+		fi
+	done
+}
+
+is_pending() {
+	[ "$(head -c 4 "$1" | tail -c 1)" = '!' ]
+}
+
+# ---- a disk that garbles what is written ----
+
+# The copy of the old header is what a rollback stands on.
+testAGarbledRecordIsNotedAtOnce() {
+	for nth in 1 2 5 6 7 8; do
+		take_copy "$work/first" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL="write:$nth:flip,sync:9:kill" \
+			gow-upgrade --to 2 "$tmp/image"
+		assertStatus 8
+		assertErr 'reads back as something else'
+		if [ "$nth" -lt 8 ]; then
+			assertSameFile "$work/first" "$tmp/image"
+		fi
+	done
+}
+
+testEveryGarbledWriteIsNoted() {
+	take_copy "$work/first" "$tmp/image"
+	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" \
+		gow-upgrade --to 2 "$tmp/image"
+	assertStatus 0
+	count=$(grep -c "^write " "$tmp/trace")
+	nth=1
+	while [ "$nth" -le "$count" ]; do
+		take_copy "$work/first" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL="write:$nth:flip" \
+			gow-upgrade --to 2 "$tmp/image"
+		assertEquals "write $nth of $count" 8 "$status"
+		if is_pending "$tmp/image"; then
+			recovers "$tmp/image"
+		fi
+		# The header is hundreds of writes that are alike.
+		nth=$((nth + (nth > 12 && nth < count - 12 ? 37 : 1)))
+	done
+}
+
+# shellcheck source=/dev/null
+. "$SHUNIT2"
