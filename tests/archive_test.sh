@@ -724,7 +724,7 @@ testClaims() {
 	truncate -s 200G "$tmp/vm.gow"
 	tar cSf "$tmp/blocks.tar" -C "$tmp" vm.gow
 	refused 8 "$tmp/blocks.tar"
-	assertErr 'more than an image of version 1 can'
+	assertErr 'more than an image of the layout gow1 can'
 	truncate -s 100G "$tmp/vm.gow"
 	tar cSf "$tmp/leaks.tar" -C "$tmp" vm.gow
 	run maxrss "$tmp/peak" "$GOW_BIN/gow-convert" "$tmp/leaks.tar" "$tmp/x.raw"

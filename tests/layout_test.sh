@@ -214,6 +214,107 @@ testAutoWithoutEvidence() {
 	assertJson '.version == 3'
 }
 
+# An image inside of an archive, or from a pipe: packed by others, read by its layout.
+testPackedAndPiped() {
+	need_tool zstd || return 0
+	sed 's/^magic = .*/magic = none/' "$work/big.layout" >"$tmp/plain.layout"
+	(cd "$work" && tar cf "$tmp/big.tar" big && tar czf "$tmp/big.tar.gz" big disk)
+	gzip -c "$work/big" >"$tmp/big.gz"
+	zstd -q -c "$tmp/big.tar" >"$tmp/big.tar.zst"
+	for layout in "$work/big.layout" "$tmp/plain.layout"; do
+		for archive in big.tar big.gz big.tar.zst; do
+			run gow-convert --force --layout "$layout" "$tmp/$archive" "$tmp/disk.raw"
+			assertEquals "$layout $archive: $(cat "$err")" 0 "$status"
+			assertSameFile "$work/disk" "$tmp/disk.raw"
+			run gow-convert --force --layout "$layout" "$tmp/$archive" "$tmp/disk.gow"
+			assertStatus 0
+			run gow-check --json --digest "$tmp/disk.gow"
+			assertJson ".digest == \"$("$GOW_TESTBIN/guestdigest" "$work/disk")\""
+			rm -f "$tmp/disk.raw"
+			# shellcheck disable=SC2002 # a pipe is not a file
+			cat "$tmp/$archive" | "$GOW_BIN/gow-convert" --layout "$layout" - "$tmp/disk.raw" 2>"$err"
+			assertEquals "- $layout $archive: $(cat "$err")" 0 $?
+			assertSameFile "$work/disk" "$tmp/disk.raw"
+		done
+		rm -f "$tmp/disk.raw" "$tmp/again.tar"
+		# shellcheck disable=SC2002 # a pipe is not a file
+		cat "$work/big" | "$GOW_BIN/gow-convert" --layout "$layout" - "$tmp/disk.raw" 2>"$err"
+		assertEquals "- $layout: $(cat "$err")" 0 $?
+		assertSameFile "$work/disk" "$tmp/disk.raw"
+		# shellcheck disable=SC2002 # a pipe is not a file
+		cat "$work/big" | "$GOW_BIN/gow-convert" --layout "$layout" - "$tmp/again.tar" 2>"$err"
+		assertEquals "- $layout to tar: $(cat "$err")" 0 $?
+		run gow-convert --force "$tmp/again.tar" "$tmp/disk.raw"
+		assertSameFile "$work/disk" "$tmp/disk.raw"
+	done
+	# A member that does not begin with the magic is not the one that is looked for.
+	run gow-convert --force --layout "$work/big.layout" "$tmp/big.tar.gz" "$tmp/disk.raw"
+	assertStatus 0
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+	# -f tar is no reason to forget the layout, and -f raw is one.
+	run gow-convert --force -f tar --layout "$tmp/plain.layout" "$tmp/big.tar" "$tmp/disk.raw"
+	assertStatus 0
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+}
+
+# One that is cut short, or none, is told by the validator, and no file appears.
+testPackedAndDamaged() {
+	head -c 100000 "$work/big" >"$tmp/cut"
+	head -c 20 "$work/big" >"$tmp/short"
+	head -c 200000 /dev/zero >"$tmp/zeros"
+	for name in cut short zeros; do
+		(cd "$tmp" && tar cf $name.tar $name)
+		run gow-convert --layout "$work/big.layout" "$tmp/$name.tar" "$tmp/disk.raw"
+		assertTrue "$name.tar: $status" "[ $status -eq 4 ] || [ $status -eq 8 ]"
+		# shellcheck disable=SC2002 # a pipe is not a file
+		cat "$tmp/$name" | "$GOW_BIN/gow-convert" --layout "$work/big.layout" - "$tmp/disk.raw" 2>"$err"
+		gow_status=$?
+		assertTrue "$name: $gow_status" "[ $gow_status -eq 4 ] || [ $gow_status -eq 8 ]"
+		assertFalse "$name" "[ -e '$tmp/disk.raw' ]"
+	done
+}
+
+# Nothing is inferred out of what is read in order; what is known needs no inference.
+testPackedAndAuto() {
+	(cd "$work" && tar cf "$tmp/big.tar" big)
+	run gow-convert --layout auto "$tmp/big.tar" "$tmp/disk.raw"
+	assertStatus 8
+	assertErr 'big.tar.*inside of an archive: unpack it and name the image'
+	# shellcheck disable=SC2002 # a pipe is not a file
+	cat "$work/big" | "$GOW_BIN/gow-convert" --layout auto - "$tmp/disk.raw" 2>"$err"
+	assertEquals 8 $?
+	assertErr 'cannot be inferred from a stream: keep it in a file and name that'
+	assertFalse "[ -e '$tmp/disk.raw' ]"
+	run gow-convert "$work/disk" "$tmp/known.tar"
+	run gow-convert --layout auto "$tmp/known.tar" "$tmp/disk.raw"
+	assertStatus 0
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+	rm "$tmp/disk.raw"
+	run gow-convert "$work/disk" "$tmp/known.gow"
+	# shellcheck disable=SC2002 # a pipe is not a file
+	cat "$tmp/known.gow" | "$GOW_BIN/gow-convert" --layout auto - "$tmp/disk.raw" 2>"$err"
+	assertEquals "$(cat "$err")" 0 $?
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+}
+
+# What is in a configuration directory and has a magic is known in archives and pipes, too.
+testPackedAndConfigured() {
+	mkdir -p "$tmp/config/gow/layouts.d"
+	cp "$work/big.layout" "$tmp/config/gow/layouts.d"
+	(cd "$work" && tar cf "$tmp/big.tar" big)
+	XDG_CONFIG_HOME=$tmp/config
+	export XDG_CONFIG_HOME
+	run gow-convert "$tmp/big.tar" "$tmp/disk.raw"
+	assertStatus 0
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+	rm "$tmp/disk.raw"
+	# shellcheck disable=SC2002 # a pipe is not a file
+	cat "$work/big" | "$GOW_BIN/gow-convert" --layout auto - "$tmp/disk.raw" 2>"$err"
+	assertEquals "$(cat "$err")" 0 $?
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+	unset XDG_CONFIG_HOME
+}
+
 testUnknownName() {
 	run gow-info --layout nonesuch "$work/big"
 	assertStatus 16

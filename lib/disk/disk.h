@@ -73,6 +73,11 @@ int gow_source_open(const char *path, const struct gow_source_options *options,
                     struct gow_source **source, gow_error *error);
 void gow_source_close(struct gow_source *source);
 
+/* Has source->versions be as long as a destination's table of numbers, where the map has fewer or
+ * more: *fitted is freed with the source. */
+int gow_source_fit_versions(struct gow_source *source, const struct gow_map *map, uint32_t **fitted,
+                            gow_error *error);
+
 /* A raw disk in an open file, which it owns from then on, also when it fails. */
 int gow_source_of_file(struct gow_file *file, struct gow_source **source, gow_error *error);
 

@@ -236,13 +236,6 @@ const struct gow_file_format *gow_format_of_tail(const uint8_t *tail, uint64_t f
 	return NULL;
 }
 
-bool gow_begins_like_image(const uint8_t *head, size_t size)
-{
-	return size >= GOW_MAGIC_SIZE &&
-	       (!memcmp(head, gow_layouts[0].magic, GOW_MAGIC_SIZE) ||
-	        !memcmp(head, gow_layouts[0].magic_pending, GOW_MAGIC_SIZE));
-}
-
 /* ---- by name ----------------------------------------------------------------------------- */
 
 /* Whether a name of that length ends in one of the suffixes; how long that is, or 0. */

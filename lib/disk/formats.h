@@ -51,9 +51,6 @@ extern const size_t gow_file_format_count;
 const struct gow_file_format *gow_format_of_head(const uint8_t *head, size_t size);
 const struct gow_file_format *gow_format_of_tail(const uint8_t *tail, uint64_t file_size);
 
-/* Whether a file may be a GOW image of a reference layout, by its magic. */
-bool gow_begins_like_image(const uint8_t *head, size_t size);
-
 /* By what the name ends in; NULL: it does not say. Also parts of split files (.7z.002) and of
  * downloads (.img.part). */
 const struct gow_file_format *gow_format_of_name(const char *path);

@@ -171,6 +171,15 @@ int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
 	return code ? code : parse(file, layout, bytes, size, header, error);
 }
 
+bool gow_rows_have_magic(const struct gow_layout *rows, size_t row_count, const uint8_t *bytes,
+                         size_t size)
+{
+	for (size_t i = 0; i < row_count; i++)
+		if (has_magic(&rows[i], bytes, size))
+			return true;
+	return false;
+}
+
 int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                          bool *has, gow_error *error)
 {
@@ -180,9 +189,7 @@ int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, s
 
 	if (code)
 		return code;
-	*has = false;
-	for (size_t i = 0; i < row_count; i++)
-		*has = *has || has_magic(&rows[i], bytes, size);
+	*has = gow_rows_have_magic(rows, row_count, bytes, size);
 	return GOW_OK;
 }
 

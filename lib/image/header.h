@@ -35,6 +35,10 @@ int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
 int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                          bool *has, gow_error *error);
 
+/* The same of the first bytes of a file, as far as they are there. */
+bool gow_rows_have_magic(const struct gow_layout *rows, size_t row_count, const uint8_t *bytes,
+                         size_t size);
+
 /* Whether a guest disk of that size may be in such an image. */
 bool gow_size_is_valid(const struct gow_layout *layout, uint64_t logical_size);
 

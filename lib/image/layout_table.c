@@ -339,3 +339,10 @@ int gow_layouts_load_for(const gow_common *common, struct gow_file *file, gow_la
 	               ? find(file, common->monitor, layouts, error)
 	               : gow_layouts_load(common->layout, common->monitor, layouts, error);
 }
+
+int gow_layouts_find_known(struct gow_file *file, const gow_monitor *monitor,
+                           struct gow_layouts **layouts, gow_error *error)
+{
+	(void)file;
+	return gow_layouts_load(NULL, monitor, layouts, error);
+}

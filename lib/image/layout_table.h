@@ -34,6 +34,10 @@ typedef int (*gow_layouts_finder)(struct gow_file *file, const gow_monitor *moni
 int gow_layouts_load_for(const gow_common *common, struct gow_file *file, gow_layouts_finder find,
                          struct gow_layouts **layouts, gow_error *error);
 
+/* A finder for what is read in order, where nothing can be inferred: "auto" is those that are known. */
+int gow_layouts_find_known(struct gow_file *file, const gow_monitor *monitor,
+                           struct gow_layouts **layouts, gow_error *error);
+
 /* Refuses a choice that is for reading only (GOW_ERR_ARGUMENT). */
 int gow_layouts_check_writing(const char *choice, gow_error *error);
 

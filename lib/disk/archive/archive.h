@@ -10,6 +10,7 @@
 #include "disk/disk.h"
 #include "disk/formats.h"
 #include "disk/archive/input.h"
+#include "image/layout_table.h"
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
@@ -39,10 +40,11 @@ uint64_t gow_archive_size(const struct gow_layout *layout, uint64_t blocks);
 
 /*
  * The disk in an archive, whose blocks may come in any order (gow_source_ops.pull). Whether it is
- * an image or a raw disk is decided by its content. Owns input->file, also when it fails.
+ * an image or a raw disk is decided by its content, and by the layouts: with a given one it is an
+ * image. Owns input->file, also when it fails; *layouts are taken over where it succeeds.
  */
 int gow_source_archive(const struct gow_archive_input *input,
-                       const struct gow_source_options *options, struct gow_source **source,
-                       gow_error *error);
+                       const struct gow_source_options *options, struct gow_layouts **layouts,
+                       struct gow_source **source, gow_error *error);
 
 #endif

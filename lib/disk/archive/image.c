@@ -114,9 +114,11 @@ static int keep_header(struct gow_packed_image *image, uint64_t end, gow_error *
 static int load_header(struct gow_packed_image *image, uint64_t size, struct gow_raw *raw,
                        gow_error *error)
 {
+	size_t count;
+	const struct gow_layout *rows = gow_layouts_rows(image->layouts, &count);
 	int code = gow_file_truncate(image->header, size, error);
 
-	return code ? code : gow_raw_load(image->header, gow_layouts, gow_layout_count, raw, error);
+	return code ? code : gow_raw_load(image->header, rows, count, raw, error);
 }
 
 /* Judges the header as that of a file of so many bytes; gives its map if it is sound. */
@@ -132,10 +134,11 @@ static int judge_header(struct gow_packed_image *image, uint64_t size, struct go
 	return code;
 }
 
-/* How many blocks an image of unknown size must have at least, by all that its header says. */
+/* How many blocks an image of unknown size must have at least, by all that its header says. Without
+ * a field for it the count follows from the size, and says nothing. */
 static uint32_t implied_blocks(const struct gow_raw *raw)
 {
-	uint32_t blocks = raw->header.block_count;
+	uint32_t blocks = raw->header.layout->block_count.width ? raw->header.block_count : 0;
 
 	for (uint32_t i = 0; i < raw->header.layout->map_entries; i++)
 		if (raw->entries[i] != GOW_UNALLOCATED && raw->entries[i] >= blocks)
@@ -194,11 +197,13 @@ static int begin(struct gow_packed_image *image, const struct gow_layout *layout
 	member->limit = limit;
 	if (size != GOW_NOWHERE && size > limit) {
 		code = gow_fail(error, GOW_ERR_LIMIT,
-		                "says that it has %" PRIu64 " bytes, more than an image of version "
-		                "%u can (%" PRIu64 ")",
-		                size, layout->version, limit);
+		                "says that it has %" PRIu64 " bytes, more than an image of the "
+		                "layout %s can (%" PRIu64 ")",
+		                size, layout->name, limit);
 		return named(image, code, error);
 	}
+	/* A small header ends before these, and the first block has begun. */
+	gow_member_take_back(member);
 	code = keep_header(image, gow_layout_data_start(layout), error);
 	if (!code && member->position < gow_layout_header_end(layout))
 		size = member->position; /* cut short: the validator says so */
@@ -217,22 +222,25 @@ static int begin(struct gow_packed_image *image, const struct gow_layout *layout
 
 /* ---- life -------------------------------------------------------------------------------- */
 
-int gow_packed_image_open(struct gow_packed_image *image, struct gow_member *member, bool *is_image,
-                          gow_error *error)
+int gow_packed_image_open(struct gow_packed_image *image, struct gow_member *member,
+                          const struct gow_layouts *layouts, bool *is_image, gow_error *error)
 {
+	size_t count;
+	const struct gow_layout *rows = gow_layouts_rows(layouts, &count);
 	struct gow_header header;
 	int code;
 
 	image->member = member;
+	image->layouts = layouts;
 	code = gow_file_in_memory(member->entries->unpack.name, &image->header, error);
 	if (!code)
 		code = gow_file_write(image->header, 0, member->first, member->first_size, error);
 	if (!code)
-		code = gow_header_has_magic(image->header, gow_layouts, gow_layout_count, is_image,
-		                            error);
+		code = gow_header_has_magic(image->header, rows, count, is_image, error);
+	*is_image = *is_image || layouts->given;
 	if (code || !*is_image)
 		return code;
-	code = gow_header_read(image->header, gow_layouts, gow_layout_count, &header, error);
+	code = gow_header_read(image->header, rows, count, &header, error);
 	/* The record that would finish or roll back such a change is elsewhere. */
 	if (!code && header.pending)
 		code = named(image,

@@ -7,10 +7,12 @@
 #define GOW_DISK_ARCHIVE_IMAGE_H
 
 #include "disk/archive/member.h"
+#include "image/layout_table.h"
 #include "image/map.h"
 
 struct gow_packed_image {
 	struct gow_member *member;
+	const struct gow_layouts *layouts; /* that it may have; not owned */
 	struct gow_map map;
 	struct gow_file *header; /* kept while the member's size is not known; else NULL */
 	uint32_t *owners;        /* by physical block: the logical one, or GOW_UNALLOCATED */
@@ -20,11 +22,12 @@ struct gow_packed_image {
 };
 
 /*
- * Whether the member is an image, by its first bytes, which have been read. If it is, its header is
- * read and judged, and the map is there. Release in any case.
+ * Whether the member is an image, by its first bytes, which have been read, or because the layout was
+ * given. If it is, its header is read and judged, and the map is there. Layouts must outlive it.
+ * Release in any case.
  */
-int gow_packed_image_open(struct gow_packed_image *image, struct gow_member *member, bool *is_image,
-                          gow_error *error);
+int gow_packed_image_open(struct gow_packed_image *image, struct gow_member *member,
+                          const struct gow_layouts *layouts, bool *is_image, gow_error *error);
 void gow_packed_image_release(struct gow_packed_image *image);
 
 /* As gow_source_ops; read is for an image whose blocks come in the guest's order. */

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "disk/probe.h"
+#include "image/header.h"
 
 void gow_search_release(struct gow_search *search)
 {
@@ -42,19 +43,25 @@ static int judge_entry(struct gow_search *search, struct archive_entry *entry, c
 }
 
 /*
- * Whether a member can be a disk: one that begins like an image can; any other by the rule for raw
- * disks, as far as its start, its name and its size show. Otherwise error says why.
+ * Whether a member can be a disk: one that begins like an image can; where the caller says that it is
+ * one, no other can, unless the layout has no magic. Otherwise by the rule for raw disks, as far as
+ * its start, its name and its size show. If it cannot, error says why.
  */
-static int judge_member(const char *name, uint64_t size, const uint8_t *head, size_t head_size,
-                        gow_error *error)
+static int judge_member(const struct gow_layouts *layouts, const char *name, uint64_t size,
+                        const uint8_t *head, size_t head_size, gow_error *error)
 {
+	size_t count;
+	const struct gow_layout *rows = gow_layouts_rows(layouts, &count);
 	char *shown;
 	int code;
 
-	if (gow_begins_like_image(head, head_size))
+	if (gow_rows_have_magic(rows, count, head, head_size))
 		return GOW_OK;
 	code = gow_probe_head(head, (size_t)gow_min(head_size, GOW_FORMAT_HEAD), name, error);
-	if (!code && (size != GOW_NOWHERE || !head_size))
+	if (!code && layouts->given && gow_layout_has_magic(rows))
+		code = gow_fail(error, GOW_ERR_NOT_GOW,
+		                "does not begin with the magic of the layout %s", rows->name);
+	else if (!code && !layouts->given && (size != GOW_NOWHERE || !head_size))
 		code = gow_format_check_size(head_size ? size : 0, error);
 	shown = code ? gow_entry_printable_name(name) : NULL;
 	code = shown ? gow_fail_in_file(error, code, shown) : code;
@@ -106,7 +113,8 @@ static int confirm_member(struct gow_search *search, gow_error *error)
 	int code = gow_member_read_first(member, error);
 
 	if (code || search->ours ||
-	    !judge_member(search->name, member->size, member->first, member->first_size, &why))
+	    !judge_member(search->layouts, search->name, member->size, member->first,
+	                  member->first_size, &why))
 		return code;
 	if (search->wanted || why.code == GOW_ERR_MEMORY) {
 		if (error)
@@ -188,7 +196,8 @@ int gow_search_confirm_alone(struct gow_search *search, gow_error *error)
 	name = strndup(search->archive_name, length);
 	code = name ? gow_member_read_first(member, error) : gow_fail_memory(error, length);
 	if (!code)
-		code = judge_member(name, GOW_NOWHERE, member->first, member->first_size, error);
+		code = judge_member(search->layouts, name, GOW_NOWHERE, member->first,
+		                    member->first_size, error);
 	free(name);
 	return code ? gow_unpack_name(&search->entries->unpack, code, error) : GOW_OK;
 }
@@ -222,10 +231,10 @@ static int refuse_other(struct gow_search *search, struct archive_entry *entry, 
 
 	if (search->wanted)
 		return refuse_second(search, name, error);
-	code = gow_entries_read(search->entries, head, GOW_FORMAT_HEAD, &got, error);
+	code = gow_entries_read(search->entries, head, GOW_PREAMBLE_MAX, &got, error);
 	if (code)
 		return code;
-	code = judge_member(name, size, head, got, &why);
+	code = judge_member(search->layouts, name, size, head, got, &why);
 	if (code == GOW_ERR_MEMORY)
 		return gow_fail_memory(error, strlen(name));
 	return code ? GOW_OK : refuse_second(search, name, error);

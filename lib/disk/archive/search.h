@@ -8,6 +8,7 @@
 
 #include "disk/archive/manifests.h"
 #include "disk/archive/member.h"
+#include "image/layout_table.h"
 
 struct gow_search {
 	struct gow_entries *entries;
@@ -16,10 +17,11 @@ struct gow_search {
 	char *wanted;        /* the disk's name; NULL: the only one */
 	unsigned occurrence; /* which of those of that name, from 1 on; 0: there is one */
 	unsigned seen;       /* how many of them were met */
-	bool ours;           /* what is in it is a disk, whatever it looks like */
-	char *name;          /* of the disk, once it is found; else NULL */
-	bool passed;         /* another of that name follows it */
-	gow_error no_disk;   /* why the first that was skipped is not a disk; code 0: none was */
+	const struct gow_layouts *layouts; /* that an image in it may have; not owned */
+	bool ours;                         /* what is in it is a disk, whatever it looks like */
+	char *name;                        /* of the disk, once it is found; else NULL */
+	bool passed;                       /* another of that name follows it */
+	gow_error no_disk; /* why the first that was skipped is not a disk; code 0: none was */
 	struct gow_kept_manifests manifests; /* that stand before the disk */
 };
 

@@ -19,7 +19,9 @@ struct archive_source {
 	struct gow_entries entries;
 	struct gow_member member;
 	struct gow_search search;
+	struct gow_layouts *layouts; /* that an image may have; owned once it is open */
 	struct gow_packed_image image;
+	uint32_t *fitted;     /* its version numbers, as many as base.versions is to have */
 	struct gow_last last; /* of a raw disk: how it ends, as far as it was read */
 };
 
@@ -125,7 +127,7 @@ static int image_pull(struct gow_source *base, uint64_t *offset, void *buf, size
 	return gow_packed_image_pull(&archive_of(base)->image, offset, buf, size, got, error);
 }
 
-static void describe_image(struct archive_source *source)
+static int describe_image(struct archive_source *source, gow_error *error)
 {
 	const struct gow_map *map = &source->image.map;
 
@@ -133,6 +135,7 @@ static void describe_image(struct archive_source *source)
 	source->base.size = map->logical_size;
 	source->base.versions = map->versions;
 	source->base.entries = map->entries;
+	return gow_source_fit_versions(&source->base, map, &source->fitted, error);
 }
 
 /* ---- both -------------------------------------------------------------------------------- */
@@ -164,6 +167,8 @@ static void archive_close(struct gow_source *base)
 	gow_packed_image_release(&source->image);
 	gow_search_release(&source->search);
 	gow_entries_release(&source->entries);
+	gow_layouts_free(source->layouts);
+	free(source->fitted);
 	free(source);
 }
 
@@ -193,19 +198,32 @@ static const struct gow_source_ops shuffled_ops = {
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
-/* An image shows itself by its magic and its version. */
-static int begin_disk(struct archive_source *source, gow_error *error)
+/* Inference looks here and there in an image; what is packed comes from the start to the end. */
+static int refuse_to_infer(struct archive_source *source, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_NOT_GOW,
+	                    "its layout is not known, and cannot be inferred inside of an archive: "
+	                    "unpack it and name the image, or give a layout file (gow-probe makes "
+	                    "one of the unpacked image)");
+
+	return gow_unpack_name(&source->entries.unpack, code, error);
+}
+
+/* An image shows itself by its magic and its version, or the caller says that it is one. */
+static int begin_disk(struct archive_source *source, const struct gow_source_options *options,
+                      gow_error *error)
 {
 	bool is_image = false;
-	int code = gow_packed_image_open(&source->image, &source->member, &is_image, error);
+	int code = gow_packed_image_open(&source->image, &source->member, source->search.layouts,
+	                                 &is_image, error);
 
 	if (code)
 		return code;
 	if (!is_image)
-		return begin_raw(source, error);
-	describe_image(source);
+		return options->common.layout ? refuse_to_infer(source, error)
+		                              : begin_raw(source, error);
 	source->base.ops = source->image.in_order ? &image_ops : &shuffled_ops;
-	return GOW_OK;
+	return describe_image(source, error);
 }
 
 static int open_archive(struct archive_source *source, const struct gow_archive_input *input,
@@ -228,12 +246,12 @@ static int open_archive(struct archive_source *source, const struct gow_archive_
 		return gow_fail_memory(error, sizeof *source);
 	code = source->entries.unpack.container ? gow_search_find(search, error)
 	                                        : gow_search_confirm_alone(search, error);
-	return code ? code : begin_disk(source, error);
+	return code ? code : begin_disk(source, options, error);
 }
 
 int gow_source_archive(const struct gow_archive_input *input,
-                       const struct gow_source_options *options, struct gow_source **source,
-                       gow_error *error)
+                       const struct gow_source_options *options, struct gow_layouts **layouts,
+                       struct gow_source **source, gow_error *error)
 {
 	struct archive_source *made = calloc(1, sizeof *made);
 	int code;
@@ -252,6 +270,7 @@ int gow_source_archive(const struct gow_archive_input *input,
 	made->lock = input->lock;
 	made->base.lock = input->file ? &made->lock : NULL;
 	made->monitor = options->common.monitor;
+	made->search.layouts = *layouts;
 	code = open_archive(made, input, options, error);
 	if (!code && input->bare)
 		made->base.format = made->base.member_format;
@@ -259,6 +278,8 @@ int gow_source_archive(const struct gow_archive_input *input,
 		archive_close(&made->base);
 		return code;
 	}
+	made->layouts = *layouts;
+	*layouts = NULL;
 	*source = &made->base;
 	return GOW_OK;
 }

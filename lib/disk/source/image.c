@@ -83,24 +83,22 @@ static void describe_image(struct image_source *source)
 	source->base.file = gow_image_file(image);
 }
 
-/* A destination's table of numbers has as many as the newest version has entries; a map of another
- * layout may have fewer, or more. */
-static int fit_versions(struct image_source *source, gow_error *error)
+/* A destination's table of numbers has as many as the newest version has entries. */
+int gow_source_fit_versions(struct gow_source *source, const struct gow_map *map, uint32_t **fitted,
+                            gow_error *error)
 {
-	const struct gow_map *map = gow_image_map(source->image);
 	const uint32_t room = gow_layouts[gow_layout_count - 1].map_entries;
 	const uint32_t count = map->layout->map_entries;
 	int code;
 
 	if (!map->versions || count == room)
 		return GOW_OK;
-	code = gow_alloc_table(room, &source->fitted, error);
+	code = gow_alloc_table(room, fitted, error);
 	if (code)
 		return code;
-	memset(source->fitted, 0, room * sizeof *source->fitted);
-	memcpy(source->fitted, map->versions,
-	       (size_t)gow_min(count, room) * sizeof *source->fitted);
-	source->base.versions = source->fitted;
+	memset(*fitted, 0, room * sizeof **fitted);
+	memcpy(*fitted, map->versions, (size_t)gow_min(count, room) * sizeof **fitted);
+	source->versions = *fitted;
 	return GOW_OK;
 }
 
@@ -133,10 +131,12 @@ int gow_source_open_image(struct gow_file *file, const struct gow_lock *lock, bo
 		code = check_version(made->image, wanted, error);
 	if (!code) {
 		describe_image(made);
-		code = fit_versions(made, error);
+		code = gow_source_fit_versions(&made->base, gow_image_map(made->image),
+		                               &made->fitted, error);
 	}
 	if (code) {
 		gow_image_close(made->image);
+		free(made->fitted);
 		free(made);
 		return code;
 	}

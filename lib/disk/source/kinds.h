@@ -45,9 +45,10 @@ int gow_source_open_image(struct gow_file *file, const struct gow_lock *lock, bo
 bool gow_source_is_packed(const struct gow_source_options *options, const uint8_t *head,
                           size_t size);
 
+/* *layouts are taken over where it succeeds. */
 int gow_source_open_packed(const struct gow_archive_input *input,
-                           const struct gow_source_options *options, struct gow_source **source,
-                           gow_error *error);
+                           const struct gow_source_options *options, struct gow_layouts **layouts,
+                           struct gow_source **source, gow_error *error);
 
 /* ---- stream.c: standard input, a FIFO ---------------------------------------------------- */
 

@@ -20,8 +20,8 @@ bool gow_source_is_packed(const struct gow_source_options *options, const uint8_
 }
 
 int gow_source_open_packed(const struct gow_archive_input *input,
-                           const struct gow_source_options *options, struct gow_source **source,
-                           gow_error *error)
+                           const struct gow_source_options *options, struct gow_layouts **layouts,
+                           struct gow_source **source, gow_error *error)
 {
 	const char *name = input->file ? input->file->name : input->stream.name;
 
@@ -39,5 +39,5 @@ int gow_source_open_packed(const struct gow_archive_input *input,
 	}
 	gow_note(options->common.monitor, GOW_NOTE_DETAIL, name,
 	         "is read as an archive (if it is a raw disk, say -f raw)");
-	return gow_source_archive(input, options, source, error);
+	return gow_source_archive(input, options, layouts, source, error);
 }

@@ -59,19 +59,33 @@ static int probe_disk(struct gow_file *file, uint64_t length, bool magic,
 	return code;
 }
 
-/* Which layouts the image may have, and whether it begins like one of them. */
+/* Which layouts the image may have, and whether it begins like one of them. Nothing is inferred of
+ * what is packed. */
 static int find_layouts(struct gow_file *file, const struct gow_source_options *options,
-                        struct gow_layouts **layouts, bool *magic, gow_error *error)
+                        bool packed, struct gow_layouts **layouts, bool *magic, gow_error *error)
 {
+	const gow_layouts_finder find = packed ? gow_layouts_find_known : options->find_layout;
 	const struct gow_layout *rows;
 	size_t count;
-	int code = gow_layouts_load_for(&options->common, file, options->find_layout, layouts,
-	                                error);
+	int code = gow_layouts_load_for(&options->common, file, find, layouts, error);
 
 	if (code)
 		return code;
 	rows = gow_layouts_rows(*layouts, &count);
 	return gow_header_has_magic(file, rows, count, magic, error);
+}
+
+/* Whether it begins like an archive. */
+static int find_packing(struct gow_file *file, const struct gow_source_options *options,
+                        bool *packed, gow_error *error)
+{
+	uint8_t head[GOW_ARCHIVE_HEAD];
+	size_t size;
+	int code = gow_probe_read(file, 0, (struct gow_bytes){ head, sizeof head },
+	                          options->salvage, &size, error);
+
+	*packed = !code && gow_source_is_packed(options, head, size);
+	return code;
 }
 
 enum kind { KIND_RAW, KIND_IMAGE, KIND_ARCHIVE };
@@ -83,16 +97,18 @@ static int find_kind(struct gow_file *file, uint64_t length,
 {
 	const bool probe = options->format == GOW_FORMAT_PROBE;
 	const bool wants_layout = gow_source_wants_layout(options);
-	bool archive = false;
+	bool packed = options->format == GOW_FORMAT_TAR, archive = false;
 	int code = GOW_OK;
 
-	if (options->format != GOW_FORMAT_RAW && options->format != GOW_FORMAT_TAR)
-		code = find_layouts(file, options, layouts, magic, error);
+	if (probe && wants_layout && !gow_file_is_device(file))
+		code = find_packing(file, options, &packed, error);
+	if (!code && options->format != GOW_FORMAT_RAW)
+		code = find_layouts(file, options, packed, layouts, magic, error);
 	if (!code && gow_file_is_device(file) && (*magic || gow_layout_of_format(options->format)))
 		code = refuse_device_image(file, error);
 	/* What looks like an archive on a device is what the guest has there. */
 	if (!code && (options->format == GOW_FORMAT_TAR ||
-	              (!*magic && !wants_layout && probe && !gow_file_is_device(file))))
+	              (!*magic && (!wants_layout || packed) && probe && !gow_file_is_device(file))))
 		code = probe_archive(file, length, options, &archive, error);
 	if (!code && !archive && !wants_layout && probe)
 		code = probe_disk(file, length, *magic, options, error);
@@ -128,7 +144,7 @@ static int open_named(const char *path, const struct gow_source_options *options
 	}
 	switch (kind) {
 	case KIND_ARCHIVE:
-		return gow_source_open_packed(&input, options, source, error);
+		return gow_source_open_packed(&input, options, layouts, source, error);
 	case KIND_IMAGE:
 		return gow_source_open_image(input.file, &input.lock, magic, options, layouts,
 		                             source, error);

@@ -12,6 +12,7 @@
 #include "disk/names.h"
 #include "disk/probe.h"
 #include "disk/source/kinds.h"
+#include "image/header.h"
 #include "io/remote.h"
 #include "io/stream.h"
 
@@ -75,27 +76,28 @@ static const struct gow_source_ops stream_ops = {
 	.close = stream_close,
 };
 
-/* What -f and --layout ask for, of a stream that is an image or is not. */
+/* What -f and --layout ask for, of a stream that is no image. */
 static int check_stream(const struct stream_source *stream,
-                        const struct gow_source_options *options, bool image, gow_error *error)
+                        const struct gow_source_options *options, gow_error *error)
 {
 	int code = GOW_OK;
 
 	if (gow_source_wants_layout(options))
-		code = gow_fail(
-			error, GOW_ERR_ARGUMENT,
-			"an image with --layout cannot be read from a stream; name the file");
-	else if (gow_source_wants_image(options) && !image)
+		code = gow_fail(error, GOW_ERR_NOT_GOW,
+		                "its layout is not known, and cannot be inferred from a stream: "
+		                "keep it in a file and name that, or give a layout file (gow-probe "
+		                "makes one of the file)");
+	else if (gow_source_wants_image(options))
 		code = gow_fail(error, GOW_ERR_NOT_GOW, "does not begin like a GOW image");
-	else if (options->format == GOW_FORMAT_PROBE && !image)
+	else if (options->format == GOW_FORMAT_PROBE)
 		code = gow_probe_head(stream->head, stream->head_size, NULL, error);
 	return code ? gow_fail_in_file(error, code, stream->stream.name) : GOW_OK;
 }
 
 /* An archive, or an image, whose bytes are read in order. */
 static int open_packed(struct stream_source *stream, bool image,
-                       const struct gow_source_options *options, struct gow_source **source,
-                       gow_error *error)
+                       const struct gow_source_options *options, struct gow_layouts **layouts,
+                       struct gow_source **source, gow_error *error)
 {
 	const struct gow_layout *wanted = gow_layout_of_format(options->format);
 	const struct gow_archive_input input = {
@@ -105,7 +107,7 @@ static int open_packed(struct stream_source *stream, bool image,
 		.owned_fd = stream->owned_fd,
 		.bare = image,
 	};
-	int code = gow_source_open_packed(&input, options, source, error);
+	int code = gow_source_open_packed(&input, options, layouts, source, error);
 
 	if (code || !wanted || (*source)->format == options->format)
 		return code;
@@ -117,30 +119,44 @@ static int open_packed(struct stream_source *stream, bool image,
 	                        "standard input");
 }
 
+/* Whether it is an image that is not packed: by a magic, or because the layout is given. */
+static bool is_bare_image(const struct stream_source *stream,
+                          const struct gow_source_options *options,
+                          const struct gow_layouts *layouts, bool packed)
+{
+	size_t count;
+	const struct gow_layout *rows = gow_layouts_rows(layouts, &count);
+
+	if (options->format != GOW_FORMAT_PROBE && !gow_source_wants_image(options))
+		return false;
+	return gow_rows_have_magic(rows, count, stream->head, stream->head_size) ||
+	       (layouts->given && !packed);
+}
+
 /* Decides what it is by how it begins. */
 static int begin_stream(struct stream_source *made, const struct gow_source_options *options,
-                        struct gow_source **source, gow_error *error)
+                        struct gow_layouts **layouts, struct gow_source **source, gow_error *error)
 {
-	const bool probe = options->format == GOW_FORMAT_PROBE;
-	bool image;
-	int code = gow_stream_read(&made->stream, made->head, sizeof made->head, &made->head_size,
-	                           error);
+	bool image, packed;
+	int code = gow_layouts_load_for(&options->common, NULL, gow_layouts_find_known, layouts,
+	                                error);
 
-	image = gow_begins_like_image(made->head, made->head_size) &&
-	        (probe || gow_source_wants_image(options));
-	if (!code && (image || gow_source_is_packed(options, made->head, made->head_size))) {
-		code = options->common.layout ? check_stream(made, options, image, error) : GOW_OK;
-		if (code)
-			return code;
-		code = open_packed(made, image, options, source, error);
+	if (!code)
+		code = gow_stream_read(&made->stream, made->head, sizeof made->head,
+		                       &made->head_size, error);
+	if (code)
+		return code;
+	packed = gow_source_is_packed(options, made->head, made->head_size);
+	image = is_bare_image(made, options, *layouts, packed);
+	if (image || packed) {
+		code = open_packed(made, image, options, layouts, source, error);
 		made->owned_fd = -1;
 		return code;
 	}
-	if (!code)
-		code = check_stream(made, options, image, error);
+	code = check_stream(made, options, error);
 	if (code)
 		return code;
-	made->judged = probe;
+	made->judged = options->format == GOW_FORMAT_PROBE;
 	*source = &made->base;
 	return GOW_OK;
 }
@@ -150,6 +166,7 @@ int gow_source_open_stream(int fd, const char *name, const struct gow_source_opt
                            struct gow_source **source, gow_error *error)
 {
 	struct stream_source *made = calloc(1, sizeof *made);
+	struct gow_layouts *layouts = NULL;
 	int code;
 
 	*source = NULL;
@@ -164,7 +181,8 @@ int gow_source_open_stream(int fd, const char *name, const struct gow_source_opt
 	made->owned_fd = fd == STDIN_FILENO ? -1 : fd;
 	made->stream =
 		(struct gow_stream){ .fd = fd, .name = name, .monitor = options->common.monitor };
-	code = begin_stream(made, options, source, error);
+	code = begin_stream(made, options, &layouts, source, error);
+	gow_layouts_free(layouts);
 	if (code || *source != &made->base)
 		stream_close(&made->base);
 	return code;
