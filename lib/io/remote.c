@@ -12,8 +12,8 @@
 enum {
 	WINDOWS = 4,             /* places in the file that are read at the same time */
 	WINDOW_LEAST = 64 << 10, /* bytes; what a read here and there fetches */
-	WINDOW_MOST = 4 << 20,   /* what reading in order fetches at once */
-	PIECE = 1 << 20,         /* of a window: a request */
+	WINDOW_ORDER = 1 << 20,  /* what reading in order fetches at once to begin with */
+	WINDOW_MOST = 4 << 20,   /* and what it fetches in the end */
 	PIECES = 64              /* ranges handed to a module at once */
 };
 
@@ -50,6 +50,7 @@ static struct remote_file *remote_of(const struct gow_file *file)
 static int fetch(struct remote_file *file, uint64_t offset, void *buf, size_t size,
                  gow_error *error)
 {
+	const size_t piece = gow_file_preferred_request(&file->base);
 	struct gow_remote_range pieces[PIECES];
 	uint8_t *to = buf;
 	int code = GOW_OK;
@@ -58,7 +59,7 @@ static int fetch(struct remote_file *file, uint64_t offset, void *buf, size_t si
 		size_t count = 0;
 
 		for (; size && count < PIECES; count++) {
-			const size_t part = size < PIECE ? size : PIECE;
+			const size_t part = size < piece ? size : piece;
 
 			pieces[count] = (struct gow_remote_range){ offset, part, to };
 			offset += part;
@@ -95,7 +96,8 @@ static struct window *choose_window(struct remote_file *file, uint64_t offset, s
 		struct window *window = &file->windows[i];
 
 		if (window->size && window->offset + window->size == offset) {
-			const size_t next = window->size < PIECE / 2 ? PIECE : 2 * window->size;
+			const size_t next = window->size < WINDOW_ORDER / 2 ? WINDOW_ORDER
+			                                                    : 2 * window->size;
 
 			*ahead = next < WINDOW_MOST ? next : WINDOW_MOST;
 			return window;
