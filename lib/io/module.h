@@ -14,7 +14,7 @@
 #include "gow.h"
 
 /* Raised with every change of this page: a module of another number is not used. */
-enum { GOW_MODULE_ABI = 4 };
+enum { GOW_MODULE_ABI = 5 };
 
 /* The symbol that a module exports, a struct gow_module. */
 #define GOW_MODULE_SYMBOL "gow_module"
@@ -38,6 +38,8 @@ struct gow_remote_info {
 	uint64_t size;         /* bytes */
 	char identity[256];    /* two answers with the same text are of the same content; "" where
 	                         * the server gives nothing to compare */
+	bool has_proof;        /* the identity is compared with that of every answer, and no change,
+	                         * however soon after another, leaves it as it was */
 	bool has_holes;        /* next_data knows more than "all is data" */
 	bool can_zero;         /* zero is quicker than a write of zeros */
 	uint64_t request_best; /* bytes: a request of so many is efficient */

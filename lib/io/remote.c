@@ -300,6 +300,11 @@ const char *gow_remote_identity(const struct gow_file *file)
 	return gow_file_is_remote(file) ? remote_of(file)->info.identity : "";
 }
 
+bool gow_remote_has_proof(const struct gow_file *file)
+{
+	return gow_file_is_remote(file) && remote_of(file)->info.has_proof;
+}
+
 void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *requests)
 {
 	const bool remote = gow_file_is_remote(file);

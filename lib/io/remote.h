@@ -33,6 +33,9 @@ bool gow_file_is_remote(const struct gow_file *file);
  * another file. Owned by the file. */
 const char *gow_remote_identity(const struct gow_file *file);
 
+/* Whether that proves it (struct gow_remote_info). Of another file false. */
+bool gow_remote_has_proof(const struct gow_file *file);
+
 /* How many bytes, and in how many requests, came from the server. Of another file both are 0. */
 void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *requests);
 

@@ -325,6 +325,7 @@ static int http_open(const struct gow_remote_request *request, struct gow_remote
 	if (!request->connections)
 		choose_connections(remote);
 	*info = (struct gow_remote_info){ .size = remote->size,
+		                          .has_proof = gow_http_is_proof(&remote->first),
 		                          .request_best = REQUEST_BEST,
 		                          .request_most = REQUEST_MOST };
 	(void)snprintf(info->identity, sizeof info->identity, "%.100s|%.100s", remote->first.etag,

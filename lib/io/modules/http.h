@@ -21,7 +21,8 @@ enum {
 struct gow_http_answer {
 	char etag[GOW_HTTP_HEADER_SIZE];
 	char modified[GOW_HTTP_HEADER_SIZE];
-	uint64_t start, end, total; /* of Content-Range; end is exclusive */
+	char date[GOW_HTTP_HEADER_SIZE]; /* of the answer */
+	uint64_t start, end, total;      /* of Content-Range; end is exclusive */
 	bool has_range;
 };
 
@@ -60,6 +61,9 @@ struct gow_remote {
 
 /* Takes what a line of the headers says of the object. */
 void gow_http_take_line(struct gow_http_answer *answer, const char *line, size_t size);
+
+/* Whether the entity tag is another one after every change of the object, however soon. */
+bool gow_http_is_proof(const struct gow_http_answer *answer);
 
 /* What an answer other than 206 means; *again where trying once more may help. */
 int gow_http_judge_status(long status, bool *again, gow_error *error);

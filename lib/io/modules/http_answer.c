@@ -9,6 +9,12 @@
 #include "base/error.h"
 #include "io/modules/http.h"
 
+enum {
+	ETAG_MOST = 100,      /* bytes of a tag that are compared */
+	SETTLED_SECONDS = 60, /* since the last change */
+	FIRST_DAY_SECONDS = 86400
+};
+
 /* If the line is that header, copies its value. */
 static bool take_header(const char *line, size_t size, const char *name, char *value)
 {
@@ -68,8 +74,26 @@ void gow_http_take_line(struct gow_http_answer *answer, const char *line, size_t
 		*answer = (struct gow_http_answer){ .has_range = false };
 	else if (take_header(line, size, "content-range:", value))
 		take_range(answer, value);
-	else if (!take_header(line, size, "etag:", answer->etag))
-		(void)take_header(line, size, "last-modified:", answer->modified);
+	else if (!take_header(line, size, "etag:", answer->etag) &&
+	         !take_header(line, size, "last-modified:", answer->modified))
+		(void)take_header(line, size, "date:", answer->date);
+}
+
+/*
+ * A strong tag should be. But most servers make it of the file's time, in seconds, and its size: then
+ * it is only once the time of the next change must be another one. The server's clock and its disk's
+ * need not agree to the second. (A file's time that is that of no change, as in packages that set all
+ * times to the beginning, is no proof either.)
+ */
+bool gow_http_is_proof(const struct gow_http_answer *answer)
+{
+	const time_t modified = curl_getdate(answer->modified, NULL);
+	const time_t told = curl_getdate(answer->date, NULL);
+
+	if (answer->etag[0] != '"' || strlen(answer->etag) > ETAG_MOST)
+		return false;
+	return !answer->modified[0] ||
+	       (modified >= FIRST_DAY_SECONDS && told - modified >= SETTLED_SECONDS);
 }
 
 /* What an answer other than 206 means; *again where trying once more may help. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/sync/master.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 #include <xxhash.h>
@@ -8,27 +9,36 @@
 #include "base/error.h"
 #include "base/monitor.h"
 
+enum {
+	LOOK_SHARE = 128, /* a second look at the header is cheap if it takes one byte of so many */
+	LOOK_FREE = 16 << 10 /* or so many bytes: a request takes as long */
+};
+
 /* ---- the content ------------------------------------------------------------------------- */
 
-/* What is known of the content without reading all of it. */
+/* What is known of the content without reading it. */
 struct content {
 	char said[256]; /* by the server */
 	struct gow_file_identity file;
 	struct gow_file_attributes attributes;
 	uint64_t size;
-	struct gow_hash header;
 };
 
-static int identify(struct gow_file *file, const struct gow_hash *header, struct gow_hash *identity,
-                    gow_error *error)
+static void hash_bytes(const void *bytes, size_t size, struct gow_hash *hash)
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, size));
+	memcpy(hash->bytes, canonical.digest, sizeof hash->bytes);
+}
+
+static int ask(struct gow_file *file, struct gow_hash *said, gow_error *error)
 {
 	struct content content;
-	XXH128_canonical_t canonical;
 	int code;
 
 	memset(&content, 0, sizeof content); /* what is padding counts */
 	strncpy(content.said, gow_remote_identity(file), sizeof content.said - 1);
-	content.header = *header;
 	code = gow_file_size(file, &content.size, error);
 	if (!code && gow_file_can(file, GOW_FILE_CAN_IDENTIFY))
 		code = gow_file_identity(file, &content.file, error);
@@ -37,17 +47,24 @@ static int identify(struct gow_file *file, const struct gow_hash *header, struct
 		code = gow_file_attributes(file, &content.attributes, error);
 	content.attributes.mode = 0;
 	content.attributes.owner = content.attributes.group = 0;
-	if (code)
-		return code;
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(&content, sizeof content));
-	memcpy(identity->bytes, canonical.digest, sizeof identity->bytes);
-	return GOW_OK;
+	if (!code)
+		hash_bytes(&content, sizeof content, said);
+	return code;
+}
+
+static void identify(struct gow_sync_master *master)
+{
+	const struct {
+		struct gow_hash said;
+		struct gow_sync_sum header;
+	} all = { master->said, master->header };
+
+	hash_bytes(&all, sizeof all, &master->identity);
 }
 
 /* A server counts what it is asked for by itself. */
 static void count_header(struct gow_sync_master *master, const struct gow_sync_cost *cost)
 {
-	master->header = *cost;
 	if (!gow_file_is_remote(master->file)) {
 		master->bytes += cost->bytes;
 		master->requests += cost->requests;
@@ -55,12 +72,11 @@ static void count_header(struct gow_sync_master *master, const struct gow_sync_c
 }
 
 /* The header as the validator is to see it. */
-static int see_header(struct gow_sync_master *master, struct gow_file **view, struct gow_hash *hash,
-                      gow_error *error)
+static int see_header(struct gow_sync_master *master, struct gow_file **view, gow_error *error)
 {
 	struct gow_sync_cost cost = { 0 };
-	int code = gow_sync_view_new(master->file, master->rows, master->row_count, view, hash,
-	                             &cost, error);
+	int code = gow_sync_view_new(master->file, master->rows, master->row_count, view,
+	                             &master->header, &cost, error);
 
 	count_header(master, &cost);
 	return code;
@@ -78,12 +94,13 @@ int gow_sync_master_load(struct gow_sync_master *master, gow_error *error)
 {
 	const bool remote = gow_file_is_remote(master->file);
 	struct gow_header header;
-	struct gow_hash hash;
 	struct gow_file *view = NULL;
-	int code = see_header(master, &view, &hash, error);
+	int code = see_header(master, &view, error);
 
 	if (!code)
-		code = identify(master->file, &hash, &master->identity, error);
+		code = ask(master->file, &master->said, error);
+	if (!code)
+		identify(master);
 	if (!code)
 		code = gow_header_read(view, master->rows, master->row_count, &header, error);
 	if (!code && remote && header.pending)
@@ -153,24 +170,57 @@ void gow_sync_master_close(struct gow_sync_master *master)
 	master->file = NULL;
 }
 
+/* ---- looking again ----------------------------------------------------------------------- */
+
+/*
+ * Whether the content cannot have changed as long as we are not told so: the server compares it with
+ * what we have by an identity that is another one after every change, or a lease keeps all writers
+ * out.
+ */
+static bool is_proven(const struct gow_sync_master *master)
+{
+	const struct gow_lock *lock = &master->lock;
+
+	if (gow_file_is_remote(master->file))
+		return gow_remote_has_proof(master->file);
+	return lock->file && lock->lease != F_UNLCK && !lock->in_use;
+}
+
+struct gow_sync_cost gow_sync_master_plan_check(struct gow_sync_master *master, uint64_t fetched)
+{
+	const struct gow_sync_disk *disk = &master->disk;
+	const uint64_t little = gow_max(fetched / LOOK_SHARE, LOOK_FREE);
+	struct gow_sync_cost cost;
+
+	for (int depth = GOW_SYNC_ALL;; depth--) {
+		master->depth = (enum gow_sync_depth)depth;
+		cost = gow_sync_view_cost(disk->layout, disk->file_size, disk->logical_blocks,
+		                          master->depth);
+		if (depth == GOW_SYNC_PREAMBLE || cost.bytes <= little || !is_proven(master))
+			return cost;
+	}
+}
+
 int gow_sync_master_check(struct gow_sync_master *master, bool *changed, gow_error *error)
 {
 	struct gow_sync_cost cost = { 0 };
-	struct gow_hash hash, identity;
-	int code = gow_sync_view_hash(master->file, master->disk.layout,
-	                              master->disk.logical_blocks, &hash, &cost, error);
+	struct gow_hash said = master->said;
+	int code = gow_sync_view_look(master->file, master->disk.layout,
+	                              master->disk.logical_blocks, master->depth, &master->header,
+	                              changed, &cost, error);
 
 	count_header(master, &cost);
 	if (!code)
-		code = identify(master->file, &hash, &identity, error);
-	*changed = code == GOW_ERR_CHANGED;
-	if (*changed)
+		code = ask(master->file, &said, error);
+	if (code == GOW_ERR_CHANGED) {
+		*changed = true;
 		return GOW_OK;
+	}
 	if (code)
 		return code;
-	*changed = memcmp(&identity, &master->identity, sizeof identity) != 0 ||
-	           (gow_file_can(master->file, GOW_FILE_CAN_IDENTIFY) &&
-	            !gow_file_is_at(master->file, master->name));
+	*changed |= memcmp(&said, &master->said, sizeof said) != 0 ||
+	            (gow_file_can(master->file, GOW_FILE_CAN_IDENTIFY) &&
+	             !gow_file_is_at(master->file, master->name));
 	return gow_lock_poll(&master->lock, error);
 }
 

@@ -21,12 +21,13 @@ struct gow_sync_master {
 	struct gow_file *file; /* NULL: not open */
 	struct gow_lock lock;
 	struct gow_sync_disk disk;
-	struct gow_hash identity;    /* of its content: what the server or file system says, and the
-	                             * header */
-	struct gow_sync_cost header; /* of reading its header */
-	uint64_t bytes, requests;    /* that were read, all openings together */
-	double rate;                 /* bytes a second at most; 0: any */
-	double paid_until;           /* by the monotonic clock */
+	struct gow_hash said;       /* of its content by the server or the file system */
+	struct gow_sync_sum header; /* as it was read */
+	struct gow_hash identity;   /* both */
+	enum gow_sync_depth depth;  /* of the look before the switch */
+	uint64_t bytes, requests;   /* that were read, all openings together */
+	double rate;                /* bytes a second at most; 0: any */
+	double paid_until;          /* by the monotonic clock */
 };
 
 /* Opens it and reads its header. name, rows, row_count and options are set. GOW_ERR_CORRUPT unless it
@@ -36,7 +37,14 @@ int gow_sync_master_open(struct gow_sync_master *master, gow_error *error);
 /* The same of a file that is open. */
 int gow_sync_master_load(struct gow_sync_master *master, gow_error *error);
 
-/* Reads the header once more: whether it is another content than it was. After a change it is to be
+/*
+ * Decides how much of the header is read once more before the switch, if so many bytes are fetched
+ * until then; what that costs. Where the server or the kernel proves that the content is the same,
+ * no more than costs little. (Which they are: the manual, A master that changes.)
+ */
+struct gow_sync_cost gow_sync_master_plan_check(struct gow_sync_master *master, uint64_t fetched);
+
+/* Once all has been read: whether it is another content than it was. After a change it is to be
  * opened again. */
 int gow_sync_master_check(struct gow_sync_master *master, bool *changed, gow_error *error);
 

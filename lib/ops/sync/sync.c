@@ -22,6 +22,7 @@ static int measure(struct gow_sync_job *job, gow_error *error)
 {
 	gow_sync_result *result = job->result;
 	const struct gow_sync_cost before = gow_sync_master_cost(&job->master);
+	struct gow_sync_cost look;
 	uint64_t bytes = 0, requests = 0;
 	int code = gow_sync_fetch_cost(job, &bytes, &requests, error);
 
@@ -33,10 +34,10 @@ static int measure(struct gow_sync_job *job, gow_error *error)
 	result->changed = job->needed_count || job->differs || job->new_copy;
 	result->fetch_bytes = before.bytes + bytes;
 	result->requests = before.requests + requests;
-	/* The header is read again before the switch. */
+	look = gow_sync_master_plan_check(&job->master, before.bytes + bytes);
 	if (result->changed) {
-		result->fetch_bytes += job->master.header.bytes;
-		result->requests += job->master.header.requests;
+		result->fetch_bytes += look.bytes;
+		result->requests += look.requests;
 	}
 	return code;
 }

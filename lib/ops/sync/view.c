@@ -12,7 +12,8 @@ enum {
 	PREAMBLE = 0, /* of the parts; then map and numbers, one where they stand between each
 	                    * other */
 	ENTRIES = 1,
-	PARTS = 3,
+	NUMBERS = 2,
+	PARTS = GOW_SYNC_PARTS,
 	REQUEST = 1 << 20, /* bytes of a part that are asked for at once */
 	RECORD_READ = 512  /* bytes; a longer read behind the header is not served */
 };
@@ -229,17 +230,15 @@ static int fetch_entries(struct view *view, const struct gow_header *header,
 	return fetch_parts(view->base, view->parts + ENTRIES, PARTS - ENTRIES, cost, error);
 }
 
-static void hash_parts(const struct part parts[PARTS], struct gow_hash *hash)
+static struct gow_hash hash_part(const struct part *part)
 {
-	XXH128_hash_t all = XXH3_128bits(parts[PREAMBLE].bytes, parts[PREAMBLE].size);
+	const XXH128_hash_t hash = XXH3_128bits(part->bytes, part->size);
 	XXH128_canonical_t canonical;
+	struct gow_hash told;
 
-	for (size_t i = ENTRIES; i < PARTS; i++)
-		if (parts[i].size)
-			all = XXH3_128bits_withSeed(parts[i].bytes, parts[i].size,
-			                            all.low64 ^ all.high64);
-	XXH128_canonicalFromHash(&canonical, all);
-	memcpy(hash->bytes, canonical.digest, sizeof hash->bytes);
+	XXH128_canonicalFromHash(&canonical, hash);
+	memcpy(told.bytes, canonical.digest, sizeof told.bytes);
+	return told;
 }
 
 static int fill_view(struct view *view, const struct gow_layout *rows, size_t row_count,
@@ -256,7 +255,7 @@ static int fill_view(struct view *view, const struct gow_layout *rows, size_t ro
 }
 
 int gow_sync_view_new(struct gow_file *base, const struct gow_layout *rows, size_t row_count,
-                      struct gow_file **view, struct gow_hash *hash, struct gow_sync_cost *cost,
+                      struct gow_file **view, struct gow_sync_sum *sum, struct gow_sync_cost *cost,
                       gow_error *error)
 {
 	struct view *made = calloc(1, sizeof *made);
@@ -276,27 +275,59 @@ int gow_sync_view_new(struct gow_file *base, const struct gow_layout *rows, size
 		(void)view_close(&made->file, NULL);
 		return code;
 	}
-	hash_parts(made->parts, hash);
+	for (size_t i = 0; i < PARTS; i++)
+		sum->parts[i] = hash_part(&made->parts[i]);
 	*view = &made->file;
 	return GOW_OK;
 }
 
-int gow_sync_view_hash(struct gow_file *base, const struct gow_layout *layout, uint32_t entries,
-                       struct gow_hash *hash, struct gow_sync_cost *cost, gow_error *error)
+/* ---- looking again ----------------------------------------------------------------------- */
+
+/* Which parts such a look reads; the others have no bytes. */
+static void choose_parts(const struct gow_layout *layout, uint64_t file_size, uint32_t entries,
+                         enum gow_sync_depth depth, struct part parts[PARTS])
 {
-	struct part parts[PARTS] = { { .offset = 0 } };
+	memset(parts, 0, PARTS * sizeof *parts);
+	parts[PREAMBLE].size = (size_t)gow_min(GOW_PREAMBLE_MAX, file_size);
+	if (depth == GOW_SYNC_PREAMBLE)
+		return;
+	choose_entries(layout, entries, parts + ENTRIES);
+	if (depth == GOW_SYNC_NUMBERS && parts[NUMBERS].size)
+		parts[ENTRIES].size = 0;
+}
+
+struct gow_sync_cost gow_sync_view_cost(const struct gow_layout *layout, uint64_t file_size,
+                                        uint32_t entries, enum gow_sync_depth depth)
+{
+	struct gow_sync_cost cost = { 0 };
+	struct part parts[PARTS];
+
+	choose_parts(layout, file_size, entries, depth, parts);
+	for (size_t i = 0; i < PARTS; i++) {
+		cost.bytes += parts[i].size;
+		cost.requests += gow_divide_up(parts[i].size, REQUEST);
+	}
+	return cost;
+}
+
+int gow_sync_view_look(struct gow_file *base, const struct gow_layout *layout, uint32_t entries,
+                       enum gow_sync_depth depth, const struct gow_sync_sum *before, bool *changed,
+                       struct gow_sync_cost *cost, gow_error *error)
+{
+	struct part parts[PARTS];
 	uint64_t size = 0;
 	int code = gow_file_size(base, &size, error);
 
-	if (code)
+	*changed = !code && size < gow_layout_data_start(layout);
+	if (code || *changed)
 		return code;
-	if (size < gow_layout_data_start(layout))
-		return gow_fail(error, GOW_ERR_CHANGED, "has become shorter");
-	parts[PREAMBLE].size = (size_t)gow_min(GOW_PREAMBLE_MAX, size);
-	choose_entries(layout, entries, parts + ENTRIES);
+	choose_parts(layout, size, entries, depth, parts);
 	code = fetch_parts(base, parts, PARTS, cost, error);
-	if (!code)
-		hash_parts(parts, hash);
+	for (size_t i = 0; i < PARTS && !code; i++) {
+		const struct gow_hash now = hash_part(&parts[i]);
+
+		*changed |= parts[i].size && memcmp(&now, &before->parts[i], sizeof now) != 0;
+	}
 	release_parts(parts);
 	return code;
 }
