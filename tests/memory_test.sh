@@ -79,5 +79,38 @@ testCopies() {
 	assertEquals "disk.raw" "$(ls -A "$tmp/to")"
 }
 
+# A map whose entries all name one block: a copy and an entry for each of them, in 64 MiB.
+testDamagedMaps() {
+	for version in 1 3; do
+		printf 'version %s\nsize limit\nfill map 0\ndata 0 pattern 1\n' $version |
+			make_image - "$tmp/v$version.gow"
+		run sh -c 'ulimit -v 65536 && exec "$@"' sh \
+			"$GOW_BIN/gow-repair" -n -q "$tmp/v$version.gow"
+		assertStatus 4
+		assertErrEmpty
+		rm "$tmp/v$version.gow"
+	done
+}
+
+# What it would do is told step by step, however short the plan is in memory.
+testEveryStepIsTold() {
+	printf 'version 1\nsize 1G\nmap 0-16383 0 step 0\ndata 0 pattern 1\n' |
+		make_image - "$tmp/all.gow"
+	run gow-repair -n "$tmp/all.gow"
+	assertStatus 4
+	grep '^  ' "$out" >"$tmp/steps"
+	awk 'BEGIN {
+		start = 20 + 4 * 1048576
+		for (i = 1; i < 16384; i++) {
+			printf "  map.crosslink: the later block gets a copy of its own (65536 bytes at %d from %d); guest bytes %d-%d or 0-65535 may be foreign data: look\n", start + i * 65536, start, i * 65536, i * 65536 + 65535
+			printf "  map.crosslink: and its entry names the copy, %d (4 bytes at %d)\n", i, 20 + 4 * i
+		}
+		print "  map.crosslink: block_count goes up past the copies, 16384 (4 bytes at 16)"
+	}' >"$tmp/expected"
+	assertSameFile "$tmp/expected" "$tmp/steps"
+	run gow-repair -n --json "$tmp/all.gow"
+	assertJson '.plan | length == 32767 and .[-2].value == 16383 and .[-3].guest_start == 16383 * 65536'
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

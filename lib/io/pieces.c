@@ -7,247 +7,292 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-enum { SMALL = 8 }; /* so many bytes need no memory of their own */
+/* A run whose sources follow no rule lists them, up to so many; one that followed a rule for so
+ * long ends, and another begins. */
+enum { LIST_MAX = 1024, RULE_MIN = 16 };
 
-struct gow_piece_node {
-	struct gow_piece_node *left, *right;
-	uint64_t offset;
-	uint64_t length;
-	union {
-		uint8_t small[SMALL];
-		uint8_t *bytes;
-		uint64_t source;
-	} of;
-	uint32_t priority;
+/*
+ * Zeros; or copies of unit bytes each, one behind the other. The nth is from origin + n * stride;
+ * where there is a list, from origin + list[n] * unit.
+ */
+struct part {
+	struct gow_tree_node node;
 	enum gow_piece_kind kind;
+	uint64_t length; /* of all copies */
+	uint64_t unit;
+	uint64_t origin, stride;
+	uint32_t *list;
+	uint32_t list_room;
 };
 
-/* ---- nodes ------------------------------------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------------------- */
 
-static bool has_memory(const struct gow_piece_node *node)
+static void release_part(struct gow_tree_node *node)
 {
-	return node->kind == GOW_PIECE_BYTES && node->length > SMALL;
+	struct part *part = (struct part *)node;
+
+	free(part->list);
+	free(part);
 }
 
-static const uint8_t *bytes_of(const struct gow_piece_node *node)
+static uint64_t end_of(const struct part *part)
 {
-	return has_memory(node) ? node->of.bytes : node->of.small;
+	return part->node.offset + part->length;
 }
 
-static void free_node(struct gow_piece_node *node)
+static uint64_t count_of(const struct part *part)
 {
-	if (has_memory(node))
-		free(node->of.bytes);
-	free(node);
+	return part->length / part->unit;
 }
 
-static void free_tree(struct gow_piece_node *node)
+static uint64_t source_of(const struct part *part, uint64_t n)
 {
-	while (node) {
-		struct gow_piece_node *right = node->right;
-
-		free_tree(node->left);
-		free_node(node);
-		node = right;
-	}
+	return part->origin + (part->list ? part->list[n] * part->unit : n * part->stride);
 }
 
-/* Gives the node, which has none, a copy of length bytes. */
-static bool set_bytes(struct gow_piece_node *node, const uint8_t *bytes, uint64_t length)
+static struct part *make_part(const struct gow_piece *piece)
 {
-	uint8_t *to = node->of.small;
+	struct part *part = calloc(1, sizeof *part);
 
-	if (length > SMALL) {
-		to = malloc((size_t)length);
-		if (!to)
-			return false;
-		node->of.bytes = to;
-	}
-	memcpy(to, bytes, (size_t)length);
-	node->length = length;
-	return true;
-}
-
-/* A node for a piece; NULL: no memory. */
-static struct gow_piece_node *make_node(struct gow_pieces *pieces, const struct gow_piece *piece)
-{
-	struct gow_piece_node *node = calloc(1, sizeof *node);
-
-	if (!node)
+	if (!part)
 		return NULL;
-	/* xorshift: all a treap asks of its numbers is that the offsets know nothing of them. */
-	pieces->random ^= pieces->random << 13;
-	pieces->random ^= pieces->random >> 17;
-	pieces->random ^= pieces->random << 5;
-	node->priority = pieces->random;
-	node->offset = piece->offset;
-	node->length = piece->length;
-	node->kind = piece->kind;
-	if (piece->kind == GOW_PIECE_COPY)
-		node->of.source = piece->source;
-	if (piece->kind == GOW_PIECE_BYTES && !set_bytes(node, piece->bytes, piece->length)) {
-		free(node);
-		return NULL;
-	}
-	return node;
+	part->node.offset = piece->offset;
+	part->kind = piece->kind;
+	part->length = part->unit = piece->length;
+	part->origin = piece->kind == GOW_PIECE_COPY ? piece->source : 0;
+	return part;
 }
 
-static struct gow_piece piece_of(const struct gow_piece_node *node)
+/* The part that has a byte at offset, or NULL. */
+static struct part *part_over(const struct gow_pieces *pieces, uint64_t offset)
 {
-	return (struct gow_piece){
-		.offset = node->offset,
-		.length = node->length,
-		.kind = node->kind,
-		.bytes = node->kind == GOW_PIECE_BYTES ? bytes_of(node) : NULL,
-		.source = node->kind == GOW_PIECE_COPY ? node->of.source : GOW_NOWHERE,
-	};
+	struct part *part = (struct part *)gow_tree_before(&pieces->others, offset + 1);
+
+	return part && end_of(part) > offset ? part : NULL;
 }
 
-/* ---- the tree ---------------------------------------------------------------------------- */
+/* ---- runs of copies ---------------------------------------------------------------------- */
 
-/* All pieces of left stand before those of right. */
-static struct gow_piece_node *join(struct gow_piece_node *left, struct gow_piece_node *right)
+/* A list for so many copies and some more, which those that there are fill. */
+static bool grow_list(struct part *part, uint32_t count)
 {
-	if (!left || !right)
-		return left ? left : right;
-	if (left->priority > right->priority) {
-		left->right = join(left->right, right);
-		return left;
-	}
-	right->left = join(left, right->left);
-	return right;
-}
+	uint32_t room = (uint32_t)gow_min((uint64_t)count * 2, LIST_MAX), *list;
 
-/* Pieces that begin before offset, and the others. */
-static void part(struct gow_piece_node *tree, uint64_t offset, struct gow_piece_node **before,
-                 struct gow_piece_node **after)
-{
-	if (!tree) {
-		*before = *after = NULL;
-	} else if (tree->offset < offset) {
-		part(tree->right, offset, &tree->right, after);
-		*before = tree;
-	} else {
-		part(tree->left, offset, before, &tree->left);
-		*after = tree;
-	}
-}
-
-/* Makes the node end at offset, inside it; *rest is what was behind. */
-static bool cut_node(struct gow_pieces *pieces, struct gow_piece_node *node, uint64_t offset,
-                     struct gow_piece_node **rest)
-{
-	uint64_t kept = offset - node->offset;
-	struct gow_piece behind = piece_of(node);
-
-	behind.offset += kept;
-	behind.length -= kept;
-	behind.source += kept;
-	if (behind.bytes)
-		behind.bytes += kept;
-	*rest = make_node(pieces, &behind);
-	if (!*rest)
+	if (part->list && count <= part->list_room)
+		return true;
+	list = realloc(part->list, room * sizeof *list);
+	if (!list)
 		return false;
-	if (has_memory(node) && kept <= SMALL) {
-		uint8_t *bytes = node->of.bytes;
-
-		memcpy(node->of.small, bytes, (size_t)kept);
-		free(bytes);
-	}
-	node->length = kept;
+	if (!part->list)
+		for (uint32_t i = 0; i < count - 1; i++)
+			list[i] = (uint32_t)(i * part->stride / part->unit);
+	part->list = list;
+	part->list_room = room;
 	return true;
 }
 
-/* Sees to it that no piece lies across offset. */
-static bool cut_at(struct gow_pieces *pieces, uint64_t offset)
+/* Whether a list can say that a copy is from source. */
+static bool fits_list(const struct part *part, uint64_t source)
 {
-	struct gow_piece_node *last = NULL;
+	uint64_t from = source - part->origin;
 
-	for (struct gow_piece_node *at = pieces->root; at;) {
-		if (at->offset < offset) {
-			last = at;
-			at = at->right;
-		} else {
-			at = at->left;
+	return source >= part->origin && from % part->unit == 0 && from / part->unit <= UINT32_MAX;
+}
+
+/* Adds a copy to the end of a run; false: it begins a run of its own. */
+static bool append_copy(struct part *part, uint64_t source)
+{
+	uint64_t count = count_of(part);
+
+	if (count == 1 && !part->list)
+		part->stride = source - part->origin;
+	if (part->list || source != source_of(part, count)) {
+		if (!part->list &&
+		    (count >= RULE_MIN || !fits_list(part, source_of(part, count - 1)) ||
+		     !fits_list(part, part->origin + part->stride)))
+			return false;
+		if (count >= LIST_MAX || !fits_list(part, source) ||
+		    !grow_list(part, (uint32_t)count + 1))
+			return false;
+		part->list[count] = (uint32_t)((source - part->origin) / part->unit);
+	}
+	part->length += part->unit;
+	return true;
+}
+
+/* Whether the piece could be one more copy of the part that ends where it begins. */
+static bool append(struct gow_pieces *pieces, const struct gow_piece *piece)
+{
+	struct part *last = (struct part *)gow_tree_before(&pieces->others, piece->offset);
+
+	return last && piece->kind == GOW_PIECE_COPY && last->kind == GOW_PIECE_COPY &&
+	       end_of(last) == piece->offset && last->unit == piece->length &&
+	       append_copy(last, piece->source);
+}
+
+/* ---- cutting ----------------------------------------------------------------------------- */
+
+/* Makes the part end kept bytes behind its beginning; the rest is a part of its own. Copies are cut
+ * between two of them, or there is only one. */
+static bool cut_part(struct gow_pieces *pieces, struct part *part, uint64_t kept)
+{
+	struct gow_piece behind = {
+		.offset = part->node.offset + kept,
+		.length = part->length - kept,
+		.kind = part->kind,
+		.source = source_of(part, 0) + kept,
+	};
+	struct part *rest = make_part(&behind);
+
+	if (!rest)
+		return false;
+	if (part->unit < part->length) {
+		uint64_t n = kept / part->unit;
+
+		rest->unit = part->unit;
+		rest->stride = part->stride;
+		rest->origin = part->list ? part->origin : source_of(part, n);
+		if (part->list) {
+			rest->list_room = (uint32_t)(count_of(part) - n);
+			rest->list = malloc(rest->list_room * sizeof *rest->list);
+			if (!rest->list) {
+				free(rest);
+				return false;
+			}
+			memcpy(rest->list, part->list + n, rest->list_room * sizeof *rest->list);
 		}
 	}
-	if (last && last->offset + last->length > offset) {
-		struct gow_piece_node *before, *after, *rest;
-
-		if (!cut_node(pieces, last, offset, &rest))
-			return false;
-		part(pieces->root, offset, &before, &after);
-		pieces->root = join(join(before, rest), after);
+	if (kept < part->unit) { /* of one copy */
+		part->origin = source_of(part, 0);
+		part->unit = kept;
+		free(part->list);
+		part->list = NULL;
 	}
+	part->length = kept;
+	gow_tree_add(&pieces->others, &rest->node);
 	return true;
 }
+
+/* Sees to it that no part lies across offset. */
+static bool cut_at(struct gow_pieces *pieces, uint64_t offset)
+{
+	for (;;) {
+		struct part *part = part_over(pieces, offset);
+		uint64_t kept = part ? offset - part->node.offset : 0;
+		uint64_t over = kept ? kept % part->unit : 0;
+
+		if (!kept)
+			return true;
+		/* A copy that is cut itself becomes a part of its own first. */
+		if (over && kept > part->unit)
+			kept -= over;
+		else if (over && part->length > part->unit)
+			kept = part->unit;
+		if (!cut_part(pieces, part, kept))
+			return false;
+	}
+}
+
+static bool clear_others(struct gow_pieces *pieces, uint64_t start, uint64_t end)
+{
+	if (!cut_at(pieces, start) || !cut_at(pieces, end))
+		return false;
+	gow_tree_release(gow_tree_take(&pieces->others, start, end), release_part);
+	return true;
+}
+
+/* ---- laying ------------------------------------------------------------------------------ */
 
 bool gow_pieces_clear(struct gow_pieces *pieces, uint64_t start, uint64_t end)
 {
-	struct gow_piece_node *before, *inside, *after;
-
-	if (!cut_at(pieces, start) || !cut_at(pieces, end))
+	if (!clear_others(pieces, start, end))
 		return false;
-	part(pieces->root, start, &before, &inside);
-	part(inside, end, &inside, &after);
-	free_tree(inside);
-	pieces->root = join(before, after);
+	gow_pages_clear(&pieces->bytes, start, end);
 	return true;
 }
 
 int gow_pieces_lay(struct gow_pieces *pieces, const struct gow_piece *piece, gow_error *error)
 {
-	struct gow_piece_node *before, *after, *made;
+	const uint64_t end = piece->offset + piece->length;
+	struct part *part;
 
 	if (!piece->length)
 		return GOW_OK;
-	made = make_node(pieces, piece);
-	if (!made || !gow_pieces_clear(pieces, piece->offset, piece->offset + piece->length)) {
-		if (made)
-			free_node(made);
-		return gow_fail_memory(error, (size_t)piece->length);
+	if (piece->kind == GOW_PIECE_BYTES) {
+		if (!gow_pages_prepare(&pieces->bytes, piece->offset, piece->length) ||
+		    !clear_others(pieces, piece->offset, end))
+			return gow_fail_memory(error, (size_t)piece->length);
+		gow_pages_put(&pieces->bytes, piece->offset, piece->bytes, piece->length);
+		return GOW_OK;
 	}
-	part(pieces->root, piece->offset, &before, &after);
-	pieces->root = join(join(before, made), after);
+	part = make_part(piece);
+	if (!part || !gow_pieces_clear(pieces, piece->offset, end)) {
+		free(part);
+		return gow_fail_memory(error, sizeof *part);
+	}
+	if (append(pieces, piece))
+		free(part);
+	else
+		gow_tree_add(&pieces->others, &part->node);
 	return GOW_OK;
 }
 
-/* Visits the pieces that have a byte in [start, end), ascending. */
-static int each_in(const struct gow_piece_node *tree, uint64_t start, uint64_t end,
-                   gow_piece_visitor visit, void *context, gow_error *error)
+/* ---- walking ----------------------------------------------------------------------------- */
+
+/* The first zeros, or the first copy, that end behind offset. */
+static bool next_other(const struct gow_pieces *pieces, uint64_t offset, struct gow_piece *piece)
 {
-	int code = GOW_OK;
+	const struct part *part = part_over(pieces, offset);
+	uint64_t n;
 
-	while (tree && !code) {
-		if (tree->offset >= end) {
-			tree = tree->left;
-			continue;
-		}
-		if (tree->offset + tree->length > start) {
-			struct gow_piece piece = piece_of(tree);
+	if (!part)
+		part = (const struct part *)gow_tree_from(&pieces->others, offset);
+	if (!part)
+		return false;
+	n = offset > part->node.offset ? (offset - part->node.offset) / part->unit : 0;
+	*piece = (struct gow_piece){
+		.offset = part->node.offset + n * part->unit,
+		.length = part->unit,
+		.kind = part->kind,
+		.source = part->kind == GOW_PIECE_COPY ? source_of(part, n) : GOW_NOWHERE,
+	};
+	return true;
+}
 
-			code = each_in(tree->left, start, end, visit, context, error);
-			if (!code)
-				code = visit(context, &piece, error);
-		}
-		tree = tree->right;
-	}
-	return code;
+static bool next_piece(const struct gow_pieces *pieces, uint64_t offset, struct gow_piece *piece)
+{
+	struct gow_piece bytes = { .kind = GOW_PIECE_BYTES, .source = GOW_NOWHERE };
+	bool are_bytes = gow_pages_next(&pieces->bytes, offset, &bytes.offset, &bytes.length,
+	                                &bytes.bytes);
+	bool are_others = next_other(pieces, offset, piece);
+
+	if (are_bytes && (!are_others || bytes.offset < piece->offset))
+		*piece = bytes;
+	return are_bytes || are_others;
 }
 
 int gow_pieces_each(const struct gow_pieces *pieces, uint64_t start, uint64_t end,
                     gow_piece_visitor visit, void *context, gow_error *error)
 {
-	return each_in(pieces->root, start, end, visit, context, error);
+	struct gow_piece piece;
+	int code = GOW_OK;
+
+	while (!code && start < end && next_piece(pieces, start, &piece) && piece.offset < end) {
+		code = visit(context, &piece, error);
+		start = piece.offset + piece.length;
+	}
+	return code;
 }
 
 void gow_pieces_init(struct gow_pieces *pieces)
 {
-	*pieces = (struct gow_pieces){ .root = NULL, .random = 2463534242u };
+	gow_tree_init(&pieces->others);
+	gow_pages_init(&pieces->bytes);
 }
 
 void gow_pieces_release(struct gow_pieces *pieces)
 {
-	free_tree(pieces->root);
-	pieces->root = NULL;
+	gow_tree_release(pieces->others.root, release_part);
+	gow_pages_release(&pieces->bytes);
+	gow_tree_init(&pieces->others);
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * pieces.h - what lies over a file: pieces without overlaps, by offset. They stand in a treap: a
- * hundred thousand map entries are written one by one, in any order, and each costs a few steps.
+ * pieces.h - what lies over a file: pieces without overlaps, by offset. Millions of map entries are
+ * written one by one, in any order, and millions of blocks are copied: bytes stand in pages, and
+ * copies that follow each other in runs, so that neither takes much more than its own length.
  */
 #ifndef GOW_IO_PIECES_H
 #define GOW_IO_PIECES_H
 
 #include "gow.h"
+#include "io/pages.h"
+#include "io/tree.h"
 
 enum gow_piece_kind {
 	GOW_PIECE_BYTES, /* bytes of its own */
@@ -25,11 +28,9 @@ struct gow_piece {
 /* Another result than GOW_OK ends the walk, which returns it. */
 typedef int (*gow_piece_visitor)(void *context, const struct gow_piece *piece, gow_error *error);
 
-struct gow_piece_node;
-
 struct gow_pieces {
-	struct gow_piece_node *root;
-	uint32_t random;
+	struct gow_tree others; /* zeros, and runs of copies */
+	struct gow_pages bytes;
 };
 
 /* No pieces. Free with gow_pieces_release. */

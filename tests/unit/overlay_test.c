@@ -173,6 +173,52 @@ static int look(void *context, const struct gow_piece *piece, gow_error *why)
 	return GOW_OK;
 }
 
+/* Copies of one size that follow each other are kept as runs: by a rule, by a list, broken off, and
+ * cut anywhere. */
+static void runs_of_copies_read_like_copies(void)
+{
+	enum { UNIT = 8, COPIES = 3000, LENGTH = UNIT * COPIES, BASE = 4096 };
+	static uint8_t base[BASE], expected[LENGTH], bytes[LENGTH];
+
+	for (uint64_t seed = 1; seed <= 40; seed++) {
+		struct memdisk *disk = memdisk_new();
+		struct memfile *file = memdisk_file(disk, "base");
+		struct rng rng = { seed };
+		struct seen seen = { 0, 0 };
+		struct gow_file *overlay;
+		uint64_t source = 0, stride = 0;
+
+		check_about("seed %u", (unsigned)seed);
+		rng_fill(&rng, base, BASE);
+		memfile_put(file, 0, base, BASE);
+		CHECK_OK(gow_overlay_new(memfile_open(file), &overlay, &error), &error);
+		gow_overlay_own_base(overlay);
+		for (uint32_t i = 0; i < COPIES; i++) {
+			if (rng_chance(&rng, (unsigned)seed))
+				stride = rng_chance(&rng, 90) ? UNIT * rng_below(&rng, 3) : 3;
+			source = source + stride + UNIT > BASE ? 0 : source + stride;
+			memcpy(expected + i * UNIT, base + source, UNIT);
+			CHECK_OK(gow_overlay_copy(overlay, i * UNIT, source, UNIT, &error), &error);
+		}
+		for (int i = 0; i < 60; i++) {
+			uint32_t at = rng_below(&rng, LENGTH);
+			uint32_t length = rng_below(&rng, rng_chance(&rng, 80) ? 30 : 2000);
+
+			length = length > LENGTH - at ? LENGTH - at : length;
+			memset(expected + at, i % 2 ? i : 0, length);
+			CHECK_OK(i % 2 ? gow_file_write(overlay, at, expected + at, length, &error)
+			               : gow_file_zero(overlay, at, length, &error),
+			         &error);
+			CHECK_OK(gow_file_read_all(overlay, 0, bytes, LENGTH, &error), &error);
+			CHECK_BYTES(expected, bytes, LENGTH);
+		}
+		CHECK_OK(gow_overlay_each(overlay, look, &seen, &error), &error);
+		CHECK_EQ(LENGTH, seen.past);
+		CHECK_OK(gow_file_close(overlay, &error), &error);
+		memdisk_free(disk);
+	}
+}
+
 static void pieces_ascend_and_never_overlap(void)
 {
 	struct memdisk *disk = memdisk_new();
@@ -195,4 +241,5 @@ static void pieces_ascend_and_never_overlap(void)
 }
 
 CHECK_MAIN(CHECK_TEST(reads_like_an_array), CHECK_TEST(what_was_cut_stays_cut),
+           CHECK_TEST(runs_of_copies_read_like_copies),
            CHECK_TEST(pieces_ascend_and_never_overlap))

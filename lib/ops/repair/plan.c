@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/repair/plan.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/overlay.h"
@@ -66,19 +63,12 @@ gow_repair_step gow_plan_step(gow_problem_id id, gow_step_kind kind, const char 
 
 int gow_plan_add(struct gow_plan *plan, const gow_repair_step *step, gow_error *error)
 {
-	if (plan->step_count == plan->step_room) {
-		size_t room = plan->step_room ? 2 * plan->step_room : 64;
-		gow_repair_step *grown = realloc(plan->steps, room * sizeof *grown);
+	gow_repair_step added = *step;
 
-		if (!grown)
-			return gow_fail_memory(error, room * sizeof *grown);
-		plan->steps = grown;
-		plan->step_room = room;
-	}
-	plan->steps[plan->step_count] = *step;
-	plan->steps[plan->step_count++].preen = step->problem &&
-	                                        plan->fixes->by_id[step->problem->id].preen;
-	return GOW_OK;
+	added.preen = step->problem && plan->fixes->by_id[step->problem->id].preen;
+	if (step->problem)
+		plan->has_steps[step->problem->id] = true;
+	return gow_steps_add(&plan->steps, &added, error);
 }
 
 static gow_answer ask(struct gow_plan *plan, gow_problem_id id, const gow_place *place)
@@ -129,7 +119,7 @@ static int judge(struct gow_plan *plan, gow_error *error)
 static int try_fix(struct gow_plan *plan, gow_problem_id id, bool *progress, gow_error *error)
 {
 	const struct gow_fix *fix = &plan->fixes->by_id[id];
-	size_t before = plan->step_count;
+	size_t before = plan->steps.count;
 	int code;
 
 	if (!fix->plan) {
@@ -143,7 +133,7 @@ static int try_fix(struct gow_plan *plan, gow_problem_id id, bool *progress, gow
 	}
 	plan->why_left[id] = NULL;
 	code = fix->plan(plan, error);
-	*progress = plan->step_count > before;
+	*progress = plan->steps.count > before;
 	plan->attempts[id] += *progress;
 	return code;
 }
@@ -200,11 +190,11 @@ void gow_plan_release(struct gow_plan *plan)
 {
 	gow_raw_release(&plan->raw);
 	(void)gow_file_close(plan->overlay, NULL);
-	free(plan->steps);
-	*plan = (struct gow_plan){ .steps = NULL };
+	gow_steps_release(&plan->steps);
+	*plan = (struct gow_plan){ .overlay = NULL };
 }
 
 bool gow_plan_is_empty(const struct gow_plan *plan)
 {
-	return plan->step_count == 0 || plan->quit;
+	return plan->steps.count == 0 || plan->quit;
 }

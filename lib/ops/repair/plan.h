@@ -7,6 +7,7 @@
 #define GOW_OPS_PLAN_H
 
 #include "image/validate.h"
+#include "ops/repair/steps.h"
 
 struct gow_plan;
 
@@ -31,8 +32,8 @@ struct gow_plan {
 	struct gow_file *overlay;    /* owned */
 	struct gow_verdict found;    /* before the first step */
 	struct gow_verdict foreseen; /* after the last */
-	gow_repair_step *steps;
-	size_t step_count, step_room;
+	struct gow_steps steps;
+	bool has_steps[GOW_PROBLEM_COUNT]; /* by the problem that they repair */
 	const char *why_left[GOW_PROBLEM_COUNT];
 	uint64_t damaged_entries; /* gow_repair_result says what */
 	bool quit;

@@ -26,23 +26,32 @@
 
 /* ---- carrying it out --------------------------------------------------------------------- */
 
-/* What was being done, for whoever finds the undo file later. */
-static void describe(const struct gow_repair_job *job, char *what, size_t size)
+struct description {
+	char *what;
+	size_t size, used;
+	const gow_problem *last;
+};
+
+static int describe_step(void *context, const gow_repair_step *step)
 {
-	const struct gow_plan *plan = &job->plan;
-	const gow_problem *last = NULL;
-	size_t used = 0;
+	struct description *text = context;
+
+	if (text->used >= text->size || (text->used && step->problem == text->last))
+		return GOW_OK;
+	text->last = step->problem;
+	text->used += (size_t)snprintf(text->what + text->used, text->size - text->used, "%s%s",
+	                               text->used ? ", " : "",
+	                               step->problem ? step->problem->name : "preamble");
+	return GOW_OK;
+}
+
+/* What was being done, for whoever finds the undo file later. */
+static int describe(const struct gow_repair_job *job, char *what, size_t size, gow_error *error)
+{
+	struct description text = { .what = what, .size = size };
 
 	what[0] = '\0';
-	for (size_t i = 0; i < plan->step_count && used < size; i++) {
-		const gow_problem *problem = plan->steps[i].problem;
-
-		if (i && problem == last)
-			continue;
-		last = problem;
-		used += (size_t)snprintf(what + used, size - used, "%s%s", used ? ", " : "",
-		                         problem ? problem->name : "preamble");
-	}
+	return gow_steps_each(&job->plan.steps, describe_step, &text, error);
 }
 
 static int check_verdict(void *context, struct gow_file *image, gow_error *error)
@@ -116,9 +125,10 @@ static int carry_out(struct gow_repair_job *job, gow_error *error)
 
 	if (!code)
 		code = remove_unbegun(job, error);
+	if (!code)
+		code = describe(job, what, sizeof what, error);
 	if (code)
 		return code;
-	describe(job, what, sizeof what);
 	code = gow_change_commit(&change, job->plan.overlay, what, job->options->undo_file,
 	                         check_verdict, job, &pending, error);
 	if (pending)
@@ -141,10 +151,7 @@ static int carry_out(struct gow_repair_job *job, gow_error *error)
 
 static bool clears_mark(const struct gow_repair_job *job)
 {
-	for (size_t i = 0; i < job->plan.step_count; i++)
-		if (job->plan.steps[i].problem == gow_problem_get(GOW_JOURNAL_MISSING))
-			return !job->plan.quit;
-	return false;
+	return job->plan.has_steps[GOW_JOURNAL_MISSING] && !job->plan.quit;
 }
 
 /* Whether the guest's disk, as the plan leaves it, is the manifest's. */
@@ -236,8 +243,8 @@ static int repair(struct gow_repair_job *job, gow_error *error)
 		code = gow_repair_make_plan(job, error);
 	if (code || over)
 		return code;
-	gow_repair_report_plan(job);
-	if (!gow_plan_is_empty(&job->plan))
+	code = gow_repair_report_plan(job, error);
+	if (!code && !gow_plan_is_empty(&job->plan))
 		code = check_layout(job, error);
 	if (!code && !gow_plan_is_empty(&job->plan))
 		code = check_name(job, error);

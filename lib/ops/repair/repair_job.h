@@ -64,7 +64,7 @@ int gow_repair_begin_plan(struct gow_repair_job *job, gow_error *error);
  * there is one. */
 int gow_repair_settle_pending(struct gow_repair_job *job, bool *over, gow_error *error);
 int gow_repair_make_plan(struct gow_repair_job *job, gow_error *error);
-void gow_repair_report_plan(struct gow_repair_job *job);
+int gow_repair_report_plan(struct gow_repair_job *job, gow_error *error);
 int gow_repair_measure(struct gow_repair_job *job, gow_error *error);
 
 #endif

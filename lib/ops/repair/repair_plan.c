@@ -82,7 +82,15 @@ static void report_left(struct gow_repair_job *job)
 	}
 }
 
-void gow_repair_report_plan(struct gow_repair_job *job)
+static int report_step(void *context, const gow_repair_step *step)
+{
+	const struct gow_repair_job *job = context;
+
+	job->options->step(job->options->context, step);
+	return GOW_OK;
+}
+
+int gow_repair_report_plan(struct gow_repair_job *job, gow_error *error)
 {
 	const struct gow_plan *plan = &job->plan;
 	gow_repair_result *result = job->result;
@@ -94,10 +102,9 @@ void gow_repair_report_plan(struct gow_repair_job *job)
 	result->damaged_entries = plan->quit ? 0 : plan->damaged_entries;
 	result->quit = plan->quit;
 	if (gow_plan_is_empty(plan))
-		return;
-	result->steps += plan->step_count;
-	for (size_t i = 0; i < plan->step_count && job->options->step; i++)
-		job->options->step(job->options->context, &plan->steps[i]);
+		return GOW_OK;
+	result->steps += plan->steps.count;
+	return job->options->step ? gow_steps_each(&plan->steps, report_step, job, error) : GOW_OK;
 }
 
 int gow_repair_measure(struct gow_repair_job *job, gow_error *error)

@@ -42,20 +42,27 @@ static int by_block(const void *a, const void *b)
 	return first->logical < second->logical ? -1 : first->logical > second->logical;
 }
 
-/* The entries that name another block in the plan's image than in base. */
+/* Whether the plan unmaps the entry. One that names a copy does not count: the first owner still
+ * named the original then, and is who lost it. */
+static bool is_unmapped(const struct salvage *salvage, const struct gow_raw *before, uint32_t i)
+{
+	return before->entries[i] < salvage->present &&
+	       salvage->plan->raw.entries[i] == GOW_UNALLOCATED;
+}
+
 static int find_owners(struct salvage *salvage, const struct gow_raw *before, gow_error *error)
 {
 	const uint32_t entries = salvage->plan->layout->map_entries;
-	const uint32_t *after = salvage->plan->raw.entries;
+	const bool known = before->entries && salvage->plan->raw.entries;
 	size_t count = 0;
 
-	for (uint32_t i = 0; i < entries && before->entries && after; i++)
-		count += before->entries[i] < salvage->present && before->entries[i] != after[i];
+	for (uint32_t i = 0; i < entries && known; i++)
+		count += is_unmapped(salvage, before, i);
 	salvage->owners = malloc((count + 1) * sizeof *salvage->owners);
 	if (!salvage->owners)
 		return gow_fail_memory(error, count * sizeof *salvage->owners);
 	for (uint32_t i = 0; i < entries && count; i++)
-		if (before->entries[i] < salvage->present && before->entries[i] != after[i])
+		if (is_unmapped(salvage, before, i))
 			salvage->owners[salvage->owner_count++] =
 				(struct owner){ before->entries[i], i };
 	if (salvage->owner_count)
