@@ -67,6 +67,41 @@ testStopped() {
 	assertTrue "$(served_bytes) bytes" "[ $(served_bytes) -le $((100 * 65536 + 2 * 1048576)) ]"
 }
 
+# headers_read IMAGE: how many headers' worth of bytes was read of its own, rounded down; a few numbers
+# do not count.
+headers_read() {
+	awk -v name="$1" '$1 == "read" && $3 == name && $4 < 33554452 { sum += $5 }
+		END { printf "%d\n", sum / 33554452 }' "$tmp/m.trace"
+}
+
+# A header of 32 MiB is judged once for what it is, and the copy's once more for what it has become; the
+# undo file has its digest, and compares it.
+testHeadersAreNotReadAgain() {
+	copy_of v1
+	for want in 4 1; do
+		rm -f "$tmp/m.trace"
+		run_faulty FAULTIO_FILE='*.gow' FAULTIO_TRACE="$tmp/m.trace" \
+			gow-sync "$work/v2.gow" "$tmp/c.gow"
+		assertStatus 0
+		assertEquals "copy, $want" "$want" "$(headers_read "$tmp/c.gow")"
+		assertEquals "master, $want" 1 "$(headers_read "$work/v2.gow")"
+	done
+	assertInStep "$work/v2.gow"
+}
+
+# A copy that is refused was open for reading only.
+testRefusedCopyIsNotOpenedForWriting() {
+	need_leases "$tmp" || return 0
+	copy_of v2
+	# Older numbers first, and then newer ones.
+	lineage "$tmp/m.gow" 'ver 0-3 2'
+	"$GOW_TESTBIN/hold" -l ofd-read "$tmp/c.gow" \
+		"$GOW_BIN/gow-sync" --json "$tmp/m.gow" "$tmp/c.gow" >"$out" 2>"$err"
+	status=$?
+	assertStatus 8
+	assertJson '.diverged_blocks == 17'
+}
+
 # In the middle of a write, of the copy's blocks or of its header.
 testStoppedAnywhere() {
 	for nth in 30 101 103; do

@@ -14,6 +14,8 @@
 #include "io/overlay.h"
 #include "ops/sync/job.h"
 
+enum { NUMBERS = 8192 /* looked at together */ };
+
 /* ---- one that there is ------------------------------------------------------------------- */
 
 /* A pending copy as it would be at rest. */
@@ -115,6 +117,46 @@ int gow_sync_copy_load(struct gow_sync_job *job, bool look, gow_error *error)
 	if (!code)
 		code = load_disk(job, view ? view : file, error);
 	(void)gow_file_close(view, NULL);
+	return code;
+}
+
+/* Numbers of the copy against the master's, from the first on. */
+static int compare_numbers(const struct gow_sync_job *job, const struct gow_layout *layout,
+                           uint32_t count, bool *older, bool *newer, gow_error *error)
+{
+	const uint32_t *theirs = job->master.disk.versions;
+	uint32_t ours[NUMBERS];
+	int code = GOW_OK;
+
+	for (uint32_t first = 0; first < count && !code && !*newer; first += NUMBERS) {
+		const uint32_t part = (uint32_t)gow_min(NUMBERS, count - first);
+
+		code = gow_header_read_versions(job->copy->file, layout, first, part, ours, error);
+		for (uint32_t i = 0; i < part && !code; i++) {
+			*older |= ours[i] < theirs[first + i];
+			*newer |= ours[i] > theirs[first + i];
+		}
+	}
+	return code;
+}
+
+int gow_sync_copy_is_behind(const struct gow_sync_job *job, bool *behind, gow_error *error)
+{
+	const struct gow_sync_disk *master = &job->master.disk;
+	struct gow_header header;
+	bool older = false, newer = false;
+	int code = gow_header_read(job->copy->file, job->rows, job->row_count, &header, error);
+
+	*behind = false;
+	if (code || header.pending || header.truncated || !master->versions ||
+	    !gow_layout_has_versions(header.layout))
+		return code;
+	code = compare_numbers(
+		job, header.layout,
+		(uint32_t)gow_min(gow_min(header.logical_blocks, header.layout->map_entries),
+	                          master->logical_blocks),
+		&older, &newer, error);
+	*behind = older && !newer;
 	return code;
 }
 

@@ -143,6 +143,10 @@ int gow_sync_check_name(const struct gow_sync_job *job, gow_error *error);
  * rolled back is read as it would be at rest. */
 int gow_sync_copy_load(struct gow_sync_job *job, bool look, gow_error *error);
 
+/* Whether some numbers of the copy are older than the master's, and none is newer: then it will be
+ * changed, unless it is unsound. Of its header nothing else is read, or believed. */
+int gow_sync_copy_is_behind(const struct gow_sync_job *job, bool *behind, gow_error *error);
+
 /* A copy that is yet to be made: begins it, or goes on with the file that an earlier run began,
  * which is opened as location. A dry run without one leaves job->copy NULL. */
 int gow_sync_copy_new(struct gow_sync_job *job, const char *path, struct gow_location *location,

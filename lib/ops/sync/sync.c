@@ -204,7 +204,7 @@ static int look(struct gow_sync_job *job, bool *needed, gow_error *error)
 int gow_sync_work(struct gow_sync_job *job, struct gow_location *location, bool only_look,
                   bool *needed, gow_error *error)
 {
-	bool found = false;
+	bool found = false, behind = false;
 	int code;
 
 	job->copy = location;
@@ -212,11 +212,15 @@ int gow_sync_work(struct gow_sync_job *job, struct gow_location *location, bool 
 	code = check_other(job, error);
 	if (!code)
 		code = gow_sync_recover(job, only_look, &found, error);
-	if (!code)
-		code = gow_sync_copy_load(job, only_look, error);
 	*needed = found;
 	job->result->rounds = 0;
-	if (!code)
+	/* The copy is read and judged when it is open for writing: once is enough. */
+	if (!code && only_look && !gow_sync_is_dry_run(job))
+		code = gow_sync_copy_is_behind(job, &behind, error);
+	*needed |= behind;
+	if (!code && !behind)
+		code = gow_sync_copy_load(job, only_look, error);
+	if (!code && !behind)
 		code = only_look ? look(job, needed, error) : bring_up(job, error);
 	job->in_place = false;
 	release_copy(job);
