@@ -181,6 +181,21 @@ static void write_header(FILE *file, const uint8_t *bytes, size_t size)
 	}
 }
 
+/* How the entries spread over the file's blocks. */
+static void write_entries(FILE *file, const gow_probe_layout *layout)
+{
+	(void)fprintf(file,
+	              "# entries: %" PRIu64 " in all, %" PRIu64 " allocated, %" PRIu64
+	              " wrong, %" PRIu64 " of these out of the file; %" PRIu64
+	              " blocks unreferenced\n# entries by the part of the file's blocks that they "
+	              "name, in %ds:",
+	              layout->map_entries, layout->allocated_blocks, layout->wrong_entries,
+	              layout->range_entries, layout->leaked_blocks, GOW_PROBE_PARTS);
+	for (size_t i = 0; i < GOW_PROBE_PARTS; i++)
+		(void)fprintf(file, " %" PRIu64, layout->spread[i]);
+	(void)fputc('\n', file);
+}
+
 static void write_candidates(FILE *file, const gow_probe *probe)
 {
 	for (size_t i = 0; i < gow_probe_count(probe); i++) {
@@ -188,12 +203,55 @@ static void write_candidates(FILE *file, const gow_probe *probe)
 
 		if (gow_probe_get(probe, i, &layout, NULL))
 			return;
-		(void)fprintf(file,
-		              "\n# candidate %zu; entries: %" PRIu64 " in all, %" PRIu64
-		              " allocated, %" PRIu64 " wrong; %" PRIu64 " blocks unreferenced\n%s",
-		              i + 1, layout.map_entries, layout.allocated_blocks,
-		              layout.wrong_entries, layout.leaked_blocks, layout.text);
+		(void)fprintf(file, "\n# candidate %zu\n", i + 1);
+		if (gow_probe_get_verdict(probe) != GOW_PROBE_KNOWN)
+			write_entries(file, &layout);
+		(void)fprintf(file, "%s", layout.text);
 	}
+}
+
+/* Parts that are alike are one line. */
+static void write_words(FILE *file, const gow_probe *probe)
+{
+	const gow_probe_words *words;
+	size_t count = gow_probe_get_words(probe, &words);
+
+	if (count)
+		(void)fprintf(
+			file,
+			"\n# the 32-bit words of the file's start, counted in parts: all bits "
+			"0, all bits 1, a block's number (little-endian), (big-endian), "
+			"another\n");
+	for (size_t i = 0, next; i < count; i = next) {
+		const gow_probe_words *first = &words[i];
+
+		for (next = i + 1; next < count; next++)
+			if (words[next].size != first->size || words[next].zeros != first->zeros ||
+			    words[next].ones != first->ones ||
+			    words[next].little != first->little || words[next].big != first->big)
+				break;
+		(void)fprintf(file,
+		              "%" PRIu64 "-%" PRIu64 ": %" PRIu32 " %" PRIu32 " %" PRIu32
+		              " %" PRIu32 " %" PRIu32 "%s\n",
+		              first->offset, words[next - 1].offset + words[next - 1].size - 1,
+		              first->zeros, first->ones, first->little, first->big, first->others,
+		              next - i > 1 ? " in each 64 KiB" : "");
+	}
+}
+
+/* What is behind the header is the guest's: where the best layout says, or while none is likely, where
+ * any does. */
+static size_t without_data(const gow_probe *probe, size_t size)
+{
+	size_t count = gow_probe_get_verdict(probe) >= GOW_PROBE_LIKELY ? 1 : gow_probe_count(probe);
+
+	for (size_t i = 0; i < count; i++) {
+		gow_probe_layout layout = { .struct_size = sizeof layout };
+
+		if (!gow_probe_get(probe, i, &layout, NULL) && layout.data_start < size)
+			size = (size_t)layout.data_start;
+	}
+	return size;
 }
 
 static void write_text(FILE *file, const gow_probe *probe)
@@ -204,6 +262,7 @@ static void write_text(FILE *file, const gow_probe *probe)
 	uint64_t file_size;
 	size_t size = gow_probe_header(probe, &bytes, &file_size);
 
+	size = without_data(probe, size);
 	(void)fprintf(file, "gow-probe report, gow-tools %s\n", gow_version());
 	(void)fprintf(file, "file size: %" PRIu64 "\nverdict: %s\n", file_size,
 	              gow_probe_verdict_name(gow_probe_get_verdict(probe)));
@@ -211,6 +270,7 @@ static void write_text(FILE *file, const gow_probe *probe)
 		(void)fprintf(file, "%s: %s (%d)\n", evidence[i].what, evidence[i].says,
 		              evidence[i].weight);
 	write_candidates(file, probe);
+	write_words(file, probe);
 	(void)fprintf(file,
 	              "\n# the first %zu bytes of the header (check that they hold no "
 	              "confidential name)\n",

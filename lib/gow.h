@@ -413,7 +413,11 @@ typedef struct gow_probe_evidence {
 	int weight;       /* how much it counts; negative: against */
 } gow_probe_evidence;
 
-/* What a layout comes to in this image. GOW_NOWHERE where there is no such thing. */
+/* The parts of equal size that a report divides an image's blocks into. */
+#define GOW_PROBE_PARTS 16
+
+/* What a layout comes to in this image. GOW_NOWHERE where there is no such thing. The counts are 0 where
+ * the layout is known: nothing was counted then. */
 typedef struct gow_probe_layout {
 	size_t struct_size;
 	char text[2048];         /* as a file, gow-layout(5) */
@@ -431,7 +435,17 @@ typedef struct gow_probe_layout {
 	uint64_t allocated_blocks;
 	uint64_t wrong_entries;
 	uint64_t leaked_blocks;
+	uint64_t range_entries; /* of the wrong ones: they name a block that the file does not have */
+	uint64_t spread[GOW_PROBE_PARTS]; /* of the others: how many name a block of that part */
 } gow_probe_layout;
+
+/* What the 32-bit words of a part of the file are, counted. */
+typedef struct gow_probe_words {
+	uint64_t offset, size;                     /* bytes */
+	uint32_t zeros, ones;                      /* all bits 0, all bits 1 */
+	uint32_t little, big;                      /* a number of a block that the file may have */
+	uint32_t others;
+} gow_probe_words;
 
 typedef struct gow_probe gow_probe;
 
@@ -446,6 +460,10 @@ gow_probe_verdict gow_probe_get_verdict(const gow_probe *probe);
 /* How many layouts were considered, and one of them, the best first. */
 size_t gow_probe_count(const gow_probe *probe);
 int gow_probe_get(const gow_probe *probe, size_t index, gow_probe_layout *layout, gow_error *error);
+
+/* What the file begins with, as counts, which tell nothing of the guest's data; none where the layout
+ * is known. Owned by probe. */
+size_t gow_probe_get_words(const gow_probe *probe, const gow_probe_words **words);
 
 /* Owned by probe. */
 size_t gow_probe_get_evidence(const gow_probe *probe, const gow_probe_evidence **evidence);

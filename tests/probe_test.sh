@@ -4,6 +4,8 @@
 
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
+# shellcheck source=servers.sh
+. "$(dirname "$0")/servers.sh"
 
 # An ext4 disk behind a partition table, with about 200 blocks.
 make_disk() {
@@ -129,6 +131,73 @@ testReportIsWritten() {
 	run gow-probe --report "$tmp/report" "$tmp/image"
 	assertEquals 8 "$status"
 	assertEquals 1 "$(grep -c '^file size: 200000$' "$tmp/report")"
+	grep -q '^0-196607: 16384 0 0 0 0 in each 64 KiB$' "$tmp/report"
+	assertTrue "$(cat "$tmp/report")" $?
+	# What is there is not overwritten.
+	run gow-probe --report "$tmp/report" "$tmp/image"
+	assertStatus 8
+	assertErr 'report: cannot be written: File exists'
+}
+
+# Sizes, evidence, layouts, how the entries spread, and nothing that the guest wrote.
+testReportTellsNothingOfTheGuest() {
+	head -c 6000000 /dev/zero | tr '\000' G >"$tmp/disk"
+	truncate -s 8M "$tmp/disk"
+	mkfs.ext4 -q -F -b 1024 -g 1024 "$tmp/disk"
+	head -c 5000000 /dev/zero | tr '\000' Q >"$tmp/secret"
+	debugfs -w -R "write $tmp/secret secret" "$tmp/disk" >/dev/null 2>&1
+	# 128 entries: the header ends at 532, and the first block begins there.
+	read -r map data entries versions used <<END
+$("$GOW_TESTBIN/mkforeign" "$tmp/disk" "$tmp/image" size=8)
+END
+	assertEquals "20 532 128 -1" "$map $data $entries $versions"
+	run gow-probe --report "$tmp/report" "$tmp/image"
+	assertStatus 0
+	assertEquals "the image's size" "file size: $(stat -c %s "$tmp/image")" \
+		"$(grep '^file size' "$tmp/report")"
+	grep -q '^verdict: proven$' "$tmp/report"
+	assertTrue "$(cat "$tmp/report")" $?
+	sed -n '/^# candidate 1$/,/^gow-layout/p' "$tmp/report" >"$tmp/first"
+	grep -q "^# entries: 128 in all, $used allocated, 0 wrong, 0 of these out of the file; 0 " \
+		"$tmp/first"
+	assertTrue "$(cat "$tmp/first")" $?
+	# In the guest's order: as many in each part as blocks.
+	assertEquals "$used" "$(sed -n 's/^# entries by the part.*: //p' "$tmp/first" |
+		awk '{ n = 0; for (i = 1; i <= NF; i++) n += $i; print NF == 16 ? n : "parts" }')"
+	# The header and nothing behind it, of which the guest has most.
+	sed -n '/^# the first .* bytes of the header/,$p' "$tmp/report" >"$tmp/bytes"
+	head -n 1 "$tmp/bytes" | grep -q '^# the first 532 bytes'
+	assertTrue "$(head -n 1 "$tmp/bytes")" $?
+	assertEquals 35 "$(wc -l <"$tmp/bytes")"
+	assertEquals "$(od -An -v -tx1 -N 532 "$tmp/image" | tr -d ' \n')" \
+		"$(tail -n +2 "$tmp/bytes" | cut -c 5- | tr -d ' \n')"
+	grep -qE 'QQQ|GGG|5151|51 51|4747|47 47' "$tmp/report"
+	assertFalse "the guest's data" $?
+}
+
+# An image on a server: the same document but for its name.
+testOnAServer() {
+	need_tool nbdkit nginx || return 0
+	make_disk
+	"$GOW_TESTBIN/mkforeign" "$work/disk" "$tmp/image" size=8 seed=6 >/dev/null
+	run gow-probe --json "$tmp/image"
+	assertStatus 0
+	jq -S 'del(.image)' "$out" >"$tmp/expected"
+	serve_nbd -r file "$tmp/image"
+	serve_nginx "$tmp"
+	for uri in "$uri" "$url/image"; do
+		run gow-probe --json "$uri"
+		assertEquals "$uri: $(cat "$err")" 0 "$status"
+		assertEquals "$uri" "$(jq -r .image "$out")"
+		jq -S 'del(.image)' "$out" >"$tmp/found"
+		assertSameFile "$tmp/expected" "$tmp/found"
+		run gow-info --json --layout auto "$uri"
+		assertStatus 0
+		assertJson '.logical_size == 45088768'
+	done
+	run gow-probe "$url/none"
+	assertStatus 8
+	assertErr 'http://127.0.0.1:.*/none.*404'
 }
 
 # shellcheck source=/dev/null

@@ -12,7 +12,8 @@ static int refuse(const struct gow_file *file, const struct gow_infer *infer, go
 	int code = gow_fail(error, GOW_ERR_NOT_GOW,
 	                    "its layout cannot be inferred (%s%s%s); see gow-probe -v, or give a "
 	                    "layout file",
-	                    gow_probe_verdict_name(infer->verdict), infer->evidence_count ? ": " : "",
+	                    gow_probe_verdict_name(infer->verdict),
+	                    infer->evidence_count ? ": " : "",
 	                    infer->evidence_count ? infer->evidence[last].says : "");
 
 	return gow_fail_in_file(error, code, file->name);

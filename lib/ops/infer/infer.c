@@ -40,8 +40,19 @@ static void say_map(struct gow_infer *result, const struct gow_candidate *best)
 	    best->allocated, best->row.map_entries, best->wrong, best->present, best->leaked);
 	if (gow_layout_has_versions(&best->row))
 		say(result, "versions", best->odd_versions ? 20 : 50,
-		    "%" PRIu32 " version numbers do not go with their entries",
-		    best->odd_versions);
+		    "%" PRIu32 " version numbers do not go with their entries", best->odd_versions);
+}
+
+static void say_size(struct gow_infer *result, const struct gow_candidate *best)
+{
+	if (!best->size_is_told)
+		say(result, "size", 0,
+		    "the disk's size is not in the header%s: give it with \"logical-size = is SIZE\"",
+		    best->size_is_known ? ", and taken from what is on the disk or from the map"
+		                        : "");
+	else
+		say(result, "size", best->size_is_sure ? 50 : 20, "the disk's size is told%s",
+		    best->size_is_sure ? "" : ", by one of several numbers");
 }
 
 static void say_guest(struct gow_infer *result, const struct gow_candidate *best)
@@ -51,13 +62,8 @@ static void say_guest(struct gow_infer *result, const struct gow_candidate *best
 	say(result, "guest", (int)(guest->agreed * 100) - (int)(guest->missed * 40),
 	    "partition table %s, %u partitions or file systems; %u structures were found where "
 	    "others say, %u were not",
-	    guest->table ? guest->table : "none", guest->part_count, guest->agreed,
-	    guest->missed);
-	say(result, "size", best->size_is_sure ? 50 : best->size_is_told ? 20 : 0,
-	    best->size_is_told ? "the disk's size is told%s"
-	                       : "the disk's size is not in the header%s: give it with "
-	                         "\"logical-size = is SIZE\"",
-	    best->size_is_told && !best->size_is_sure ? ", by one of several numbers" : "");
+	    guest->table ? guest->table : "none", guest->part_count, guest->agreed, guest->missed);
+	say_size(result, best);
 }
 
 /* ---- the verdict ------------------------------------------------------------------------- */
@@ -83,11 +89,65 @@ static bool is_dense(const struct gow_candidate *best)
 	return best->wrong <= best->allocated / 33 && best->leaked <= best->allocated / 20 + 1;
 }
 
+static bool is_confirmed(const struct gow_candidate *best)
+{
+	return best->guest.agreed >= 2 && best->guest.missed * 4 <= best->guest.agreed;
+}
+
+static bool has_blocks_enough(const struct gow_candidate *best)
+{
+	return best->allocated >= 8;
+}
+
+static void say_what_is_missing_of_size(struct gow_infer *result, const struct gow_candidate *best)
+{
+	if (best->is_short)
+		say(result, "missing", 0,
+		    "how long the map is: the guest's disk ends at %" PRIu64
+		    ", and this map at %" PRIu64,
+		    gow_max(best->guest.end, best->guest.disk_size), best->row.logical_limit);
+	else if (!gow_infer_length_is_usual(best))
+		say(result, "missing", 0, "how long the map is");
+	if (best->size_is_sure)
+		return;
+	say(result, "missing", 0,
+	    best->size_is_told
+	            ? "which of several numbers is the disk's size"
+	            : "how large the disk is; what is on it ends at %" PRIu64
+	              ": give the size in the layout, \"logical-size = is SIZE\" (--report has it)",
+	    best->guest.end);
+}
+
+/* All that keeps the best from being certain; the last is what a caller shows who has room for one. */
+static void say_what_is_missing(struct gow_infer *result, const struct gow_candidate *best)
+{
+	if (best->beside)
+		say(result, "missing", 0,
+		    "what the numbers beside the entries are: no version numbers");
+	if (!is_dense(best))
+		say(result, "missing", 0, "a map without so many wrong entries and unused blocks");
+	if (!has_blocks_enough(best))
+		say(result, "missing", 0, "blocks: let the guest write more");
+	if (best->guest.part_count)
+		say_what_is_missing_of_size(result, best);
+	if (!best->guest.part_count)
+		say(result, "missing", 0, "anything of the guest that confirms the map");
+	else if (!is_confirmed(best))
+		say(result, "missing", 0,
+		    "structures of the guest that point to one another: too few were found");
+}
+
+/* Certain where nothing is missing. */
 static bool is_certain(const struct gow_candidate *best)
 {
-	return best->guest.agreed >= 2 && best->guest.missed * 4 <= best->guest.agreed &&
-	       is_dense(best) && best->size_is_sure && best->allocated >= 8 && !best->beside &&
+	return is_confirmed(best) && is_dense(best) && has_blocks_enough(best) &&
+	       best->size_is_sure && !best->is_short && !best->beside &&
 	       gow_infer_length_is_usual(best);
+}
+
+static bool is_likely(const struct gow_candidate *best)
+{
+	return best->guest.part_count && is_dense(best) && best->size_is_known && !best->is_short;
 }
 
 void gow_infer_judge(struct gow_infer *result)
@@ -96,9 +156,10 @@ void gow_infer_judge(struct gow_infer *result)
 
 	if (!result->count) {
 		result->verdict = GOW_PROBE_NONE;
-		say(result, "map", 0,
-		    "no map was found whose first block begins a disk: if the image is new, let the "
-		    "guest write to it once; otherwise give a layout file");
+		say(result, "map", 0, "no map was found whose first block begins a disk");
+		say(result, "missing", 0,
+		    "a block that begins a disk: if the image is new, boot the guest once; otherwise "
+		    "give a layout file");
 		return;
 	}
 	say_map(result, best);
@@ -106,21 +167,12 @@ void gow_infer_judge(struct gow_infer *result)
 	if (has_rival(result)) {
 		result->verdict = GOW_PROBE_AMBIGUOUS;
 		say(result, "rival", -100, "another layout fits as well and shows another guest");
+		say_what_is_missing(result, best);
 	} else if (is_certain(best)) {
 		result->verdict = GOW_PROBE_PROVEN;
-	} else if (best->guest.part_count && is_dense(best)) {
-		result->verdict = GOW_PROBE_LIKELY;
-		if (best->guest.agreed < 2)
-			say(result, "missing", 0,
-			    "too few structures of the guest that point to one another");
-		if (!gow_infer_length_is_usual(best))
-			say(result, "missing", 0, "how long the map is");
-		if (best->beside)
-			say(result, "missing", 0,
-			    "what the numbers beside the entries are: no version numbers");
 	} else {
-		result->verdict = GOW_PROBE_AMBIGUOUS;
-		say(result, "missing", 0, "nothing of the guest confirms the map");
+		result->verdict = is_likely(best) ? GOW_PROBE_LIKELY : GOW_PROBE_AMBIGUOUS;
+		say_what_is_missing(result, best);
 	}
 }
 
@@ -160,7 +212,7 @@ int gow_infer_layout(struct gow_file *file, const struct gow_layouts *layouts,
 	struct gow_infer_work work = { .file = file, .result = result };
 	int code;
 
-	result->count = result->evidence_count = 0;
+	result->count = result->evidence_count = result->words_count = 0;
 	if (find_known(file, layouts, result))
 		return GOW_OK;
 	code = gow_file_size(file, &work.file_size, error);
@@ -169,6 +221,8 @@ int gow_infer_layout(struct gow_file *file, const struct gow_layouts *layouts,
 		code = read_head(&work, error);
 	if (!code)
 		code = gow_infer_shapes(&work, error);
+	if (!code)
+		gow_infer_count_words(&work);
 	if (!code)
 		gow_infer_judge(result);
 	free(work.head);

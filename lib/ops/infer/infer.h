@@ -19,15 +19,20 @@ struct gow_candidate {
 	struct gow_guest guest;
 	uint32_t allocated, leaked, wrong; /* wrong: entries that cannot be right */
 	uint32_t present;
-	uint32_t odd_versions; /* version numbers that do not go with their entries */
-	uint32_t beside;       /* numbers beside the entries that are not 0, where there are no version
+	uint32_t odd_versions;            /* version numbers that do not go with their entries */
+	uint32_t out_of_range;            /* of those: they name no block of the file */
+	uint32_t spread[GOW_PROBE_PARTS]; /* entries by the part of the file that they name */
+	uint32_t beside;    /* numbers beside the entries that are not 0, where there are no version
 	                        * numbers: what they are nobody knows */
-	uint64_t size;         /* of the disk, as far as it is known */
-	bool size_is_sure, size_is_told;
+	uint64_t size;      /* of the disk, as far as it is known */
+	bool size_is_sure;  /* by one field, or by the guest */
+	bool size_is_told;  /* by a field, or by the guest's partition table */
+	bool size_is_known; /* told, or it follows from a file system or from the map's length */
+	bool is_short;      /* the guest's disk is larger than the map */
 	int64_t score;
 };
 
-enum { GOW_CANDIDATES = 12, GOW_EVIDENCE = 16 };
+enum { GOW_CANDIDATES = 12, GOW_EVIDENCE = 16, GOW_WORDS = 520 };
 
 struct gow_infer {
 	gow_probe_verdict verdict;
@@ -35,6 +40,8 @@ struct gow_infer {
 	struct gow_candidate candidates[GOW_CANDIDATES];
 	size_t evidence_count;
 	gow_probe_evidence evidence[GOW_EVIDENCE];
+	size_t words_count;
+	gow_probe_words words[GOW_WORDS]; /* of every 64 KiB that a header may take */
 };
 
 /* Never changes the file. It takes about 60 MiB while it works, whatever the image's size. layouts:
@@ -54,7 +61,8 @@ struct gow_infer_work {
 	uint64_t file_size;
 	uint8_t *head;
 	size_t head_size;
-	uint32_t rest; /* of file_size, beyond whole blocks: the header's, if all blocks are whole */
+	uint32_t
+		rest; /* of file_size, beyond whole blocks: the header's, if all blocks are whole */
 	struct gow_infer *result;
 };
 
@@ -67,9 +75,13 @@ int gow_infer_weigh(struct gow_infer_work *work, const struct gow_layout *row, g
 /* Which field tells the disk's size, and the rest of the preamble. */
 void gow_infer_preamble(const struct gow_infer_work *work, struct gow_candidate *candidate);
 
+/* Fills the result's words. */
+void gow_infer_count_words(const struct gow_infer_work *work);
+
 void gow_infer_judge(struct gow_infer *result);
 
-/* Whether the map is as long as maps are: as long as can be, or as the disk has blocks. */
+/* Whether the map is as long as maps are: as long as can be, or as the disk has blocks, where its size
+ * is known. */
 bool gow_infer_length_is_usual(const struct gow_candidate *candidate);
 
 /* Whether two rows show the same guest, but for its size. */

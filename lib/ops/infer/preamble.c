@@ -64,9 +64,11 @@ static struct size_field find_size(const struct gow_infer_work *work,
 	for (uint64_t at = 0; at + 4 <= end; at += 2)
 		for (unsigned width = at + 8 <= end ? 8 : 4; width >= 4; width -= 4)
 			for (size_t i = 0; i < 3; i++) {
-				uint64_t value = gow_load(work->head + at, width, candidate->row.order);
+				uint64_t value = gow_load(work->head + at, width,
+				                          candidate->row.order);
 				struct size_field found = { { (uint32_t)at, (uint8_t)width },
-					                    units[i], value * units[i] };
+					                    units[i],
+					                    value * units[i] };
 
 				if (value > (UINT64_C(1) << 40) / units[i] ||
 				    !size_fits(candidate, found.size))
@@ -77,6 +79,27 @@ static struct size_field find_size(const struct gow_infer_work *work,
 					best = found;
 			}
 	return best;
+}
+
+/* Where block 0 begins at no multiple of a sector, it is not aligned, and nothing but the map's last
+ * entry can be before it. */
+static bool length_is_exact(const struct gow_layout *row)
+{
+	uint64_t start = gow_layout_data_start(row);
+
+	return row->map_entries != 1 << 20 && row->map_entries != 1 << 22 && start % 512 &&
+	       start == gow_layout_header_end(row);
+}
+
+/* A file system without a partition table ends where its disk does; and a map with an entry for each
+ * block does. */
+static bool size_follows(const struct gow_candidate *candidate)
+{
+	uint64_t size = candidate->row.fixed_size, end = candidate->guest.end;
+
+	return end && size >= end &&
+	       ((!candidate->guest.table && size - end < GOW_BLOCK_SIZE) ||
+	        length_is_exact(&candidate->row));
 }
 
 /* Without a field: what the guest says, or the least that has room for what it has. */
@@ -92,6 +115,7 @@ static void assume_size(struct gow_candidate *candidate)
 		candidate->row.fixed_size = gow_round_up(candidate->guest.end, GOW_BLOCK_SIZE);
 	candidate->row.fixed_size = gow_min(gow_round_up(candidate->row.fixed_size, 512), limit);
 	candidate->size_is_sure = candidate->size_is_told;
+	candidate->size_is_known = candidate->size_is_told || size_follows(candidate);
 }
 
 static bool apart(struct gow_field one, struct gow_field other)
@@ -142,15 +166,17 @@ void gow_infer_preamble(const struct gow_infer_work *work, struct gow_candidate 
 	bool rivals;
 	struct size_field size = find_size(work, candidate, &rivals);
 
+	candidate->is_short = gow_max(candidate->guest.end, candidate->guest.disk_size) >
+	                      row->logical_limit;
 	if (size.size) {
 		row->logical_size = size.field;
 		row->size_unit = size.unit;
 		row->fixed_size = 0;
 		candidate->size = size.size;
-		candidate->size_is_told = true;
+		candidate->size_is_told = candidate->size_is_known = true;
 		candidate->size_is_sure = size.size == candidate->guest.disk_size ||
-		                          (!rivals && (size.unit == 1 ||
-		                                       size_is_near(candidate, size.size)));
+		                          (!rivals &&
+		                           (size.unit == 1 || size_is_near(candidate, size.size)));
 	} else {
 		assume_size(candidate);
 		candidate->size = row->fixed_size;

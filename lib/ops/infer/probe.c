@@ -91,6 +91,12 @@ size_t gow_probe_get_evidence(const gow_probe *probe, const gow_probe_evidence *
 	return probe->infer.evidence_count;
 }
 
+size_t gow_probe_get_words(const gow_probe *probe, const gow_probe_words **words)
+{
+	*words = probe->infer.words;
+	return probe->infer.words_count;
+}
+
 size_t gow_probe_header(const gow_probe *probe, const uint8_t **bytes, uint64_t *file_size)
 {
 	*bytes = probe->header;
@@ -130,10 +136,13 @@ int gow_probe_get(const gow_probe *probe, size_t index, gow_probe_layout *layout
 		.allocated_blocks = candidate->allocated,
 		.wrong_entries = candidate->wrong,
 		.leaked_blocks = candidate->leaked,
+		.range_entries = candidate->out_of_range,
 	};
 
 	if (index >= probe->infer.count)
 		return gow_fail(error, GOW_ERR_ARGUMENT, "there is no layout %zu", index);
+	for (size_t i = 0; i < GOW_PROBE_PARTS; i++)
+		found.spread[i] = candidate->spread[i];
 	found.logical_size = size_of_disk(probe, row);
 	(void)gow_layout_print(row, found.text);
 	memcpy(found.name, row->name, sizeof found.name);

@@ -15,8 +15,8 @@ enum {
 	CACHE = 4096,
 	SAMPLE = 1024, /* of the entries, looked at before all of them are */
 	READS_MAX = 200000,
-	WEIGH_COST = 65536,      /* of a map of no length, in entries */
-	WEIGHED_MAX = 40 << 22   /* entries */
+	WEIGH_COST = 65536,    /* of a map of no length, in entries */
+	WEIGHED_MAX = 40 << 22 /* entries */
 };
 
 /* Where version numbers stand. */
@@ -58,9 +58,9 @@ static bool disk_begins_at(struct search *search, uint64_t offset)
 	search->reads_left--;
 	search->cache[slot].known = true;
 	search->cache[slot].offset = offset;
-	search->cache[slot].begins =
-		gow_file_read_padded(search->work->file, offset, head, HEAD_SIZE, NULL) == GOW_OK &&
-		begins_disk(head);
+	search->cache[slot].begins = gow_file_read_padded(search->work->file, offset, head,
+	                                                  HEAD_SIZE, NULL) == GOW_OK &&
+	                             begins_disk(head);
 	return search->cache[slot].begins;
 }
 
@@ -74,9 +74,7 @@ static void arrange(struct gow_layout *row, enum arrangement how, uint64_t start
 	row->map_offset = how == BEFORE ? start + array : how == NUMBER_FIRST ? start + 4 : start;
 	row->map_stride = how >= MAP_FIRST ? 8 : 4;
 	row->versions_stride = how == ALONE || how == WIDE ? 0 : row->map_stride;
-	row->versions_offset = how == BEHIND    ? start + array
-	                       : how == MAP_FIRST ? start + 4
-	                                          : start;
+	row->versions_offset = how == BEHIND ? start + array : how == MAP_FIRST ? start + 4 : start;
 	if (!row->versions_stride)
 		row->versions_offset = 0;
 }
@@ -179,7 +177,8 @@ static int try_row(struct search *search, struct gow_layout *row, uint64_t data_
 		    !first_is_alone(work, row, word) ||
 		    !disk_begins_at(search, data_start + block * GOW_BLOCK_SIZE))
 			continue;
-		if (!may_be_map(work, row, (uint32_t)gow_min(row->map_entries, SAMPLE), SAMPLE / 32))
+		if (!may_be_map(work, row, (uint32_t)gow_min(row->map_entries, SAMPLE),
+		                SAMPLE / 32))
 			continue;
 		if (search->weighs_left < row->map_entries)
 			return GOW_OK;
@@ -237,8 +236,7 @@ static int try_all(struct search *search, uint64_t step, gow_error *error)
 
 				row.logical_limit = (uint64_t)row.map_entries * GOW_BLOCK_SIZE;
 				row.fixed_size = row.logical_limit;
-				code = try_starts(search, &row, (enum arrangement)how, step,
-				                  error);
+				code = try_starts(search, &row, (enum arrangement)how, step, error);
 			}
 	return code;
 }
@@ -332,9 +330,10 @@ static int try_told_sizes(struct search *search, gow_error *error)
 	for (size_t i = 0; i < result->count; i++) {
 		const struct gow_candidate *candidate = &result->candidates[i];
 
-		if (candidate->guest.agreed && !gow_infer_length_is_usual(candidate))
-			add_entries(search, gow_divide_up(candidate->guest.disk_size,
-			                                  GOW_BLOCK_SIZE));
+		if (candidate->guest.agreed && gow_infer_length_is_usual(candidate))
+			continue;
+		add_entries(search, gow_divide_up(candidate->guest.disk_size, GOW_BLOCK_SIZE));
+		add_entries(search, gow_divide_up(candidate->guest.end, GOW_BLOCK_SIZE));
 	}
 	allow(search);
 	search->any_end = false;

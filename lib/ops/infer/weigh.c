@@ -44,6 +44,20 @@ static uint32_t count_beside(const struct gow_infer_work *work, const struct gow
 	return count;
 }
 
+static void count_spread(const struct gow_raw *raw, struct gow_candidate *candidate)
+{
+	const uint64_t present = raw->header.present_blocks;
+
+	for (uint32_t i = 0; i < raw->header.layout->map_entries; i++) {
+		uint32_t entry = raw->entries[i];
+
+		if (entry < present)
+			candidate->spread[(uint64_t)entry * GOW_PROBE_PARTS / present]++;
+		else
+			candidate->out_of_range += entry != GOW_UNALLOCATED;
+	}
+}
+
 /* ---- keeping ----------------------------------------------------------------------------- */
 
 bool gow_infer_same_guest(const struct gow_layout *one, const struct gow_layout *other)
@@ -51,8 +65,7 @@ bool gow_infer_same_guest(const struct gow_layout *one, const struct gow_layout 
 	return one->order == other->order && one->map_offset == other->map_offset &&
 	       one->map_stride == other->map_stride && one->unallocated == other->unallocated &&
 	       gow_layout_data_start(one) - (uint64_t)one->first_block * GOW_BLOCK_SIZE ==
-	               gow_layout_data_start(other) -
-	                       (uint64_t)other->first_block * GOW_BLOCK_SIZE;
+	               gow_layout_data_start(other) - (uint64_t)other->first_block * GOW_BLOCK_SIZE;
 }
 
 static void keep(struct gow_infer *result, const struct gow_candidate *candidate)
@@ -74,7 +87,8 @@ bool gow_infer_length_is_usual(const struct gow_candidate *candidate)
 	const uint32_t entries = candidate->row.map_entries;
 
 	return entries == 1 << 22 || entries == 1 << 20 ||
-	       entries == gow_divide_up(candidate->size, GOW_BLOCK_SIZE);
+	       (candidate->size_is_known &&
+	        entries == gow_divide_up(candidate->size, GOW_BLOCK_SIZE));
 }
 
 static int64_t score_of(const struct gow_candidate *candidate)
@@ -86,14 +100,13 @@ static int64_t score_of(const struct gow_candidate *candidate)
 	       (int64_t)candidate->odd_versions * 1000 / (candidate->allocated + 1) +
 	       (gow_layout_has_versions(&candidate->row) ? 20 : 0) -
 	       (candidate->row.data_align > 1 && candidate->row.data_align != 512 ? 10 : 0) +
-	       (gow_infer_length_is_usual(candidate) ? 30 : 0);
+	       (gow_infer_length_is_usual(candidate) ? 30 : 0) - (candidate->is_short ? 500 : 0);
 }
 
 static bool is_hopeless(const struct gow_candidate *candidate)
 {
 	/* A tenth of the entries may be wrong; of numbers, a tenth of what there are. */
-	return !candidate->allocated ||
-	       candidate->wrong > candidate->allocated / 10 + 2 ||
+	return !candidate->allocated || candidate->wrong > candidate->allocated / 10 + 2 ||
 	       candidate->odd_versions > candidate->allocated / 10 + 2;
 }
 
@@ -110,6 +123,7 @@ static int weigh(struct gow_infer_work *work, struct gow_raw *raw, struct gow_ca
 	candidate->present = raw->header.present_blocks;
 	candidate->wrong = (uint32_t)(verdict.by_id[GOW_MAP_RANGE].count +
 	                              verdict.by_id[GOW_MAP_CROSSLINK].count);
+	count_spread(raw, candidate);
 	candidate->odd_versions = count_odd_versions(work, raw);
 	candidate->beside = count_beside(work, &candidate->row);
 	if (is_hopeless(candidate))
