@@ -421,8 +421,9 @@ lint-text:
 	@contrib/lint-text $(TEXT)
 
 # What was formatted by .clang-format stays so; a directory joins the list once it is (make format).
-FORMATTED_DIRS := lib/base lib/image lib/io lib/journal lib/disk lib/ops/check lib/ops/convert \
-	lib/ops/inplace lib/ops/metadata lib/ops/repair lib/ops/sync cmd/common cmd/convert cmd/repair plugin
+FORMATTED_DIRS := lib/base lib/image lib/io lib/journal lib/disk lib/guest lib/ops/check lib/ops/convert \
+	lib/ops/infer lib/ops/inplace lib/ops/metadata lib/ops/repair lib/ops/sync cmd/common cmd/convert \
+	cmd/info cmd/repair cmd/report plugin
 FORMATTED = $(filter $(FORMATTED_DIRS:%=%/%.c) $(FORMATTED_DIRS:%=%/%.h) cmd/gow-%.c,$(TEXT))
 .PHONY: format
 format: ## the formatted part of the C code, formatted anew

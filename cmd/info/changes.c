@@ -100,8 +100,8 @@ int changes_since(struct cli *cli, const char *image, gow_check *check, uint32_t
 	} else {
 		out_print(&cli->out, "# ");
 		out_name(&cli->out, image);
-		out_print(&cli->out, ": numbers above %" PRIu32 ": logical physical blocks version\n",
-		          since);
+		out_print(&cli->out,
+		          ": numbers above %" PRIu32 ": logical physical blocks version\n", since);
 	}
 	code = gow_check_each_newer(check, since, visit_newer, &walk, error);
 	if (!code)
@@ -195,7 +195,8 @@ static void print_counts(const struct walk *walk, const gow_compare_result *resu
 	struct out *out = &walk->cli->out;
 
 	out_print(out, "# ");
-	print_blocks(out, result->differing_blocks, result->differing_blocks == 1 ? " differs" : " differ");
+	print_blocks(out, result->differing_blocks,
+	             result->differing_blocks == 1 ? " differs" : " differ");
 	out_print(out, ", %" PRIu64 " extent%s\n", result->extents, plural(result->extents));
 	if (!walk->data && result->differing_blocks) {
 		out_print(out, "# newer in image: ");

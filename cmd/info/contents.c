@@ -64,8 +64,8 @@ void contents_text(struct out *out, const gow_contents *contents)
 {
 	if (!contents->table && !contents->count)
 		return;
-	out_print(out, "%-18s %s\n", "guest:",
-	          contents->table ? contents->table : "no partition table");
+	out_print(out, "%-18s %s\n",
+	          "guest:", contents->table ? contents->table : "no partition table");
 	for (size_t i = 0; i < contents->count; i++)
 		print_partition(out, contents->partitions[i]);
 }

@@ -148,10 +148,12 @@ int picture_make(gow_check *check, const gow_info *info, unsigned room, bool lin
 	*picture = (struct picture){ .links = NULL };
 	if (!begin_band(&picture->file, info->present_blocks, room) ||
 	    !begin_band(&picture->guest, guest, room) ||
-	    (links && !(picture->links = calloc((size_t)picture->guest.count * picture->file.count + 1,
-	                                        1)))) {
-		*error = (gow_error){ .code = GOW_ERR_MEMORY, .offset = GOW_NOWHERE,
-			              .block = GOW_NOWHERE, .what = "no memory for the picture" };
+	    (links && !(picture->links = calloc(
+				(size_t)picture->guest.count * picture->file.count + 1, 1)))) {
+		*error = (gow_error){ .code = GOW_ERR_MEMORY,
+			              .offset = GOW_NOWHERE,
+			              .block = GOW_NOWHERE,
+			              .what = "no memory for the picture" };
 		return GOW_ERR_MEMORY;
 	}
 	if (!info->map_readable || info->pending)
@@ -162,7 +164,8 @@ int picture_make(gow_check *check, const gow_info *info, unsigned room, bool lin
 	if (!code)
 		code = gow_check_each_place(check, GOW_SPACE_LEAK, add_leak, &gathering, error);
 	if (!code)
-		code = gow_check_each_place(check, GOW_MAP_CROSSLINK, add_shared, &gathering, error);
+		code = gow_check_each_place(check, GOW_MAP_CROSSLINK, add_shared, &gathering,
+		                            error);
 	return code;
 }
 

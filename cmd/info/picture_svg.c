@@ -14,13 +14,19 @@
 
 /* In pixels. A band is as wide as it has cells at most. */
 enum {
-	LEFT = 20, WIDTH = 720, HEIGHT = 330,
-	GUEST_TOP = 76, FILE_TOP = 224, BAND = 40, LEGEND_TOP = 292, CELLS = 240
+	LEFT = 20,
+	WIDTH = 720,
+	HEIGHT = 330,
+	GUEST_TOP = 76,
+	FILE_TOP = 224,
+	BAND = 40,
+	LEGEND_TOP = 292,
+	CELLS = 240
 };
 
 static const char *const colours[PICTURE_STATES] = {
-	[PICTURE_FREE] = "#eceff1",   [PICTURE_ORDERED] = "#2e7d32", [PICTURE_APART] = "#f9a825",
-	[PICTURE_ZERO] = "#80cbc4",   [PICTURE_LEAKED] = "#8e6bbf",  [PICTURE_SHARED] = "#c62828",
+	[PICTURE_FREE] = "#eceff1", [PICTURE_ORDERED] = "#2e7d32", [PICTURE_APART] = "#f9a825",
+	[PICTURE_ZERO] = "#80cbc4", [PICTURE_LEAKED] = "#8e6bbf",  [PICTURE_SHARED] = "#c62828",
 };
 
 static double left_of(const struct picture_band *band, unsigned cell)
@@ -39,7 +45,9 @@ static void put_text(FILE *file, const char *text)
 		else if (*text == '&')
 			(void)fputs("&amp;", file);
 		else
-			(void)fputc((unsigned char)*text < ' ' || (unsigned char)*text > '~' ? '?' : *text,
+			(void)fputc((unsigned char)*text < ' ' || (unsigned char)*text > '~'
+			                    ? '?'
+			                    : *text,
 			            file);
 	}
 }
@@ -48,8 +56,8 @@ static void put_title(FILE *file, int y, const char *what, const struct picture_
 {
 	char size[SIZE_TEXT];
 
-	(void)fprintf(file, "<text x=\"%d\" y=\"%d\">%s: %" PRIu64 " block%s (%s)</text>\n", LEFT, y,
-	              what, band->blocks, band->blocks == 1 ? "" : "s",
+	(void)fprintf(file, "<text x=\"%d\" y=\"%d\">%s: %" PRIu64 " block%s (%s)</text>\n", LEFT,
+	              y, what, band->blocks, band->blocks == 1 ? "" : "s",
 	              size_short(size, sizeof size, band->blocks * GOW_BLOCK_SIZE));
 }
 
@@ -81,12 +89,12 @@ static void put_links(FILE *file, const struct picture *picture)
 {
 	const struct picture_band *guest = &picture->guest, *blocks = &picture->file;
 
-	(void)fprintf(file, "<g stroke=\"#607d8b\" stroke-width=\"0.6\" stroke-opacity=\"0.45\">\n");
+	(void)fprintf(file,
+	              "<g stroke=\"#607d8b\" stroke-width=\"0.6\" stroke-opacity=\"0.45\">\n");
 	for (unsigned i = 0; i < guest->count; i++)
 		for (unsigned j = 0; j < blocks->count; j++)
 			if (picture->links[(size_t)i * blocks->count + j])
-				(void)fprintf(file,
-				              "<path d=\"M%.1f %dL%.1f %d\"/>\n",
+				(void)fprintf(file, "<path d=\"M%.1f %dL%.1f %d\"/>\n",
 				              (left_of(guest, i) + left_of(guest, i + 1)) / 2,
 				              GUEST_TOP + BAND,
 				              (left_of(blocks, j) + left_of(blocks, j + 1)) / 2,
@@ -113,11 +121,12 @@ static void put_picture(FILE *file, const char *image, const gow_info *info,
 {
 	const char *slash = strrchr(image, '/');
 
-	(void)fprintf(file,
-	              "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-	              "viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"14\" "
-	              "fill=\"#263238\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-	              WIDTH + 2 * LEFT, HEIGHT, WIDTH + 2 * LEFT, HEIGHT);
+	(void)fprintf(
+		file,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+		"viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"14\" "
+		"fill=\"#263238\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
+		WIDTH + 2 * LEFT, HEIGHT, WIDTH + 2 * LEFT, HEIGHT);
 	(void)fprintf(file, "<text x=\"%d\" y=\"30\" font-size=\"18\" font-weight=\"bold\">", LEFT);
 	put_text(file, slash && slash[1] ? slash + 1 : image);
 	(void)fprintf(file,

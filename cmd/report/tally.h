@@ -10,10 +10,10 @@
 /* The worst first. */
 enum tally_state {
 	TALLY_CORRUPT,
-	TALLY_FAILED,   /* an error, or wrong usage */
+	TALLY_FAILED, /* an error, or wrong usage */
 	TALLY_STOPPED,
 	TALLY_BUSY,
-	TALLY_MISSING,  /* expected, and without a result */
+	TALLY_MISSING, /* expected, and without a result */
 	TALLY_ADVISORY,
 	TALLY_REPAIRED,
 	TALLY_CLEAN,
@@ -22,21 +22,21 @@ enum tally_state {
 
 struct tally_image {
 	char *name;
-	char *why;          /* findings or message; NULL: none */
+	char *why; /* findings or message; NULL: none */
 	uint64_t hash;
-	uint64_t space;     /* bytes that compacting would give back, as far as the line says */
-	uint64_t time;      /* of the check, seconds since 1970; 0: unknown */
-	unsigned status;    /* "exit" */
+	uint64_t space;  /* bytes that compacting would give back, as far as the line says */
+	uint64_t time;   /* of the check, seconds since 1970; 0: unknown */
+	unsigned status; /* "exit" */
 	enum tally_state state;
 };
 
 struct tally {
 	struct tally_image *images; /* in the order in which they were first named */
 	size_t count, room;
-	size_t *slots;              /* a hash table of indices + 1; 0: free */
-	size_t slot_count;          /* a power of two, more than twice count */
+	size_t *slots;     /* a hash table of indices + 1; 0: free */
+	size_t slot_count; /* a power of two, more than twice count */
 	struct json_tokener *parser;
-	uint64_t bad_lines;         /* that are no JSON object */
+	uint64_t bad_lines; /* that are no JSON object */
 };
 
 /* All return 0 or ENOMEM. */

@@ -29,7 +29,8 @@ struct gow_guest_part *gow_guest_add_part(struct gow_guest *guest, uint64_t star
 
 	if (guest->part_count == GOW_GUEST_PARTS)
 		return NULL;
-	*part = (struct gow_guest_part){ .number = ++guest->part_count, .start = start,
+	*part = (struct gow_guest_part){ .number = ++guest->part_count,
+		                         .start = start,
 		                         .size = size };
 	return part;
 }

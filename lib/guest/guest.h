@@ -21,16 +21,16 @@ enum { GOW_GUEST_PARTS = 128 };
 
 /* A partition, or the whole disk where there is no table. */
 struct gow_guest_part {
-	unsigned number;       /* 0: the whole disk */
-	uint64_t start, size;  /* bytes; as the table says */
-	const char *filesystem; /* "ntfs", "ext4", ...; NULL: none that is known */
+	unsigned number;          /* 0: the whole disk */
+	uint64_t start, size;     /* bytes; as the table says */
+	const char *filesystem;   /* "ntfs", "ext4", ...; NULL: none that is known */
 	uint64_t filesystem_size; /* bytes; 0 where it does not say */
 };
 
 struct gow_guest {
-	const char *table;     /* "mbr", "gpt"; NULL: none */
-	uint64_t disk_size;    /* what the table says of the disk's size; 0: nothing */
-	uint64_t end;          /* where the last partition or file system ends */
+	const char *table;  /* "mbr", "gpt"; NULL: none */
+	uint64_t disk_size; /* what the table says of the disk's size; 0: nothing */
+	uint64_t end;       /* where the last partition or file system ends */
 	unsigned part_count;
 	struct gow_guest_part parts[GOW_GUEST_PARTS];
 	/* How often one structure says where another is, and it is there, or is not. Places in

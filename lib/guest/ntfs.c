@@ -13,7 +13,8 @@ bool gow_guest_probe_ntfs(const struct gow_guest_disk *disk, struct gow_guest *g
 	uint64_t sectors, cluster;
 	uint32_t sector_size;
 
-	if (!gow_guest_read(disk, part->start, boot, SECTOR) || memcmp(boot + 3, "NTFS    ", 8) != 0)
+	if (!gow_guest_read(disk, part->start, boot, SECTOR) ||
+	    memcmp(boot + 3, "NTFS    ", 8) != 0)
 		return false;
 	sector_size = GOW_LE16(boot + 11);
 	sectors = GOW_LE64(boot + 40);
@@ -23,9 +24,10 @@ bool gow_guest_probe_ntfs(const struct gow_guest_disk *disk, struct gow_guest *g
 		return false;
 	part->filesystem = "ntfs";
 	part->filesystem_size = (sectors + 1) * sector_size;
-	gow_guest_witness(guest, part->start, part->start + sectors * sector_size,
-	                  gow_guest_read(disk, part->start + sectors * sector_size, other, SECTOR) &&
-	                          memcmp(boot, other, SECTOR) == 0);
+	gow_guest_witness(
+		guest, part->start, part->start + sectors * sector_size,
+		gow_guest_read(disk, part->start + sectors * sector_size, other, SECTOR) &&
+			memcmp(boot, other, SECTOR) == 0);
 	for (unsigned at = 48; at <= 56; at += 8) {
 		uint64_t place = GOW_LE64(boot + at);
 

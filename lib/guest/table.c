@@ -95,8 +95,7 @@ static bool entries_are_sane(const uint8_t sector[SECTOR])
 }
 
 /* The chain of logical partitions, each told relative to where it is told. */
-static void read_extended(const struct gow_guest_disk *disk, struct gow_guest *guest,
-                          uint64_t base)
+static void read_extended(const struct gow_guest_disk *disk, struct gow_guest *guest, uint64_t base)
 {
 	uint64_t at = base, before = 0;
 

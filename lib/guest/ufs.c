@@ -10,7 +10,8 @@ bool gow_guest_probe_ufs(const struct gow_guest_disk *disk, struct gow_guest *gu
 	static const struct {
 		uint32_t at, magic;
 		const char *name;
-	} places[] = { { 65536, 0x19540119, "ufs2" }, { 8192, 0x00011954, "ufs1" },
+	} places[] = { { 65536, 0x19540119, "ufs2" },
+		       { 8192, 0x00011954, "ufs1" },
 		       { 65536, 0x00011954, "ufs1" } };
 	uint8_t super[SUPER_SIZE];
 
