@@ -243,7 +243,8 @@ static void write_words(FILE *file, const gow_probe *probe)
  * any does. */
 static size_t without_data(const gow_probe *probe, size_t size)
 {
-	size_t count = gow_probe_get_verdict(probe) >= GOW_PROBE_LIKELY ? 1 : gow_probe_count(probe);
+	size_t count = gow_probe_get_verdict(probe) >= GOW_PROBE_LIKELY ? 1
+	                                                                : gow_probe_count(probe);
 
 	for (size_t i = 0; i < count; i++) {
 		gow_probe_layout layout = { .struct_size = sizeof layout };

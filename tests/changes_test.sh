@@ -3,6 +3,8 @@
 
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
+# shellcheck source=servers.sh
+. "$(dirname "$0")/servers.sh"
 
 # Of one lineage, after each went on by itself: numbers differ both ways, blocks came and went.
 suiteSetUp() {
@@ -97,6 +99,24 @@ testCompareSizes() {
 		# shellcheck disable=SC2086
 		run gow-info --json $data --compare "$tmp/large.gow" "$tmp/small.gow"
 		assertJson '[.extents[] | [.start, .length]] == [[1310720, 65536]]'
+	done
+}
+
+# How much a copy would have to fetch is known before anything of it is fetched.
+testCompareWithAServer() {
+	need_tool nbdkit nginx || return 0
+	cp --sparse=always "$work/a.gow" "$tmp/gold.gow"
+	serve_nbd -r file "$tmp/gold.gow"
+	serve_nginx "$tmp"
+	for name in "$uri" "$url/gold.gow"; do
+		run gow-info --json --compare "$work/b.gow" "$name"
+		assertEquals "$name: $(cat "$err")" 0 "$status"
+		assertJson '.by == "number" and .differing_blocks == 5 and .newer_blocks == 2 and
+			.fetch_bytes == 131072'
+		run gow-info --json --compare "$name" "$work/b.gow"
+		assertJson '.differing_blocks == 5 and .newer_blocks == 2'
+		run gow-info --json --since 2 "$name"
+		assertJson '.newer_blocks == 3 and .unmapped_blocks == 1'
 	done
 }
 

@@ -315,6 +315,50 @@ testPackedAndConfigured() {
 	unset XDG_CONFIG_HOME
 }
 
+# Pictures, dumps and comparisons are of any layout.
+testPicturesDumpsAndChanges() {
+	big="--layout $work/big.layout"
+	# shellcheck disable=SC2086 # an option and its value
+	run env COLUMNS=60 LC_ALL=C "$GOW_BIN/gow-info" --picture $big "$work/big"
+	assertStatus 0
+	assertOut 'big: layout big$'
+	assertEquals "%## #%.#" "$(sed -n '/^[%#.]*$/p' "$out" | xargs)"
+	# shellcheck disable=SC2086
+	run gow-info "--picture=$tmp/big.svg" $big "$work/big"
+	assertStatus 0
+	grep -q 'layout big, fragmentation' "$tmp/big.svg"
+	assertTrue 'no layout in the picture' $?
+	# shellcheck disable=SC2086
+	run gow-convert --metadata-only $big "$work/big" "$tmp/big.tar"
+	assertStatus 0
+	# The layout comes along, and is taken from there.
+	tar -xOf "$tmp/big.tar" big.layout >"$tmp/kept.layout"
+	run gow-convert --metadata-only "$tmp/big.tar" "$tmp/copy"
+	assertStatus 0
+	assertOut 'restored without its data: another layout, a file of'
+	assertErr 'tar -xf ARCHIVE big.layout'
+	cmp -n 512 "$work/big" "$tmp/copy"
+	assertTrue 'the header differs' $?
+	assertEquals "$(stat -c %s "$work/big")" "$(stat -c %s "$tmp/copy")"
+	grep -q '[ABC]\{8\}' "$tmp/copy"
+	assertFalse 'guest data' $?
+	run gow-check --json --layout "$tmp/kept.layout" "$tmp/copy"
+	assertStatus 0
+	assertJson '.findings == [] and .logical_size == 262144'
+	cp "$work/big" "$tmp/other"
+	printf x | dd of="$tmp/other" bs=1 seek=600 conv=notrunc status=none
+	# shellcheck disable=SC2086
+	run gow-info --json --data --compare "$tmp/other" $big "$work/big"
+	assertStatus 0
+	assertJson '[.extents[] | [.start, .length]] == [[65536, 65536]]'
+	for how in '--since 0' "--compare $tmp/other"; do
+		# shellcheck disable=SC2086
+		run gow-info $how $big "$work/big"
+		assertStatus 8
+		assertErr 'has no version numbers .its layout is big.'
+	done
+}
+
 testUnknownName() {
 	run gow-info --layout nonesuch "$work/big"
 	assertStatus 16

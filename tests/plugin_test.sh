@@ -22,7 +22,7 @@ serve() {
 	server=$!
 	at_end "kill $server 2>/dev/null; wait $server 2>/dev/null; true"
 	uri="nbd+unix:///?socket=$tmp/s"
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+	for _ in $(seq 100); do
 		[ ! -S "$tmp/s" ] || break
 		sleep 0.1
 	done
@@ -200,6 +200,74 @@ testNewcomerIsLetIn() {
 	assertFalse "the server goes on" "kill -0 $server 2>/dev/null"
 	run gow-convert "$tmp/a.gow" "$tmp/a.raw"
 	assertEquals 08 "$(od -An -tx1 -N 1 "$tmp/a.raw" | tr -d ' ')"
+}
+
+# Of another layout: big-endian, blocks that count from 1, 0 for those that are not allocated, a size in
+# sectors, version numbers behind the map.
+make_foreign() {
+	head -c 5000000 /dev/urandom >"$tmp/junk"
+	truncate -s 24M "$tmp/fs"
+	mkfs.ext4 -q -F -b 1024 -g 2048 "$tmp/fs"
+	debugfs -w -R "write $tmp/junk junk" "$tmp/fs" >/dev/null 2>&1
+	"$GOW_TESTBIN/mkforeign" "$tmp/fs" "$tmp/foreign" order=big start=16 size=4 width=4 unit=512 \
+		numbers=behind first=1 unallocated=0 align=512 entries=1048576 seed=8 >"$tmp/made"
+	cat >"$tmp/foreign.layout" <<'END'
+gow-layout 1
+name = foreign
+byte-order = big
+magic = none
+version-field = none
+logical-size = 4:4 sectors
+block-count = none
+map = 16 stride 4 entries 1048576
+first-block = 1
+unallocated = 0
+block-versions = at 4194320 stride 4
+data-align = 512
+END
+}
+
+testInferredLayout() {
+	need_clients || return 0
+	make_foreign
+	state_of "$tmp/foreign"
+	serve -r "$plugin" "$tmp/foreign" layout=auto
+	nbdcopy "$uri" "$tmp/out.raw" >"$tmp/said" 2>&1
+	assertTrue "$(cat "$tmp/said" "$tmp/log")" $?
+	assertSameFile "$tmp/fs" "$tmp/out.raw"
+	stop_server -TERM
+	assertUnchanged "$tmp/foreign"
+	# What is inferred is not written to.
+	nbdkit -U - "$plugin" "$tmp/foreign" layout=auto --run true >"$tmp/said" 2>&1
+	assertFalse "an inferred layout is written by" $?
+	assertTrue "$(cat "$tmp/said")" "grep -q 'for reading only' $tmp/said"
+	head -c 1000000 /dev/zero >"$tmp/zeros"
+	nbdkit -r -U - "$plugin" "$tmp/zeros" layout=auto --run true >"$tmp/said" 2>&1
+	assertFalse "what has no layout is served" $?
+	assertTrue "$(cat "$tmp/said")" "grep -q 'gow-probe' $tmp/said"
+	assertUnchanged "$tmp/foreign"
+}
+
+testGivenLayout() {
+	need_clients || return 0
+	make_foreign
+	serve "$plugin" "$tmp/foreign" "layout=$tmp/foreign.layout"
+	client -c 'read 0 24M' -c 'write -P 7 23M 512k' -c flush -c 'read -P 7 23M 512k'
+	stop_server -TERM
+	run gow-check --layout "$tmp/foreign.layout" "$tmp/foreign"
+	assertStatus 0
+	# The same was written to the disk: nothing else has changed.
+	head -c 524288 /dev/zero | tr '\000' '\007' |
+		dd of="$tmp/fs" bs=1M seek=23 conv=notrunc status=none
+	run gow-convert --layout "$tmp/foreign.layout" "$tmp/foreign" "$tmp/out.raw"
+	assertStatus 0
+	assertSameFile "$tmp/fs" "$tmp/out.raw"
+	# A block that is new has the number 1; the others' numbers, 1 to 3, go up once a run at most.
+	run gow-info --json --layout "$tmp/foreign.layout" "$tmp/foreign"
+	assertJson '.layout == "foreign" and .highest_version <= 4'
+	nbdkit -U - "$plugin" "$tmp/foreign" layout=nonesuch --run true >"$tmp/said" 2>&1
+	assertFalse "a layout that is not there" $?
+	assertTrue "$(cat "$tmp/said")" "grep -q 'no layout .nonesuch' $tmp/said"
 }
 
 testImageOnAServer() {

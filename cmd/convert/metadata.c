@@ -26,14 +26,17 @@ static void print_text(struct cli *cli, const char *source, const char *dest,
                        const gow_metadata_result *result)
 {
 	struct out *out = &cli->out;
-	char kept[SIZE_TEXT], size[SIZE_TEXT], written[SIZE_TEXT];
+	char kept[SIZE_TEXT], size[SIZE_TEXT], written[SIZE_TEXT], name[32];
 
+	/* Another layout may have none. */
+	(void)snprintf(name, sizeof name, result->version ? "gow%u" : "another layout",
+	               result->version);
 	out_name(out, source);
 	out_print(out, " -> ");
 	out_name(out, dest);
 	if (result->restored)
-		out_print(out, ": %srestored without its data: gow%u, a file of %s\n",
-		          cli->dry_run ? "would be " : "", result->version,
+		out_print(out, ": %srestored without its data: %s, a file of %s\n",
+		          cli->dry_run ? "would be " : "", name,
 		          size_long(size, sizeof size, result->file_size));
 	else if (cli->dry_run)
 		out_print(out, ": would be the metadata of a file of %s, %s\n",

@@ -194,6 +194,15 @@ enum picture_state picture_state_of(const struct picture_cell *cell)
 	return cell->breaks * 8 >= cell->allocated ? PICTURE_APART : PICTURE_ORDERED;
 }
 
+const char *picture_layout(const gow_info *info, char buffer[PICTURE_LAYOUT])
+{
+	if (info->foreign)
+		(void)snprintf(buffer, PICTURE_LAYOUT, "layout %s", info->layout);
+	else
+		(void)snprintf(buffer, PICTURE_LAYOUT, "version %u", info->version);
+	return buffer;
+}
+
 const char *picture_state_name(enum picture_state state)
 {
 	static const char *const names[PICTURE_STATES] = {

@@ -49,6 +49,10 @@ enum picture_state picture_state_of(const struct picture_cell *cell);
 /* "in order", "fragmented", ... */
 const char *picture_state_name(enum picture_state state);
 
+/* "version 1", or "layout NAME" of an image that has none of the reference layouts, in buffer. */
+enum { PICTURE_LAYOUT = 80 };
+const char *picture_layout(const gow_info *info, char buffer[PICTURE_LAYOUT]);
+
 /* For the terminal that out leads to: its width, its characters, its colours. */
 int picture_print(struct cli *cli, const char *image, gow_check *check, const gow_info *info,
                   gow_error *error);

@@ -120,6 +120,7 @@ static void put_picture(FILE *file, const char *image, const gow_info *info,
                         const struct picture *picture)
 {
 	const char *slash = strrchr(image, '/');
+	char layout[PICTURE_LAYOUT];
 
 	(void)fprintf(
 		file,
@@ -130,9 +131,9 @@ static void put_picture(FILE *file, const char *image, const gow_info *info,
 	(void)fprintf(file, "<text x=\"%d\" y=\"30\" font-size=\"18\" font-weight=\"bold\">", LEFT);
 	put_text(file, slash && slash[1] ? slash + 1 : image);
 	(void)fprintf(file,
-	              "</text>\n<text x=\"%d\" y=\"30\" text-anchor=\"end\">version %u, "
+	              "</text>\n<text x=\"%d\" y=\"30\" text-anchor=\"end\">%s, "
 	              "fragmentation %.1f %%, %" PRIu64 " leaked, %" PRIu64 " zeros</text>\n",
-	              LEFT + WIDTH, info->version, info->fragmentation * 100,
+	              LEFT + WIDTH, picture_layout(info, layout), info->fragmentation * 100,
 	              picture->totals[PICTURE_LEAKED], picture->totals[PICTURE_ZERO]);
 	put_title(file, GUEST_TOP - 8, "guest's disk", &picture->guest);
 	put_links(file, picture);

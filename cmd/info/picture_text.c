@@ -109,7 +109,10 @@ static void put_name(const struct canvas *canvas, const char *image, const gow_i
 {
 	char *shown = gow_shown_name(image);
 	const char *at = shown ? shown : "";
-	size_t room = canvas->width > 24 ? canvas->width - 12 : canvas->width;
+	char layout[PICTURE_LAYOUT];
+	size_t tail = strlen(picture_layout(info, layout));
+	bool has_room = canvas->width > tail + 15;
+	size_t room = has_room ? canvas->width - tail - 3 : canvas->width;
 	size_t length = strlen(at);
 
 	if (!shown)
@@ -121,8 +124,8 @@ static void put_name(const struct canvas *canvas, const char *image, const gow_i
 		out_print(canvas->out, "...");
 	}
 	out_name(canvas->out, at);
-	if (canvas->width > 24)
-		out_print(canvas->out, ": version %u", info->version);
+	if (has_room)
+		out_print(canvas->out, ": %s", layout);
 	out_print(canvas->out, "\n");
 	free(shown);
 }

@@ -66,9 +66,9 @@ static int need_numbers(const struct side *side, gow_error *error)
 		return GOW_OK;
 	return gow_fail_in_file(error,
 	                        gow_fail(error, GOW_ERR_UNSUPPORTED,
-	                                 "has no version numbers (format version %u), so only the "
+	                                 "has no version numbers (its layout is %s), so only the "
 	                                 "data can be compared; use --data",
-	                                 side->map->layout->version),
+	                                 side->map->layout->name),
 	                        side->name);
 }
 

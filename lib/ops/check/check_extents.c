@@ -169,8 +169,8 @@ int gow_check_each_newer(gow_check *check, uint32_t since, gow_extent_visitor vi
 
 	if (!gow_layout_has_versions(check->raw.header.layout))
 		return gow_fail(error, GOW_ERR_UNSUPPORTED,
-		                "has no version numbers (format version %u)",
-		                check->raw.header.layout->version);
+		                "has no version numbers (its layout is %s)",
+		                check->raw.header.layout->name);
 	for (uint32_t i = 0; i < end && !code; i++) {
 		uint64_t physical;
 		uint32_t version;

@@ -134,9 +134,9 @@ int gow_sync_check_numbers(const struct gow_sync_job *job, gow_error *error)
 	if (has_numbers(job) || job->wanted.hashes)
 		return GOW_OK;
 	code = gow_fail(error, GOW_ERR_UNSUPPORTED,
-	                "has no version numbers (version %u) to tell what changed by: give "
+	                "has no version numbers (its layout is %s) to tell what changed by: give "
 	                "--manifest, or upgrade it with gow-upgrade",
-	                job->master.disk.layout->version);
+	                job->master.disk.layout->name);
 	return gow_fail_in_file(error, code, job->master.file->name);
 }
 
