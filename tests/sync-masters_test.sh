@@ -229,5 +229,77 @@ testWriterOfAFileIsNoticed() {
 	assertSameFile "$(sum_of "$tmp/m.old")" "$(sum_of "$tmp/c.gow")"
 }
 
+# What is no sound image at rest is refused, whoever serves it.
+testDamagedMastersOnServers() {
+	need_tool nginx python3 nbdkit || return 0
+	serve_nginx "$tmp"
+	cp --sparse=always "$work/v1.gow" "$tmp/c.gow"
+	state_of "$tmp/c.gow"
+	for case in journal-missing-v3 map-range-v3 map-crosslink-v3 \
+		header-truncated-v3 header-size-odd-v3 header-count-low-v3; do
+		make_image "$case" "$tmp/m.bad"
+		run gow-sync --json "$url/m.bad" "$tmp/c.gow"
+		assertEquals "$case" 4 "$status"
+		run gow-sync --json "$url/m.bad" "$tmp/none.gow"
+		assertEquals "$case, no copy" 4 "$status"
+	done
+	# Entries of no block of the disk are not asked for, and not taken.
+	make_image map-beyond-size-v3 "$tmp/m.bad"
+	run gow-sync "$url/m.bad" "$tmp/made.gow"
+	assertStatus 0
+	run gow-check "$tmp/made.gow"
+	assertStatus 0
+	rm "$tmp/made.gow"
+	make_image journal-missing-v3 "$tmp/m.bad"
+	serve_nbd -r file "$tmp/m.bad"
+	run gow-sync --json "$uri" "$tmp/c.gow"
+	assertStatus 4
+	echo 'no image' >"$tmp/m.bad"
+	run gow-sync "$url/m.bad" "$tmp/c.gow"
+	assertStatus 8
+	run gow-sync "$url/m.none" "$tmp/c.gow"
+	assertStatus 8
+	assertUnchanged "$tmp/c.gow"
+	assertAlone
+}
+
+testManifestOnAServer() {
+	need_tool nginx python3 || return 0
+	serve_nginx "$tmp"
+	cp --sparse=always "$work/v2.gow" "$tmp/m.gow"
+	run gow-check -q --write-manifest "$tmp/m.manifest" "$tmp/m.gow"
+	# Two blocks differ that have the master's number.
+	lineage "$tmp/c.gow" 'data 30-31 pattern 7'
+	run gow-sync --json --manifest "$url/m.manifest" "$url/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.newer_blocks == 16 and .needed_blocks == 18'
+	assertInStep "$tmp/m.gow"
+	assertEquals "$(json .digest)" "$(sed -n 's/^digest //p' "$tmp/m.manifest")"
+	state_of "$tmp/c.gow"
+	for manifest in none gow; do
+		run gow-sync --manifest "$url/m.$manifest" "$url/m.gow" "$tmp/c.gow"
+		assertStatus 8
+		assertUnchanged "$tmp/c.gow"
+	done
+	assertAlone
+}
+
+# However many connections there are, they share the rate: it takes so long at least.
+testRateOfManyConnections() {
+	need_tool nginx python3 nbdkit || return 0
+	serve_nginx "$work"
+	serve_nbd -r file "$work/all.gow"
+	for master in "$url/all.gow" "$uri"; do
+		cp --sparse=always "$work/v1.gow" "$tmp/c.gow"
+		began=$(date +%s%N)
+		run gow-sync --limit-rate 3M --connections 16 "$master" "$tmp/c.gow"
+		took=$((($(date +%s%N) - began) / 1000000))
+		assertStatus 0
+		# 6.25 MiB, but for the last 16 requests.
+		assertTrue "$master: $took ms" "[ $took -ge 1500 ]"
+		assertInStep "$work/all.gow"
+	done
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

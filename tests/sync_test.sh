@@ -101,9 +101,13 @@ testDryRun() {
 	assertUnchanged "$tmp/c.gow"
 	assertAlone
 	assertJson '.dry_run and (.changed | not) and .newer_blocks == 16 and .disk_bytes == 1048576'
-	told=$(json '[.newer_blocks, .unmapped_blocks, .fetch_bytes, .requests]')
+	told=$(json '[.newer_blocks, .needed_blocks, .unmapped_blocks, .fetch_bytes, .requests,
+		.disk_bytes]')
+	size=$(stat -c %s "$tmp/c.gow")
 	run gow-sync --json "$work/v2.gow" "$tmp/c.gow"
-	assertEquals "$told" "$(json '[.newer_blocks, .unmapped_blocks, .fetched_bytes, .requests]')"
+	assertEquals "$told" "$(json '[.newer_blocks, .needed_blocks, .unmapped_blocks, .fetched_bytes,
+		.requests, .disk_bytes]')"
+	assertEquals 'the file grew by' 1048576 $(($(stat -c %s "$tmp/c.gow") - size))
 	run gow-sync -n --json "$work/v2.gow" "$tmp/none.gow"
 	assertStatus 0
 	assertJson '.newer_blocks == 105 and (.created | not)'
