@@ -359,6 +359,42 @@ testPicturesDumpsAndChanges() {
 	done
 }
 
+# Manifests are of the guest's disk, whatever the layout is.
+testManifest() {
+	big="--layout $work/big.layout"
+	# shellcheck disable=SC2086 # an option and its value
+	run gow-check $big --write-manifest "$tmp/manifest" "$work/big"
+	assertStatus 0
+	"$GOW_TESTBIN/guestdigest" -m "$work/disk" >"$tmp/expected"
+	assertSameFile "$tmp/expected" "$tmp/manifest"
+	cp "$work/big" "$tmp/big"
+	printf x | dd of="$tmp/big" bs=1 seek=600 conv=notrunc status=none
+	# shellcheck disable=SC2086
+	run gow-check --json $big --manifest "$tmp/manifest" "$tmp/big"
+	assertStatus 4
+	assertJson '.findings[0] | .id == "data.mismatch" and .first.logical == 1'
+}
+
+# The user's directory is below the home directory where nothing else is said; a name is that of the file,
+# or that in it.
+testHomeDirectory() {
+	mkdir -p "$tmp/home/.config/gow/layouts.d"
+	cp "$work/big.layout" "$tmp/home/.config/gow/layouts.d/other.layout"
+	echo nonsense >"$tmp/home/.config/gow/layouts.d/bad.layout"
+	for how in '' '--layout big' '--layout other'; do
+		# shellcheck disable=SC2086 # an option and its value
+		run env -u XDG_CONFIG_HOME HOME="$tmp/home" "$GOW_BIN/gow-info" --json $how "$work/big"
+		assertStatus 0
+		assertJson '.layout == "big"'
+	done
+	# What cannot be used there is no reason to stop.
+	run env -u XDG_CONFIG_HOME HOME="$tmp/home" "$GOW_BIN/gow-info" "$work/big"
+	assertStatus 0
+	assertErr 'bad.layout: warning: is left out: .*line 1'
+	run gow-info --layout gow1 "$work/big"
+	assertStatus 8
+}
+
 testUnknownName() {
 	run gow-info --layout nonesuch "$work/big"
 	assertStatus 16

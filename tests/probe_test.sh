@@ -97,6 +97,40 @@ testContents() {
 	assertJson '.guest == null'
 }
 
+# poke FILE OFFSET BYTES: the bytes as printf knows them.
+poke() {
+	# shellcheck disable=SC2059 # that is a format
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# Swap, and the file systems of the BSDs and of Solaris, by their superblocks: no program makes these
+# here, so they are written by hand. The size is a number of fragments of 1024 bytes.
+testContentsByHand() {
+	truncate -s 20M "$tmp/disk"
+	printf '2048,4M,82\n10240,4M,a5\n18432,4M,a5\n26624,4M,bf\n' |
+		sfdisk -q --label dos "$tmp/disk" >/dev/null 2>&1
+	truncate -s 4M "$tmp/swap"
+	mkswap "$tmp/swap" >/dev/null 2>&1
+	dd if="$tmp/swap" of="$tmp/disk" bs=512 seek=2048 conv=notrunc,sparse status=none
+	# UFS2, little-endian: 4096 fragments.
+	poke "$tmp/disk" $((10240 * 512 + 65536 + 1372)) '\031\001\124\031'
+	poke "$tmp/disk" $((10240 * 512 + 65536 + 52)) '\000\004\000\000'
+	poke "$tmp/disk" $((10240 * 512 + 65536 + 1080)) '\000\020\000\000'
+	# UFS1, little-endian: 3072 of them; and big-endian: 8192, which is too large for its partition.
+	poke "$tmp/disk" $((18432 * 512 + 8192 + 1372)) '\124\031\001\000'
+	poke "$tmp/disk" $((18432 * 512 + 8192 + 52)) '\000\004\000\000'
+	poke "$tmp/disk" $((18432 * 512 + 8192 + 36)) '\000\014\000\000'
+	poke "$tmp/disk" $((26624 * 512 + 8192 + 1372)) '\000\001\031\124'
+	poke "$tmp/disk" $((26624 * 512 + 8192 + 52)) '\000\000\004\000'
+	poke "$tmp/disk" $((26624 * 512 + 8192 + 36)) '\000\000\040\000'
+	run gow-convert "$tmp/disk" "$tmp/new.gow"
+	assertStatus 0
+	run gow-info --json "$tmp/new.gow"
+	assertEquals 'mbr swap 4194304 ufs2 4194304 ufs1 3145728 ufs1 8388608' "$(json '.guest |
+		[.table, (.partitions[] | .filesystem, .filesystem_size)] | map(tostring) | join(" ")')"
+	assertErr 'cut short'
+}
+
 # A copy that was cut short is told by what is on it.
 testCutShort() {
 	make_disk

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bits.h"
 #include "base/error.h"
 #include "ops/infer/infer.h"
 
@@ -13,7 +14,8 @@ enum {
 	SIZES_MAX = 48,
 	ENTRIES_MIN = 16, /* of a map whose length a number tells: smaller disks there are none */
 	CACHE = 4096,
-	SAMPLE = 1024, /* of the entries, looked at before all of them are */
+	SAMPLE = 1024,      /* of the entries, looked at before all of them are */
+	SEEN_MAX = 1 << 23, /* blocks */
 	READS_MAX = 200000,
 	WEIGH_COST = 65536,    /* of a map of no length, in entries */
 	WEIGHED_MAX = 40 << 22 /* entries */
@@ -29,6 +31,7 @@ struct search {
 	bool any_end; /* the last block may be cut short */
 	/* What is left of the time that any file may take: hostile ones would take for ever. */
 	uint32_t reads_left, weighs_left; /* the latter in entries */
+	uint64_t seen[SEEN_MAX / 64];     /* blocks that an entry has named */
 	struct {
 		uint64_t offset;
 		bool known, begins;
@@ -124,23 +127,31 @@ static void find_unallocated(const struct gow_infer_work *work, struct gow_layou
 }
 
 /* What the validator would find too much wrong with is not worth being shown to it: entries that
- * name no block, and more entries that name one than there are blocks. slack: so many are never too
- * many. */
-static bool may_be_map(const struct gow_infer_work *work, struct gow_layout *row, uint32_t count,
+ * name no block, and those that name one which another did, as far as blocks can be kept in mind.
+ * slack: so many are never too many. */
+static bool may_be_map(struct search *search, struct gow_layout *row, uint32_t count,
                        uint32_t slack)
 {
-	const uint64_t blocks = blocks_of(work, row);
+	const uint64_t blocks = blocks_of(search->work, row);
+	const uint64_t kept = gow_min(blocks, SEEN_MAX);
 	uint64_t named = 0, wrong = 0;
 	uint32_t word;
 
-	find_unallocated(work, row, count);
-	for (uint64_t i = 0; i < count && word_at(work, row, i, &word); i++) {
-		bool names = word - row->first_block < blocks && word >= row->first_block;
+	find_unallocated(search->work, row, count);
+	memset(search->seen, 0, gow_bit_words(kept) * sizeof *search->seen);
+	for (uint64_t i = 0; i < count && word_at(search->work, row, i, &word); i++) {
+		uint32_t block = word - row->first_block;
 
-		named += names;
-		wrong += !names & (word != row->unallocated);
+		if (block >= blocks || word < row->first_block) {
+			wrong += word != row->unallocated;
+			continue;
+		}
+		named++;
+		if (block >= kept)
+			continue;
+		wrong += gow_get_bit(search->seen, block);
+		gow_set_bit(search->seen, block);
 	}
-	wrong += named - gow_min(named, blocks);
 	return named && wrong <= (named + wrong) / 10 + slack;
 }
 
@@ -177,14 +188,14 @@ static int try_row(struct search *search, struct gow_layout *row, uint64_t data_
 		    !first_is_alone(work, row, word) ||
 		    !disk_begins_at(search, data_start + block * GOW_BLOCK_SIZE))
 			continue;
-		if (!may_be_map(work, row, (uint32_t)gow_min(row->map_entries, SAMPLE),
+		if (!may_be_map(search, row, (uint32_t)gow_min(row->map_entries, SAMPLE),
 		                SAMPLE / 32))
 			continue;
 		if (search->weighs_left < row->map_entries)
 			return GOW_OK;
 		search->weighs_left -= (uint32_t)gow_min(search->weighs_left,
 		                                         row->map_entries + WEIGH_COST);
-		if (!may_be_map(work, row, row->map_entries, 2))
+		if (!may_be_map(search, row, row->map_entries, 2))
 			continue;
 		code = gow_infer_weigh(work, row, error);
 		if (code)
