@@ -222,5 +222,55 @@ testEveryGarbledWriteIsNoted() {
 	done
 }
 
+# A layout that the tools do not have, with one entry for each block of the disk: its record has
+# it, and is found and finished without --layout.
+testALayoutOfItsOwn() {
+	cat >"$tmp/each.layout" <<END
+gow-layout 1
+name = each
+byte-order = little
+magic = "GOW" 0x00 at 0
+magic-pending = "GOW!"
+version-field = 4:4 is 1
+logical-size = 8:8 bytes
+block-count = 16:4
+map = 20 stride 8 entries per-logical-block
+first-block = 0
+unallocated = 4294967295
+block-versions = none
+data-align = 512
+limit = 1G
+END
+	printf 'GOW\000\001\000\000\000\000\000\003\000\000\000\000\000\003\000\000\000' >"$tmp/each"
+	printf '\001\000\000\000____\000\000\000\000____\002\000\000\000' >>"$tmp/each"
+	truncate -s 512 "$tmp/each"
+	for letter in A B C; do
+		head -c 65536 /dev/zero | tr '\000' $letter
+	done >>"$tmp/each"
+	run gow-convert -O raw --layout "$tmp/each.layout" "$tmp/each" "$tmp/disk"
+	assertStatus 0
+	times=0
+	for call in sync:3 sync:4 sync:5 sync:6 sync:8; do
+		for how in '' --rollback; do
+			cp "$tmp/each" "$tmp/copy"
+			run_faulty FAULTIO_FILE="$tmp/copy" FAULTIO_FAIL=$call:kill \
+				gow-upgrade --layout "$tmp/each.layout" "$tmp/copy"
+			[ "$(head -c 4 "$tmp/copy")" = 'GOW!' ] || continue
+			times=$((times + 1))
+			run gow-check "$tmp/copy"
+			assertEquals "$call" 4 "$status"
+			assertOut 'journal.pending'
+			run gow-upgrade $how "$tmp/copy"
+			assertEquals "$call $how" 0 "$status"
+			if [ -n "$how" ]; then
+				assertSameFile "$tmp/each" "$tmp/copy"
+			else
+				assertGuest "$tmp/copy" "$tmp/disk"
+			fi
+		done
+	done
+	assertTrue "pending $times times" "[ $times -gt 4 ]"
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

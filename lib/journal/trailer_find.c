@@ -6,15 +6,13 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "journal/layout_record.h"
 #include "journal/trailer_format.h"
 
 enum { SECTOR = GOW_TRAILER_SECTOR };
 
 /* How far from the end of a file that became longer a record is looked for. */
 enum { SEARCH = 64 << 20, WINDOW = 1 << 20 };
-
-/* No header is longer; it is held in memory. */
-enum { LARGEST_HEADER = 128 << 20 };
 
 /* ---- whether it can be ------------------------------------------------------------------- */
 
@@ -28,27 +26,17 @@ bool gow_trailer_agrees(const struct gow_trailer *trailer, const struct gow_layo
 	       trailer->final_size == gow_layout_block_offset(to, trailer->present_blocks);
 }
 
-/* Of the alignment only the sum matters. */
-static bool is_layout(const struct gow_layout *layout)
-{
-	struct gow_layout packed = *layout;
-
-	packed.data_align = 1;
-	return layout->data_align && layout->data_align <= LARGEST_HEADER &&
-	       gow_layout_is_usable(&packed) && gow_layout_has_mark(layout) &&
-	       gow_layout_data_start(layout) <= LARGEST_HEADER;
-}
-
 /* Whether every place that the record speaks of lies before its end, in its order. */
 static bool is_plausible(const struct gow_trailer *trailer, uint64_t end)
 {
 	/* One by one, so that no sum below can wrap round. The header is read and hashed, so it
 	 * must not be longer than headers are. */
-	if (trailer->header_size > LARGEST_HEADER || trailer->offset > end ||
+	if (trailer->header_size > GOW_HEADER_LARGEST || trailer->offset > end ||
 	    trailer->move_to > end || trailer->move_length > end)
 		return false;
 	if (trailer->format != GOW_TRAILER_OLD_FORMAT &&
-	    (!is_layout(&trailer->from) || !is_layout(&trailer->to) ||
+	    (!gow_layout_record_is_valid(&trailer->from) ||
+	     !gow_layout_record_is_valid(&trailer->to) ||
 	     !gow_trailer_agrees(trailer, &trailer->from, &trailer->to)))
 		return false;
 	return gow_trailer_end(trailer) == end && trailer->final_size <= trailer->offset &&

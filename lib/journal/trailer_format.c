@@ -4,6 +4,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "journal/layout_record.h"
+
 enum { SECTOR = GOW_TRAILER_SECTOR, HASH_AT = GOW_TRAILER_HASH_AT };
 
 static const uint8_t magics[][8] = {
@@ -28,29 +30,6 @@ enum footer_field {
 	FOOTER_HEADER_HASH = 88,
 	FOOTER_FROM_LAYOUT = 128,
 	FOOTER_TO_LAYOUT = 256
-};
-
-/* In each of the two layouts. A field is an offset, and then a width. */
-enum layout_field {
-	LAYOUT_VERSION = 0,
-	LAYOUT_ORDER = 4,
-	LAYOUT_MAGIC_OFFSET = 8,
-	LAYOUT_MAGIC = 12,
-	LAYOUT_MAGIC_PENDING = 16,
-	LAYOUT_VERSION_FIELD = 20,
-	LAYOUT_LOGICAL_SIZE = 28,
-	LAYOUT_BLOCK_COUNT = 36,
-	LAYOUT_SIZE_UNIT = 44,
-	LAYOUT_FIXED_SIZE = 48,
-	LAYOUT_MAP_OFFSET = 56,
-	LAYOUT_MAP_STRIDE = 64,
-	LAYOUT_MAP_ENTRIES = 68,
-	LAYOUT_FIRST_BLOCK = 72,
-	LAYOUT_UNALLOCATED = 76,
-	LAYOUT_VERSIONS_OFFSET = 80,
-	LAYOUT_VERSIONS_STRIDE = 88,
-	LAYOUT_DATA_ALIGN = 92,
-	LAYOUT_LOGICAL_LIMIT = 96
 };
 
 enum cursor_field {
@@ -96,75 +75,6 @@ bool gow_trailer_is_sealed(const uint8_t *sector, enum gow_trailer_sector kind)
 	return memcmp(sector + HASH_AT, hash, sizeof hash) == 0;
 }
 
-/* ---- layouts ----------------------------------------------------------------------------- */
-
-static void put_field(uint8_t *bytes, unsigned at, struct gow_field field)
-{
-	put(bytes, at, 4, field.offset);
-	put(bytes, at + 4, 4, field.width);
-}
-
-/* A width that no field can have becomes one that no usable layout has. */
-static struct gow_field get_field(const uint8_t *bytes, unsigned at)
-{
-	uint32_t width = get32(bytes, at + 4);
-
-	return (struct gow_field){ get32(bytes, at), (uint8_t)gow_min(width, UINT8_MAX) };
-}
-
-static void put_layout(uint8_t *bytes, const struct gow_layout *layout)
-{
-	put(bytes, LAYOUT_VERSION, 4, layout->version);
-	put(bytes, LAYOUT_ORDER, 4, layout->order == GOW_LITTLE_ENDIAN ? 0 : 1);
-	put(bytes, LAYOUT_MAGIC_OFFSET, 4, layout->magic_offset);
-	memcpy(bytes + LAYOUT_MAGIC, layout->magic, GOW_MAGIC_SIZE);
-	memcpy(bytes + LAYOUT_MAGIC_PENDING, layout->magic_pending, GOW_MAGIC_SIZE);
-	put_field(bytes, LAYOUT_VERSION_FIELD, layout->version_field);
-	put_field(bytes, LAYOUT_LOGICAL_SIZE, layout->logical_size);
-	put_field(bytes, LAYOUT_BLOCK_COUNT, layout->block_count);
-	put(bytes, LAYOUT_SIZE_UNIT, 4, gow_layout_size_unit(layout));
-	put(bytes, LAYOUT_FIXED_SIZE, 8, layout->fixed_size);
-	put(bytes, LAYOUT_MAP_OFFSET, 8, layout->map_offset);
-	put(bytes, LAYOUT_MAP_STRIDE, 4, layout->map_stride);
-	put(bytes, LAYOUT_MAP_ENTRIES, 4, layout->map_entries);
-	put(bytes, LAYOUT_FIRST_BLOCK, 4, layout->first_block);
-	put(bytes, LAYOUT_UNALLOCATED, 4, layout->unallocated);
-	put(bytes, LAYOUT_VERSIONS_OFFSET, 8, layout->versions_offset);
-	put(bytes, LAYOUT_VERSIONS_STRIDE, 4, layout->versions_stride);
-	put(bytes, LAYOUT_DATA_ALIGN, 4, layout->data_align);
-	put(bytes, LAYOUT_LOGICAL_LIMIT, 8, layout->logical_limit);
-}
-
-static struct gow_layout get_layout(const uint8_t *bytes)
-{
-	struct gow_layout layout = {
-		.name = "the layout in the record",
-		.version = get32(bytes, LAYOUT_VERSION),
-		.order = get(bytes, LAYOUT_ORDER, 4) ? GOW_BIG_ENDIAN : GOW_LITTLE_ENDIAN,
-		.magic_size = GOW_MAGIC_SIZE,
-		.has_pending = true,
-		.magic_offset = get32(bytes, LAYOUT_MAGIC_OFFSET),
-		.version_field = get_field(bytes, LAYOUT_VERSION_FIELD),
-		.logical_size = get_field(bytes, LAYOUT_LOGICAL_SIZE),
-		.block_count = get_field(bytes, LAYOUT_BLOCK_COUNT),
-		.size_unit = get32(bytes, LAYOUT_SIZE_UNIT),
-		.fixed_size = get(bytes, LAYOUT_FIXED_SIZE, 8),
-		.map_offset = get(bytes, LAYOUT_MAP_OFFSET, 8),
-		.map_stride = get32(bytes, LAYOUT_MAP_STRIDE),
-		.map_entries = get32(bytes, LAYOUT_MAP_ENTRIES),
-		.first_block = get32(bytes, LAYOUT_FIRST_BLOCK),
-		.unallocated = get32(bytes, LAYOUT_UNALLOCATED),
-		.versions_offset = get(bytes, LAYOUT_VERSIONS_OFFSET, 8),
-		.versions_stride = get32(bytes, LAYOUT_VERSIONS_STRIDE),
-		.data_align = get32(bytes, LAYOUT_DATA_ALIGN),
-		.logical_limit = get(bytes, LAYOUT_LOGICAL_LIMIT, 8),
-	};
-
-	memcpy(layout.magic, bytes + LAYOUT_MAGIC, GOW_MAGIC_SIZE);
-	memcpy(layout.magic_pending, bytes + LAYOUT_MAGIC_PENDING, GOW_MAGIC_SIZE);
-	return layout;
-}
-
 /* ---- sectors ----------------------------------------------------------------------------- */
 
 static void begin_sector(uint8_t *sector, enum gow_trailer_sector kind)
@@ -190,8 +100,8 @@ void gow_trailer_make_footer(const struct gow_trailer *trailer, uint8_t *sector)
 	put(sector, FOOTER_MOVE_LENGTH, 8, trailer->move_length);
 	memcpy(sector + FOOTER_HEADER_HASH, trailer->header_hash, GOW_TRAILER_HASH);
 	if (trailer->format != GOW_TRAILER_OLD_FORMAT) {
-		put_layout(sector + FOOTER_FROM_LAYOUT, &trailer->from);
-		put_layout(sector + FOOTER_TO_LAYOUT, &trailer->to);
+		gow_layout_record_put(sector + FOOTER_FROM_LAYOUT, &trailer->from);
+		gow_layout_record_put(sector + FOOTER_TO_LAYOUT, &trailer->to);
 	}
 	hash_sector(sector, sector + HASH_AT);
 }
@@ -234,8 +144,8 @@ bool gow_trailer_parse_footer(const uint8_t *sector, struct gow_trailer *trailer
 		trailer->to.version = get32(sector, FOOTER_TO);
 		return true;
 	}
-	trailer->from = get_layout(sector + FOOTER_FROM_LAYOUT);
-	trailer->to = get_layout(sector + FOOTER_TO_LAYOUT);
+	trailer->from = gow_layout_record_get(sector + FOOTER_FROM_LAYOUT);
+	trailer->to = gow_layout_record_get(sector + FOOTER_TO_LAYOUT);
 	return get32(sector, FOOTER_FROM) == trailer->from.version &&
 	       get32(sector, FOOTER_TO) == trailer->to.version;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "journal/layout_record.h"
 #include "ops/inplace/upgrade_steps.h"
 
 static bool fields_agree(struct gow_field a, struct gow_field b)
@@ -122,16 +123,6 @@ int gow_upgrade_plan(struct gow_upgrade *upgrade, const struct gow_header *heade
 
 /* ---- from a record ----------------------------------------------------------------------- */
 
-static bool layouts_are_same(const struct gow_layout *a, const struct gow_layout *b)
-{
-	return a->version == b->version && preambles_agree(a, b) &&
-	       a->map_offset == b->map_offset && a->map_stride == b->map_stride &&
-	       a->map_entries == b->map_entries && a->first_block == b->first_block &&
-	       a->unallocated == b->unallocated && a->versions_offset == b->versions_offset &&
-	       a->versions_stride == b->versions_stride && a->data_align == b->data_align &&
-	       a->logical_limit == b->logical_limit;
-}
-
 /* The layout by which the image was or will be, as the record has it: a known one where it is the
  * same. A record of the old format names it by its version. */
 static const struct gow_layout *layout_of(const struct gow_upgrade *upgrade,
@@ -142,7 +133,7 @@ static const struct gow_layout *layout_of(const struct gow_upgrade *upgrade,
 	if (upgrade->trailer.format == GOW_TRAILER_OLD_FORMAT)
 		return gow_layout_among(job->rows, job->row_count, recorded->version);
 	for (size_t i = 0; i < job->row_count; i++)
-		if (layouts_are_same(&job->rows[i], recorded))
+		if (gow_layouts_are_same(&job->rows[i], recorded))
 			return &job->rows[i];
 	return recorded;
 }
