@@ -302,14 +302,14 @@ static int find_chosen(const char *choice, const gow_monitor *monitor, struct go
 	return code;
 }
 
-static bool is_auto(const char *choice)
+bool gow_layouts_are_inferred(const char *choice)
 {
 	return choice && strcmp(choice, "auto") == 0;
 }
 
 int gow_layouts_check_writing(const char *choice, gow_error *error)
 {
-	if (!is_auto(choice))
+	if (!gow_layouts_are_inferred(choice))
 		return GOW_OK;
 	return gow_fail(
 		error, GOW_ERR_ARGUMENT,
@@ -335,14 +335,15 @@ int gow_layouts_load(const char *choice, const gow_monitor *monitor, struct gow_
 int gow_layouts_load_for(const gow_common *common, struct gow_file *file, gow_layouts_finder find,
                          struct gow_layouts **layouts, gow_error *error)
 {
-	return find && is_auto(common->layout)
-	               ? find(file, common->monitor, layouts, error)
-	               : gow_layouts_load(common->layout, common->monitor, layouts, error);
+	return find ? find(file, common, layouts, error)
+	            : gow_layouts_load(common->layout, common->monitor, layouts, error);
 }
 
-int gow_layouts_find_known(struct gow_file *file, const gow_monitor *monitor,
+int gow_layouts_find_known(struct gow_file *file, const gow_common *common,
                            struct gow_layouts **layouts, gow_error *error)
 {
+	const char *choice = gow_layouts_are_inferred(common->layout) ? NULL : common->layout;
+
 	(void)file;
-	return gow_layouts_load(NULL, monitor, layouts, error);
+	return gow_layouts_load(choice, common->monitor, layouts, error);
 }

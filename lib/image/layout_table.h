@@ -25,17 +25,21 @@ int gow_layouts_load(const char *choice, const gow_monitor *monitor, struct gow_
                      gow_error *error);
 void gow_layouts_free(struct gow_layouts *layouts); /* accepts NULL */
 
-/* Finds the layout of the image in file out of its content. */
-typedef int (*gow_layouts_finder)(struct gow_file *file, const gow_monitor *monitor,
+/* Finds the layouts of an image that is open, as common->layout asks for them, with the help of what
+ * is in and beside it. */
+typedef int (*gow_layouts_finder)(struct gow_file *file, const gow_common *common,
                                   struct gow_layouts **layouts, gow_error *error);
 
-/* The same for an image that is open to be read: the choice "auto" is left to find. With find NULL,
- * and by gow_layouts_load, it is refused (GOW_ERR_ARGUMENT). */
+/* Whether the layout is to be inferred. */
+bool gow_layouts_are_inferred(const char *choice);
+
+/* The same for an image that is open to be read, which is left to find. With find NULL, and by
+ * gow_layouts_load, the choice "auto" is refused (GOW_ERR_ARGUMENT). */
 int gow_layouts_load_for(const gow_common *common, struct gow_file *file, gow_layouts_finder find,
                          struct gow_layouts **layouts, gow_error *error);
 
 /* A finder for what is read in order, where nothing can be inferred: "auto" is those that are known. */
-int gow_layouts_find_known(struct gow_file *file, const gow_monitor *monitor,
+int gow_layouts_find_known(struct gow_file *file, const gow_common *common,
                            struct gow_layouts **layouts, gow_error *error);
 
 /* Refuses a choice that is for reading only (GOW_ERR_ARGUMENT). */

@@ -147,7 +147,10 @@ static int image_of_opened(struct gow_file *file, const struct gow_lock *lock,
 	int code = gow_layouts_load_for(&options->common, file, policy->find_layout, &layouts,
 	                                error);
 
+	if (!code)
+		code = gow_pending_layouts(file, &layouts, error);
 	if (code) {
+		gow_layouts_free(layouts);
 		(void)gow_file_close(file, NULL);
 		return code;
 	}

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "io/overlay.h"
+#include "io/uri.h"
 #include "journal/sync_record.h"
 #include "journal/trailer.h"
 #include "journal/undo.h"
@@ -14,10 +16,10 @@ typedef int (*finder)(struct gow_file *file, const struct gow_header *header,
                       struct gow_pending *pending, gow_error *error);
 
 /* Looks for the undo file of an interrupted repair beside the image. */
-static int find_undo(struct gow_file *file, const struct gow_header *header,
-                     struct gow_undo_search *found, gow_error *error)
+static int find_undo_by(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                        struct gow_undo_search *found, gow_error *error)
 {
-	struct gow_undo_place place = { .rows = header->layout, .row_count = 1 };
+	struct gow_undo_place place = { .rows = rows, .row_count = row_count };
 	char *name;
 	int code = gow_directory_of(file->name, &place.directory, &name, error);
 
@@ -28,6 +30,12 @@ static int find_undo(struct gow_file *file, const struct gow_header *header,
 	gow_directory_close(place.directory);
 	free(name);
 	return code;
+}
+
+static int find_undo(struct gow_file *file, const struct gow_header *header,
+                     struct gow_undo_search *found, gow_error *error)
+{
+	return find_undo_by(file, header->layout, 1, found, error);
 }
 
 /* Finds an interrupted repair by its undo file; with lost, by a pointer to one that is missing. */
@@ -116,6 +124,60 @@ int gow_pending_view(struct gow_file *file, const struct gow_header *header, str
 	gow_overlay_own_base(made);
 	*view = made;
 	return GOW_OK;
+}
+
+/* Whether the file, read by that layout, is in the middle of a change. */
+static bool is_pending_by(struct gow_file *file, const struct gow_layout *layout)
+{
+	struct gow_header header;
+
+	return !gow_header_read(file, layout, 1, &header, NULL) && header.pending;
+}
+
+/* Takes the layout of the record, if no other is like it. */
+static int take_layout(struct gow_file *file, const struct gow_undo *undo,
+                       struct gow_layouts **layouts, gow_error *error)
+{
+	struct gow_layouts *made = NULL;
+	int code;
+
+	if (undo->layout != &undo->recorded || !is_pending_by(file, undo->layout))
+		return GOW_OK;
+	code = gow_layouts_of_row(undo->layout, &made, error);
+	if (code)
+		return code;
+	gow_layouts_free(*layouts);
+	*layouts = made;
+	return GOW_OK;
+}
+
+int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow_error *error)
+{
+	struct gow_undo_search found;
+	const struct gow_layout *rows;
+	struct gow_header header;
+	size_t count;
+	int code;
+
+	/* Nothing lies beside what is on a server. */
+	if ((*layouts && (*layouts)->given) || gow_name_is_uri(file->name))
+		return GOW_OK;
+	rows = gow_layouts_rows(*layouts, &count);
+	code = gow_header_read(file, rows, count, &header, NULL);
+	if (code != GOW_ERR_NOT_GOW && (code || !header.pending))
+		return GOW_OK; /* what cannot be read is reported by whoever reads it next */
+	if (!code) {
+		rows = header.layout;
+		count = 1;
+	}
+	code = find_undo_by(file, rows, count, &found, NULL);
+	if (code == GOW_ERR_MEMORY)
+		return gow_fail_memory(error, sizeof found);
+	if (code || !found.undo)
+		return GOW_OK;
+	code = take_layout(file, found.undo, layouts, error);
+	gow_undo_close(found.undo);
+	return code;
 }
 
 /* One for every way of changing an image in place, in the order of certainty; ends with NULL. */

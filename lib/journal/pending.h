@@ -7,6 +7,7 @@
 #ifndef GOW_JOURNAL_PENDING_H
 #define GOW_JOURNAL_PENDING_H
 
+#include "image/layout_table.h"
 #include "image/validate.h"
 
 /*
@@ -16,6 +17,13 @@
  */
 int gow_pending_find(struct gow_file *file, const struct gow_header *header,
                      struct gow_pending *pending, gow_error *error);
+
+/*
+ * The undo file beside an image may say by which layout the interrupted repair was made. If none of
+ * *layouts has it, *layouts becomes a table of that layout alone; what the caller chose stays as it
+ * is. For an image that is open, before its header is read. Fails for want of memory only.
+ */
+int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow_error *error);
 
 /*
  * For reading a pending image: *view, which owns file then, shows it as it was before the change.

@@ -14,7 +14,8 @@
 
 enum { GOW_UNDO_DIGEST = 16, GOW_UNDO_WHAT = 256 };
 
-/* Where the undo files of an image are, and by which layouts they may be. */
+/* Where the undo files of an image are, and the layouts that are known: a file of format 1 is of one
+ * of them, a later one has its own. */
 struct gow_undo_place {
 	struct gow_directory *directory; /* that the image really lies in */
 	const char *image;               /* its name there */
@@ -25,7 +26,9 @@ struct gow_undo_place {
 /* An undo file that was read to its end and is whole. */
 struct gow_undo {
 	struct gow_file *file;
-	const struct gow_layout *layout;
+	const struct gow_layout *layout; /* one of the place's where it is known, or recorded */
+	struct gow_layout recorded;      /* as the file describes it; of format 1: unused */
+	uint32_t format;
 	uint32_t layer;
 	uint64_t old_size; /* of the image before the change */
 	uint64_t new_size; /* and after it */

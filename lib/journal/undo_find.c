@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -39,6 +40,23 @@ struct ending {
 	bool over; /* and the image is as it left it */
 };
 
+/* Whether the image has the magic of a layout that only the layer tells of: what it does not have is
+ * not written into it. */
+static int check_magic(const struct gow_undo *undo, struct gow_file *image, bool *fits,
+                       gow_error *error)
+{
+	const struct gow_layout *layout = undo->layout;
+	uint8_t magic[GOW_MAGIC_SIZE];
+	int code;
+
+	if (layout != &undo->recorded)
+		return GOW_OK;
+	code = gow_file_read_padded(image, layout->magic_offset, magic, sizeof magic, error);
+	*fits = *fits && (memcmp(magic, layout->magic, sizeof magic) == 0 ||
+	                  memcmp(magic, layout->magic_pending, sizeof magic) == 0);
+	return code;
+}
+
 static int try_layer(const struct gow_undo_place *place, struct gow_file *image, uint32_t layer,
                      bool write, struct gow_undo **undo, struct ending *ending, gow_error *error)
 {
@@ -54,6 +72,8 @@ static int try_layer(const struct gow_undo_place *place, struct gow_file *image,
 	/* Even if it says that all is undone: the magic may not have got its turn. */
 	if (!code && !ending->over)
 		code = gow_undo_restores(found, image, &restores, error);
+	if (!code)
+		code = check_magic(found, image, &restores, error);
 	if (!code && !restores)
 		code = gow_fail_in_file(error,
 		                        gow_fail(error, GOW_ERR_CHANGED,

@@ -56,6 +56,60 @@ uint64_t gow_undo_file_end(const struct gow_undo *undo)
 	return gow_undo_back_at(undo) + SECTOR;
 }
 
+/* ---- the layout -------------------------------------------------------------------------- */
+
+static void hash_layout(const uint8_t head[SECTOR], uint8_t hash[GOW_UNDO_DIGEST])
+{
+	XXH128_canonical_t canonical;
+
+	XXH128_canonicalFromHash(&canonical,
+	                         XXH3_128bits(head + LAYOUT_AT, LAYOUT_HASH_AT - LAYOUT_AT));
+	memcpy(hash, canonical.digest, GOW_UNDO_DIGEST);
+}
+
+void gow_undo_put_layout(uint8_t head[SECTOR], const struct gow_layout *layout)
+{
+	gow_layout_record_put(head + LAYOUT_AT, layout);
+	gow_undo_put(head + LAYOUT_FLAGS_AT, 4,
+	             layout->per_logical_block ? LAYOUT_PER_LOGICAL_BLOCK : 0);
+	hash_layout(head, head + LAYOUT_HASH_AT);
+}
+
+static const struct gow_layout *known_layout(const struct gow_undo_place *place,
+                                             const struct gow_layout *recorded)
+{
+	for (size_t i = 0; i < place->row_count; i++)
+		if (place->rows[i].per_logical_block == recorded->per_logical_block &&
+		    gow_layouts_are_same(&place->rows[i], recorded))
+			return &place->rows[i];
+	return NULL;
+}
+
+const char *gow_undo_take_layout(const struct gow_undo_place *place, const uint8_t head[SECTOR],
+                                 struct gow_undo *undo)
+{
+	const uint64_t flags = gow_undo_get(head + LAYOUT_FLAGS_AT, 8);
+	uint8_t hash[GOW_UNDO_DIGEST], again[GOW_LAYOUT_RECORD_SIZE];
+
+	hash_layout(head, hash);
+	if (memcmp(hash, head + LAYOUT_HASH_AT, sizeof hash) != 0)
+		return "the layout in it is damaged";
+	undo->recorded = gow_layout_record_get(head + LAYOUT_AT);
+	undo->recorded.per_logical_block = flags == LAYOUT_PER_LOGICAL_BLOCK;
+	gow_layout_record_put(again, &undo->recorded);
+	/* What is read otherwise than it was written is no description. */
+	if (flags > LAYOUT_PER_LOGICAL_BLOCK ||
+	    memcmp(again, head + LAYOUT_AT, sizeof again) != 0 ||
+	    undo->recorded.version != gow_undo_get(head + 12, 4))
+		return "the layout in it makes no sense";
+	undo->layout = known_layout(place, &undo->recorded);
+	if (!undo->layout && !gow_layout_record_is_valid(&undo->recorded))
+		return "the layout in it makes no sense";
+	if (!undo->layout)
+		undo->layout = &undo->recorded;
+	return NULL;
+}
+
 /* ---- digests ----------------------------------------------------------------------------- */
 
 int gow_undo_digest_range(struct gow_file *file, uint64_t start, uint64_t end,

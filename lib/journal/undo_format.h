@@ -6,6 +6,7 @@
 #ifndef GOW_JOURNAL_UNDO_FORMAT_H
 #define GOW_JOURNAL_UNDO_FORMAT_H
 
+#include "journal/layout_record.h"
 #include "journal/undo.h"
 
 /*
@@ -15,15 +16,20 @@
 enum {
 	SECTOR = 512,
 	SEAL = SECTOR - 8, /* where the checksum of a sector stands, over what is before it */
-	FORMAT = 1,
-	RECORD = 32, /* bytes of a record before the old bytes */
+	FORMAT = 2,
+	OLD_FORMAT = 1, /* without the layout, which its version names */
+	RECORD = 32,    /* bytes of a record before the old bytes */
 	RECORD_SEALED = 24,
 	RECORD_MAX = GOW_BLOCK_SIZE,
 	WHAT_AT = 72,
+	LAYOUT_AT = 328,
+	LAYOUT_FLAGS_AT = LAYOUT_AT + GOW_LAYOUT_RECORD_SIZE,
+	LAYOUT_HASH_AT = 440, /* XXH3-128 of what stands from LAYOUT_AT on */
 	BUFFER = 2 * GOW_BLOCK_SIZE,
 };
 
-enum { RECORD_MARK = 1 }; /* goes back last */
+enum { RECORD_MARK = 1 };              /* goes back last */
+enum { LAYOUT_PER_LOGICAL_BLOCK = 1 }; /* the map has one entry for each block of the disk */
 
 static const uint8_t head_magic[8] = { 'G', 'O', 'W', '-', 'U', 'N', 'D', 'O' };
 static const uint8_t end_magic[8] = { 'G', 'O', 'W', '-', 'E', 'N', 'D', '.' };
@@ -62,6 +68,12 @@ uint64_t gow_undo_file_end(const struct gow_undo *undo);
 /* XXH3-128, canonical, of the bytes [start, end) of a file. */
 int gow_undo_digest_range(struct gow_file *file, uint64_t start, uint64_t end,
                           uint8_t digest[GOW_UNDO_DIGEST], gow_error *error);
+
+/* Describes the layout in the first sector; and what is described there, with NULL or what is wrong
+ * with it. *layout is undo's own, or the one of place that is the same. */
+void gow_undo_put_layout(uint8_t head[SECTOR], const struct gow_layout *layout);
+const char *gow_undo_take_layout(const struct gow_undo_place *place, const uint8_t head[SECTOR],
+                                 struct gow_undo *undo);
 
 /* Writes the whole file, and syncs it. */
 int gow_undo_fill(struct gow_undo *undo, struct gow_file *image, struct gow_file *overlay,

@@ -2,6 +2,7 @@
 #include "journal/undo_format.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -181,19 +182,39 @@ static int check_records(const struct gow_undo *undo, gow_error *error)
  * make exceeds it. */
 static const uint64_t records_limit = UINT64_C(1) << 28;
 
-static const char *take_head(const struct gow_undo_place *place, struct gow_undo *undo,
-                             const uint8_t sector[SECTOR], uint64_t size)
+static const char *seal_fault(const uint8_t sector[SECTOR])
 {
 	if (memcmp(sector, head_magic, 8) != 0)
 		return "it does not begin like one";
-	if (!gow_undo_is_sealed(sector, head_magic))
-		return "its first sector is damaged";
-	if (gow_undo_get(sector + 8, 4) != FORMAT)
-		return "it is of a later format";
+	return gow_undo_is_sealed(sector, head_magic) ? NULL : "its first sector is damaged";
+}
+
+static int take_format(struct gow_undo *undo, const uint8_t sector[SECTOR], gow_error *error)
+{
+	char what[128];
+
+	undo->format = (uint32_t)gow_undo_get(sector + 8, 4);
+	if (undo->format == FORMAT || undo->format == OLD_FORMAT)
+		return GOW_OK;
+	(void)snprintf(what, sizeof what,
+	               "it is of format %lu, which is not known here: use the gow-tools that made "
+	               "it, or newer ones",
+	               (unsigned long)undo->format);
+	return gow_undo_bad(undo, what, 0, error);
+}
+
+static const char *take_layout(const struct gow_undo_place *place, struct gow_undo *undo,
+                               const uint8_t sector[SECTOR])
+{
+	if (undo->format != OLD_FORMAT)
+		return gow_undo_take_layout(place, sector, undo);
 	undo->layout = gow_layout_among(place->rows, place->row_count,
 	                                gow_undo_get(sector + 12, 4));
-	if (!undo->layout)
-		return "it is of an unknown version of images";
+	return undo->layout ? NULL : "it is of an unknown version of images";
+}
+
+static const char *take_head(struct gow_undo *undo, const uint8_t sector[SECTOR], uint64_t size)
+{
 	undo->old_size = gow_undo_get(sector + 16, 8);
 	undo->new_size = gow_undo_get(sector + 24, 8);
 	undo->records = gow_undo_get(sector + 32, 8);
@@ -297,7 +318,15 @@ int gow_undo_verify(const struct gow_undo_place *place, struct gow_undo *undo, g
 		return code;
 	if (got < sizeof sector)
 		return gow_undo_bad(undo, "it is torn: it ends in its first sector", got, error);
-	fault = take_head(place, undo, sector, size);
+	fault = seal_fault(sector);
+	if (!fault) {
+		code = take_format(undo, sector, error);
+		if (code)
+			return code;
+		fault = take_layout(place, undo, sector);
+	}
+	if (!fault)
+		fault = take_head(undo, sector, size);
 	if (fault)
 		return gow_undo_bad(undo, fault, 0, error);
 	code = check_end(undo, error);

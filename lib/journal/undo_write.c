@@ -121,6 +121,7 @@ static void fill_head(const struct gow_undo *undo, uint8_t sector[SECTOR])
 	gow_undo_put(sector + 48, 8, undo->header_length);
 	memcpy(sector + 56, undo->header_digest, GOW_UNDO_DIGEST);
 	memcpy(sector + WHAT_AT, undo->what, GOW_UNDO_WHAT);
+	gow_undo_put_layout(sector, undo->layout);
 	gow_undo_seal(sector);
 }
 

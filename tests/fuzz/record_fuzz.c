@@ -110,21 +110,50 @@ static void seal_records(struct memfile *file, uint64_t past)
 	}
 }
 
-/* gow-undo(5): the records, the first sector, the end, and what came later. */
+/* The first sector, the end, and what came later: so many of done and back. */
+static void seal_sectors(struct memfile *file, unsigned marks)
+{
+	const uint64_t end = memfile_size(file) - 1536;
+	uint8_t digest[16];
+
+	seal_sector(file, 0);
+	hash128(file, 0, (size_t)end, digest);
+	for (unsigned i = 0; i <= marks; i++) {
+		memfile_put(file, end + UINT64_C(512) * i + 8, digest, sizeof digest);
+		seal_sector(file, end + UINT64_C(512) * i);
+	}
+}
+
+/* gow-undo(5): the layout, the records, and all of the above. */
 static void seal_undo(struct memfile *file, bool done)
 {
-	const uint64_t size = memfile_size(file), end = size - 1536;
+	const uint64_t size = memfile_size(file);
 	uint8_t digest[16];
 
 	if (size < 2048 || size > 1 << 22)
 		return;
-	seal_records(file, end);
-	seal_sector(file, 0);
-	hash128(file, 0, (size_t)end, digest);
-	for (unsigned i = 0; i < (done ? 2 : 1); i++) {
-		memfile_put(file, end + UINT64_C(512) * i + 8, digest, sizeof digest);
-		seal_sector(file, end + UINT64_C(512) * i);
+	if ((little(file, 8) & UINT32_MAX) == 2) {
+		hash128(file, 328, 112, digest);
+		memfile_put(file, 440, digest, sizeof digest);
 	}
+	seal_records(file, size - 1536);
+	seal_sectors(file, done);
+}
+
+/* Writes the file as older programs did: format 1, without the layout. */
+static void make_old_undo(struct memfile *file)
+{
+	static const uint8_t none[128];
+	const uint64_t end = memfile_size(file) - 1536;
+	uint8_t format[4];
+	unsigned marks = 0;
+
+	while (marks < 2 && little(file, end + 512 * (UINT64_C(1) + marks)))
+		marks++;
+	put_little(format, 1, 4);
+	memfile_put(file, 8, format, sizeof format);
+	memfile_put(file, 328, none, sizeof none);
+	seal_sectors(file, marks);
 }
 
 /* In its place a pointer to one elsewhere, which is not there. */
@@ -223,12 +252,13 @@ static bool is_pending(const struct memfile *file, const struct gow_layout *layo
 }
 
 /* As gow_repair and gow_repair_undo go about it. */
-static int take_back(struct scene *scene, const struct gow_layout *layout)
+static int take_back(struct scene *scene, const struct gow_layout *layout, bool known)
 {
 	struct gow_change change = change_in(scene, layout);
 	struct gow_undo_search found = { .undo = NULL };
 	int code = GOW_OK;
 
+	change.place.row_count = known;
 	if (is_pending(scene->file, layout))
 		code = gow_undo_find(&change.place, change.image, true, &found, &error);
 	change.undo = found.undo;
@@ -259,9 +289,16 @@ static void fuzz_undo(struct input *input)
 	if (view.layout && repair(&scene, &layout, nth) &&
 	    memdirectory_has(scene.disk, "image.gow-undo")) {
 		struct memfile *file = memdisk_file(scene.disk, "image.gow-undo");
-		struct damage damage = damage_undo(file, input, !is_pending(scene.file, &layout));
-		struct memdisk *left = memdisk_clone(scene.disk);
-		int code = take_back(&scene, &layout);
+		bool known = !take_chance(input, 64), old = known && take_chance(input, 64);
+		struct memdisk *left;
+		struct damage damage;
+		int code;
+
+		if (old)
+			make_old_undo(file);
+		damage = damage_undo(file, input, !is_pending(scene.file, &layout));
+		left = memdisk_clone(scene.disk);
+		code = take_back(&scene, &layout, known);
 
 		if (fuzz_lies())
 			memfile_put(scene.file, 0, "lies", 4);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/monitor.h"
+#include "journal/pending.h"
 #include "ops/infer/infer.h"
 
 static int refuse(const struct gow_file *file, const struct gow_infer *infer, gow_error *error)
@@ -32,19 +33,36 @@ static int choose(const struct gow_file *file, const gow_monitor *monitor,
 	return gow_layouts_of_row(&infer->candidates[0].row, layouts, error);
 }
 
-int gow_infer_find_layout(struct gow_file *file, const gow_monitor *monitor,
-                          struct gow_layouts **layouts, gow_error *error)
+static int infer_layout(struct gow_file *file, const gow_monitor *monitor,
+                        const struct gow_layouts *known, struct gow_layouts **layouts,
+                        gow_error *error)
 {
 	struct gow_infer *infer = calloc(1, sizeof *infer);
-	struct gow_layouts *known = NULL;
-	int code = infer ? gow_layouts_load(NULL, monitor, &known, error)
+	int code = infer ? gow_infer_layout(file, known, infer, error)
 	                 : gow_fail_memory(error, sizeof *infer);
 
 	if (!code)
-		code = gow_infer_layout(file, known, infer, error);
-	if (!code)
 		code = choose(file, monitor, infer, layouts, error);
-	gow_layouts_free(known);
 	free(infer);
+	return code;
+}
+
+int gow_infer_find_layout(struct gow_file *file, const gow_common *common,
+                          struct gow_layouts **layouts, gow_error *error)
+{
+	const bool infer = gow_layouts_are_inferred(common->layout);
+	struct gow_layouts *known = NULL;
+	int code = gow_layouts_load(infer ? NULL : common->layout, common->monitor, &known, error);
+
+	if (!code)
+		code = gow_pending_layouts(file, &known, error);
+	/* The record of a change is better than any evidence. */
+	if (!code && infer && !known->given)
+		code = infer_layout(file, common->monitor, known, layouts, error);
+	else if (!code) {
+		*layouts = known;
+		known = NULL;
+	}
+	gow_layouts_free(known);
 	return code;
 }

@@ -49,9 +49,11 @@ struct gow_infer {
 int gow_infer_layout(struct gow_file *file, const struct gow_layouts *layouts,
                      struct gow_infer *result, gow_error *error);
 
-/* A table of the layout of the image in file: a known one, or what is inferred if that is proven, or
- * likely (with a warning). Otherwise GOW_ERR_NOT_GOW. A gow_layouts_finder. */
-int gow_infer_find_layout(struct gow_file *file, const gow_monitor *monitor,
+/* The layouts that the image in file may have (a gow_layouts_finder): as common->layout says, or the
+ * one in the record of an interrupted change (gow_pending_layouts). For "auto" it is a table of one: a
+ * known layout, or what is inferred if that is proven, or likely (with a warning). Otherwise
+ * GOW_ERR_NOT_GOW. */
+int gow_infer_find_layout(struct gow_file *file, const gow_common *common,
                           struct gow_layouts **layouts, gow_error *error);
 
 /* ---- for the files of this room ---------------------------------------------------------- */

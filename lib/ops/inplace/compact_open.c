@@ -4,13 +4,14 @@
 #include "base/growing.h"
 #include "image/layout_table.h"
 #include "io/location.h"
+#include "journal/pending.h"
 #include "ops/inplace/compact.h"
 #include "ops/inplace/proof.h"
 #include "ops/inplace/rewrite.h"
 
 struct work {
 	const gow_compact_options *options;
-	const struct gow_layouts *layouts;
+	struct gow_layouts *layouts;
 	gow_compact_result *result;
 };
 
@@ -38,7 +39,7 @@ static int look(const struct work *work, struct gow_compact_job *job, bool *need
 static int compact_at(void *context, struct gow_location *location, bool only_look, bool *needed,
                       gow_error *error)
 {
-	const struct work *work = context;
+	struct work *work = context;
 	const gow_compact_options *options = work->options;
 	struct gow_compact_job job = {
 		.file = location->file,
@@ -52,8 +53,10 @@ static int compact_at(void *context, struct gow_location *location, bool only_lo
 		.lock = &location->lock,
 		.monitor = options->common.monitor,
 	};
-	int code = GOW_OK;
+	int code = gow_pending_layouts(location->file, &work->layouts, error);
 
+	if (code)
+		return code;
 	job.rows = proof.rows = gow_layouts_rows(work->layouts, &job.row_count);
 	proof.row_count = job.row_count;
 	if (only_look) {
@@ -77,15 +80,13 @@ static int compact_in_place(const char *path, const gow_compact_options *options
                             gow_compact_result *result, gow_error *error)
 {
 	const gow_open_options open_options = { .common = options->common };
-	struct gow_layouts *layouts = NULL;
 	struct work work = { .options = options, .result = result };
-	int code = gow_layouts_load(options->common.layout, options->common.monitor, &layouts,
+	int code = gow_layouts_load(options->common.layout, options->common.monitor, &work.layouts,
 	                            error);
 
-	work.layouts = layouts;
 	if (!code)
 		code = gow_location_change(path, &open_options, compact_at, &work, error);
-	gow_layouts_free(layouts);
+	gow_layouts_free(work.layouts);
 	return code;
 }
 

@@ -6,6 +6,7 @@
 #include "image/layout_table.h"
 #include "io/draft.h"
 #include "io/location.h"
+#include "journal/pending.h"
 #include "ops/inplace/proof.h"
 #include "ops/inplace/upgrade.h"
 
@@ -19,7 +20,7 @@ static gow_open_options open_options_of(const gow_upgrade_options *options)
 
 struct work {
 	const gow_upgrade_options *options;
-	const struct gow_layouts *layouts;
+	struct gow_layouts *layouts;
 	const struct gow_layout *to; /* one of those built in */
 	gow_upgrade_result *result;
 };
@@ -37,7 +38,7 @@ static void choose_rows(const struct work *work, struct gow_upgrade_job *job)
 static int upgrade_at(void *context, struct gow_location *location, bool look, bool *needed,
                       gow_error *error)
 {
-	const struct work *work = context;
+	struct work *work = context;
 	const gow_upgrade_options *options = work->options;
 	const bool dry_run = options->common.flags & GOW_COMMON_DRY_RUN;
 	struct gow_upgrade_job job = {
@@ -54,8 +55,10 @@ static int upgrade_at(void *context, struct gow_location *location, bool look, b
 		.lock = &location->lock,
 		.monitor = options->common.monitor,
 	};
-	int code;
+	int code = gow_pending_layouts(location->file, &work->layouts, error);
 
+	if (code)
+		return code;
 	choose_rows(work, &job);
 	proof.rows = job.rows;
 	proof.row_count = job.row_count;
@@ -83,14 +86,12 @@ static int upgrade_in_place(const char *path, const gow_upgrade_options *options
 {
 	const gow_open_options open_options = open_options_of(options);
 	struct work work = { .options = options, .to = to, .result = result };
-	struct gow_layouts *layouts = NULL;
-	int code;
+	int code = gow_layouts_load(options->common.layout, options->common.monitor, &work.layouts,
+	                            error);
 
-	code = gow_layouts_load(options->common.layout, options->common.monitor, &layouts, error);
-	work.layouts = layouts;
 	if (!code)
 		code = gow_location_change(path, &open_options, upgrade_at, &work, error);
-	gow_layouts_free(layouts);
+	gow_layouts_free(work.layouts);
 	return code;
 }
 

@@ -57,7 +57,7 @@ static struct gow_repair_target target_of(struct gow_location *location,
 
 struct repair_work {
 	const gow_repair_options *options;
-	const struct gow_layouts *layouts;
+	struct gow_layouts *layouts;
 	gow_repair_result *result;
 };
 
@@ -97,11 +97,14 @@ static int look(const struct repair_work *work, const struct gow_repair_target *
 static int repair_at(void *context, struct gow_location *location, bool only_look, bool *needed,
                      gow_error *error)
 {
-	const struct repair_work *work = context;
-	const struct gow_repair_target target = target_of(location, work->layouts);
+	struct repair_work *work = context;
 	gow_repair_options options = *work->options;
-	int code = GOW_OK;
+	struct gow_repair_target target;
+	int code = gow_pending_layouts(location->file, &work->layouts, error);
 
+	if (code)
+		return code;
+	target = target_of(location, work->layouts);
 	if (only_look && !(options.common.flags & GOW_COMMON_DRY_RUN)) {
 		code = look(work, &target, needed, error);
 		if (code || *needed)
@@ -120,7 +123,6 @@ static int repair_path(const char *path, const gow_repair_options *options,
 		.flags = GOW_OPEN_STEADY,
 	};
 	struct repair_work work = { .options = options, .result = result };
-	struct gow_layouts *layouts = NULL;
 	int code = GOW_OK;
 
 	if (options->assume_version && options->level == GOW_REPAIR_PREEN)
@@ -129,12 +131,11 @@ static int repair_path(const char *path, const gow_repair_options *options,
 	if (!code && options->salvage && !(options->common.flags & GOW_COMMON_DRY_RUN))
 		code = gow_draft_check(options->salvage, false, error);
 	if (!code)
-		code = gow_layouts_load(options->common.layout, options->common.monitor, &layouts,
-		                        error);
-	work.layouts = layouts;
+		code = gow_layouts_load(options->common.layout, options->common.monitor,
+		                        &work.layouts, error);
 	if (!code)
 		code = gow_location_change(path, &open_options, repair_at, &work, error);
-	gow_layouts_free(layouts);
+	gow_layouts_free(work.layouts);
 	return code;
 }
 
@@ -175,6 +176,8 @@ static int undo_path(const char *path, const gow_undo_options *options, gow_undo
 	if (!code)
 		code = gow_location_open(path, dry_run ? 0 : GOW_FILE_WRITE, &open_options,
 		                         &location, error);
+	if (!code)
+		code = gow_pending_layouts(location.file, &layouts, error);
 	if (!code) {
 		target = target_of(&location, layouts);
 		code = gow_repair_undo_file(&target, options, result, error);
