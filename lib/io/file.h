@@ -106,11 +106,12 @@ struct gow_file_ops {
 /* Backends embed this as their first member. What is left zeroed has the usual value. */
 struct gow_file {
 	const struct gow_file_ops *ops;
-	char *name;       /* for messages; owned */
-	bool read_only;   /* opened so, whatever the backend could do */
-	bool can_lock;    /* others can be kept out (lock.h) */
-	bool is_device;   /* of a fixed size */
-	bool sync_failed; /* a failed sync is final: what it lost cannot be known */
+	char *name;            /* for messages; owned */
+	const char *temporary; /* what else messages say of a file that nobody asked for; static */
+	bool read_only;        /* opened so, whatever the backend could do */
+	bool can_lock;         /* others can be kept out (lock.h) */
+	bool is_device;        /* of a fixed size */
+	bool sync_failed;      /* a failed sync is final: what it lost cannot be known */
 	/* Bytes of a request: what is best where the caller can choose (0: GOW_BLOCK_SIZE), and what
 	 * the wrappers split larger ones into (0: any size will do). */
 	size_t preferred_request, largest_request;

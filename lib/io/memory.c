@@ -48,6 +48,7 @@ static int open_and_unlink(const char *directory)
 int gow_file_unnamed(const char *beside, struct gow_file **file, gow_error *error)
 {
 	char *directory = directory_for(beside);
+	const char *name = beside ? beside : directory;
 	int fd, code;
 
 	if (!directory)
@@ -57,10 +58,15 @@ int gow_file_unnamed(const char *beside, struct gow_file **file, gow_error *erro
 		fd = open_and_unlink(directory);
 	if (fd < 0)
 		code = gow_fail_in_file(
-			error, gow_fail_errno(error, errno, "cannot make a temporary file there"),
-			directory);
+			error,
+			gow_fail_errno(error, errno, "cannot make a temporary file %s",
+		                       beside ? "beside it" : "there (TMPDIR says where)"),
+			name);
 	else
-		code = gow_file_from_fd(fd, directory, file, error);
+		code = gow_file_from_fd(fd, name, file, error);
+	if (!code)
+		(*file)->temporary = beside ? ", in a temporary file beside it"
+		                            : ", in a temporary file (TMPDIR says where)";
 	free(directory);
 	return code;
 }
@@ -68,8 +74,12 @@ int gow_file_unnamed(const char *beside, struct gow_file **file, gow_error *erro
 int gow_file_in_memory(const char *name, struct gow_file **file, gow_error *error)
 {
 	int fd = memfd_create("gow", MFD_CLOEXEC);
+	int code;
 
 	if (fd < 0)
 		return gow_fail_errno(error, errno, "no memory for a temporary file");
-	return gow_file_from_fd(fd, name, file, error);
+	code = gow_file_from_fd(fd, name, file, error);
+	if (!code)
+		(*file)->temporary = ", in a temporary file in memory";
+	return code;
 }

@@ -36,7 +36,10 @@ static int fd_of(const struct gow_file *file)
 static int call_failed(const struct gow_file *file, int sys_errno, const char *what,
                        uint64_t offset, gow_error *error)
 {
-	int code = gow_fail_errno(error, sys_errno, "%s", what);
+	/* Nobody expects a limit that a shell has set. */
+	const char *limit = sys_errno == EFBIG ? "; see ulimit -f" : "";
+	int code = gow_fail_errno(error, sys_errno, "%s%s%s", what,
+	                          file->temporary ? file->temporary : "", limit);
 
 	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
 }

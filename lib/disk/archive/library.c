@@ -3,16 +3,19 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include "base/error.h"
 
 int gow_library_failed(struct archive *archive, gow_code code, const char *what, gow_error *error)
 {
-	const char *why;
+	const char *why = archive_error_string(archive);
 
-	if (errno == ENOMEM || archive_errno(archive) == ENOMEM)
+	/* liblzma's LZMA_MEM_ERROR, from a thread of its own, is passed on as a number. */
+	if (errno == ENOMEM || archive_errno(archive) == ENOMEM ||
+	    (why && strstr(why, "lzma") && strstr(why, "returned status 5")))
 		return gow_fail_errno(error, ENOMEM, "%s", what);
-	why = archive_error_string(archive);
 	return gow_fail(error, code, "%s: %s", what, why ? why : "libarchive gives no reason");
 }
 
@@ -34,8 +37,12 @@ static void *do_nothing(void *nothing)
 
 bool gow_library_may_thread(void)
 {
+	struct rlimit addresses;
 	pthread_t thread;
 
+	/* Each of a compressor's threads takes as much memory as all of it would without them. */
+	if (getrlimit(RLIMIT_AS, &addresses) < 0 || addresses.rlim_cur != RLIM_INFINITY)
+		return false;
 	return pthread_create(&thread, NULL, do_nothing, NULL) == 0 &&
 	       pthread_join(thread, NULL) == 0;
 }

@@ -18,7 +18,8 @@ int gow_library_failed(struct archive *archive, gow_code code, const char *what,
 /* How many bytes a filter has passed on (0: the plain ones) or taken (-1). */
 int gow_library_bytes(struct archive *archive, int filter, uint64_t *bytes, gow_error *error);
 
-/* Whether threads can be started: where not, a compressor that is told to use them fails. */
+/* Whether a compressor may be told to use threads: where none can be started, or memory is limited,
+ * it would fail. */
 bool gow_library_may_thread(void);
 
 #endif

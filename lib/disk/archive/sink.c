@@ -145,7 +145,8 @@ static int write_header(struct archive_sink *sink, uint32_t blocks, gow_error *e
 	uint64_t size = gow_layout_data_start(layout);
 	struct gow_file *file;
 	/* In memory, 32 MiB at most: beside an archive of a few there may be no room for it. */
-	int code = gow_file_in_memory(sink->options.name, &file, error);
+	int code = gow_file_in_memory(
+		sink->options.beside ? sink->options.beside : "standard output", &file, error);
 
 	if (code)
 		return code;
