@@ -395,6 +395,40 @@ testHomeDirectory() {
 	assertStatus 8
 }
 
+# A copy is kept in step with a master of any layout that has numbers.
+testSync() {
+	"$GOW_TESTBIN/mkforeign" "$work/disk" "$tmp/master" order=big start=16 size=4 width=4 unit=512 \
+		numbers=behind first=1 unallocated=0 align=512 entries=64 seed=8 >/dev/null
+	cat >"$tmp/master.layout" <<'END'
+gow-layout 1
+name = master
+byte-order = big
+magic = none
+version-field = none
+logical-size = 4:4 sectors
+block-count = none
+map = 16 stride 4 entries 64
+first-block = 1
+unallocated = 0
+block-versions = at 272 stride 4
+data-align = 512
+END
+	run gow-sync --json --layout "$tmp/master.layout" "$tmp/master" "$tmp/copy.gow"
+	assertStatus 0
+	assertJson '.created and .newer_blocks == 3'
+	run gow-sync --json --layout "$tmp/master.layout" "$tmp/master" "$tmp/copy.gow"
+	assertStatus 0
+	assertJson '.newer_blocks == 0 and (.changed | not)'
+	run gow-convert "$tmp/copy.gow" "$tmp/disk.raw"
+	assertSameFile "$work/disk" "$tmp/disk.raw"
+	# The numbers are the master's.
+	run gow-info --map "$tmp/copy.gow"
+	assertEquals '0 1 1 2 3 1' "$(awk '!/^#/ { print $1, $NF }' "$out" | xargs)"
+	run gow-sync --layout auto "$tmp/master" "$tmp/none.gow"
+	assertStatus 16
+	assertFalse 'made by what was inferred' "[ -e '$tmp/none.gow' ]"
+}
+
 testUnknownName() {
 	run gow-info --layout nonesuch "$work/big"
 	assertStatus 16
