@@ -222,6 +222,39 @@ testEveryGarbledWriteIsNoted() {
 	done
 }
 
+# put_hash FILE OFFSET LENGTH WHERE: the XXH3-128 of these bytes.
+put_hash() {
+	tail -c +$(($2 + 1)) "$1" | head -c "$3" | xxhsum -H2 | cut -d' ' -f1 |
+		sed 's/../\\\\x&/g' | xargs printf %b | dd of="$1" bs=1 seek="$4" conv=notrunc status=none
+}
+
+# A whole record of a map in which two entries name one block: what would come of it is judged
+# before the mark is removed.
+testTheResultIsJudged() {
+	need_tool xxhsum || return 0
+	take_copy "$work/pending" "$tmp/wrong"
+	footer=$((size - 4096))
+	start=$(od -An -tu8 -j$((footer + 40)) -N8 "$tmp/wrong" | tr -d ' ')
+	length=$(od -An -tu8 -j$((footer + 48)) -N8 "$tmp/wrong" | tr -d ' ')
+	dd if="$work/pending" of="$tmp/wrong" bs=1 skip=$((start + 44)) seek=$((start + 40)) count=4 \
+		conv=notrunc status=none
+	put_hash "$tmp/wrong" "$start" "$length" $((footer + 88))
+	put_hash "$tmp/wrong" $footer 4080 $((footer + 4080))
+	for cursor in $cursor_0 $cursor_1; do
+		dd if="$tmp/wrong" of="$tmp/wrong" bs=1 skip=$((footer + 4080)) seek=$((cursor + 48)) \
+			count=16 conv=notrunc status=none
+		put_hash "$tmp/wrong" "$cursor" 4080 $((cursor + 4080))
+	done
+	for how in '--to 2' --rollback; do
+		take_copy "$tmp/wrong" "$tmp/image"
+		# shellcheck disable=SC2086 # an option and its value
+		run gow-upgrade $how "$tmp/image"
+		assertStatus 4
+		assertErr 'map\.crosslink'
+		assertTrue "$how: the mark is gone" "is_pending '$tmp/image'"
+	done
+}
+
 # A layout that the tools do not have, with one entry for each block of the disk: its record has
 # it, and is found and finished without --layout.
 testALayoutOfItsOwn() {
