@@ -120,6 +120,13 @@ testReaders() {
 	cp --sparse=always "$work/raw" "$tmp/image"
 	came read:4:come=write gow-convert -f raw "$tmp/image" "$tmp/out.gow"
 	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+	# Either of two that are compared.
+	cp --sparse=always "$work/image" "$tmp/image"
+	cp --sparse=always "$work/image" "$tmp/other"
+	came read:4:come=write gow-info --compare "$tmp/other" --data "$tmp/image"
+	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+	came read:4:come=write gow-info --compare "$tmp/image" --data "$tmp/other"
+	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
 	mv "$tmp/tar.tar" "$tmp/image"
 	came read:4:come=write gow-convert "$tmp/image" "$tmp/archived.gow"
 	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"

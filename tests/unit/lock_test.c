@@ -514,7 +514,9 @@ static void a_session_gives_way(void)
 	CHECK_OK(gow_create(path, 1 << 20, &create, &error), &error);
 	CHECK_OK(gow_image_open(path, &write, &image, &error), &error);
 	CHECK_OK(gow_image_write(image, 0, bytes, sizeof bytes, &error), &error);
+	CHECK_OK(gow_image_poll(image, &error), &error);
 	CHECK_EQ(-1, open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+	CHECK_CODE(GOW_ERR_BUSY, gow_image_poll(image, &error), &error);
 	CHECK_CODE(GOW_ERR_BUSY, gow_image_write(image, 512, bytes, 512, &error), &error);
 	CHECK_CODE(GOW_ERR_BUSY, gow_image_zero(image, 0, 512, &error), &error);
 	CHECK_CODE(GOW_ERR_BUSY, gow_image_discard(image, 0, 65536, &error), &error);
