@@ -263,5 +263,28 @@ testZipsBehindAndBefore() {
 	back "$tmp/stub.zip"
 }
 
+# A stream that is longer than its window, and says so: not damaged, but too large to be read here.
+testLongWindows() {
+	need_tool zstd || return 0
+	head -c 1048576 /dev/urandom >"$tmp/long.raw"
+	for window in 27 28 31; do
+		# From a pipe the window is as large as it may be.
+		zstd -q --long=$window <"$tmp/long.raw" >"$tmp/$window.raw.zst" || {
+			skip "zstd --long=$window does not work here"
+			return
+		}
+		run gow-convert -q "$tmp/$window.raw.zst" "$tmp/$window.raw"
+		if [ "$window" = 27 ]; then
+			assertStatus 0
+			assertSameFile "$tmp/long.raw" "$tmp/$window.raw"
+		else
+			assertStatus 8
+			assertErr 'window of more than 128 MiB .*zstd -d --long=31'
+			assertNoErr 'damaged'
+			assertFalse "[ -e '$tmp/$window.raw' ]"
+		fi
+	done
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

@@ -16,6 +16,12 @@ int gow_library_failed(struct archive *archive, gow_code code, const char *what,
 	if (errno == ENOMEM || archive_errno(archive) == ENOMEM ||
 	    (why && strstr(why, "lzma") && strstr(why, "returned status 5")))
 		return gow_fail_errno(error, ENOMEM, "%s", what);
+	/* libzstd reads no window of more than 128 MiB unless it is told to, which libarchive cannot. */
+	if (why && strstr(why, "Frame requires too much memory"))
+		return gow_fail(
+			error, GOW_ERR_UNSUPPORTED,
+			"was packed with a window of more than 128 MiB (zstd --long); unpack "
+			"it first, with zstd -d --long=31");
 	return gow_fail(error, code, "%s: %s", what, why ? why : "libarchive gives no reason");
 }
 
