@@ -114,6 +114,21 @@ testStoppedAnywhere() {
 	done
 }
 
+# Somebody opens the copy, or writes to the master, while blocks are fetched.
+testNewcomers() {
+	need_leases "$work" || return 0
+	cp --sparse=always "$work/all.gow" "$work/m.gow"
+	for side in "$tmp/c.gow:read" "$work/m.gow:write"; do
+		copy_of v1
+		run_faulty FAULTIO_FILE="$tmp/c.gow" FAULTIO_COME="${side%:*}" \
+			FAULTIO_FAIL="write:1:come=${side##*:}" gow-sync "$work/m.gow" "$tmp/c.gow"
+		assertStatus 64
+		assertErr 'came to open'
+		assertEitherOf v1 all "$side"
+		assertGoesOn "$work/all.gow" "$side"
+	done
+}
+
 # faulty FAULT [OPTION...]: a run with that fault on the copy or what is beside it; then the next one.
 faulty() {
 	fault=$1
