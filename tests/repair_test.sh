@@ -1200,5 +1200,21 @@ testManyCrosslinks() {
 	esac
 }
 
+# The undo file's name would be longer than names can be: said before anything is done, in a dry
+# run, too, and with --undo-file, which leaves a name beside the image as well.
+testLongName() {
+	name=$(printf '%0250d' 0)
+	make_image map-crosslink-v1 "$tmp/$name"
+	state_of "$tmp/$name"
+	for option in -n -y "--undo-file=$tmp/undo -y"; do
+		# shellcheck disable=SC2086 # two words
+		run gow-repair $option "$tmp/$name"
+		assertStatus 8
+		assertErr 'name too long for an undo file.*rename the image'
+	done
+	assertUnchanged "$tmp/$name"
+	assertFalse "[ -e '$tmp/undo' ]"
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/repair/repair_job.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/growing.h"
@@ -198,7 +200,17 @@ static int allow_clearing(const struct gow_repair_job *job, gow_error *error)
 static int check_name(const struct gow_repair_job *job, gow_error *error)
 {
 	const struct gow_undo_place *place = gow_repair_place_of(job);
+	const char *slash = strrchr(place->image, '/');
 
+	/* With --undo-file something under that name says where it is. */
+	if (strlen(slash ? slash + 1 : place->image) + strlen(".gow-undo") > NAME_MAX)
+		return gow_fail_in_file(
+			error,
+			gow_fail(
+				error, GOW_ERR_LIMIT,
+				"has a name too long for an undo file, which has .gow-undo added to "
+				"it; rename the image first"),
+			gow_repair_name_of(job));
 	return gow_directory_check_entry(place->directory, place->image, job->target->file,
 	                                 job->options->undo_file ? NULL : "use --undo-file", error);
 }
