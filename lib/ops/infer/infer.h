@@ -71,6 +71,21 @@ struct gow_infer_work {
 /* Finds the shapes, and has each weighed. */
 int gow_infer_shapes(struct gow_infer_work *work, gow_error *error);
 
+enum { GOW_SEEN_MAX = 1 << 23 /* blocks */ };
+
+/*
+ * Whether the first count entries of row can be those of a map; sets row->unallocated. What the
+ * validator would find too much wrong with need not be shown to it: entries that name no block, and
+ * those that name one which another did. slack: so many are never too many. seen: room for
+ * GOW_SEEN_MAX bits; blocks past them are not kept in mind.
+ */
+bool gow_infer_may_be_map(const struct gow_infer_work *work, uint64_t *seen, struct gow_layout *row,
+                          uint32_t count, uint32_t slack);
+
+/* Whether no other entry near the first has its value, word: numbers that repeat are no map. */
+bool gow_infer_first_is_alone(const struct gow_infer_work *work, const struct gow_layout *row,
+                              uint32_t word);
+
 /* Weighs a row; keeps it in the result if it is among the best. */
 int gow_infer_weigh(struct gow_infer_work *work, const struct gow_layout *row, gow_error *error);
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bits.h"
 #include "base/error.h"
 #include "ops/infer/infer.h"
 
@@ -14,8 +13,7 @@ enum {
 	SIZES_MAX = 48,
 	ENTRIES_MIN = 16, /* of a map whose length a number tells: smaller disks there are none */
 	CACHE = 4096,
-	SAMPLE = 1024,      /* of the entries, looked at before all of them are */
-	SEEN_MAX = 1 << 23, /* blocks */
+	SAMPLE = 1024, /* of the entries, looked at before all of them are */
 	READS_MAX = 200000,
 	WEIGH_COST = 65536,    /* of a map of no length, in entries */
 	WEIGHED_MAX = 40 << 22 /* entries */
@@ -31,7 +29,7 @@ struct search {
 	bool any_end; /* the last block may be cut short */
 	/* What is left of the time that any file may take: hostile ones would take for ever. */
 	uint32_t reads_left, weighs_left; /* the latter in entries */
-	uint64_t seen[SEEN_MAX / 64];     /* blocks that an entry has named */
+	uint64_t seen[GOW_SEEN_MAX / 64]; /* scratch of gow_infer_may_be_map */
 	struct {
 		uint64_t offset;
 		bool known, begins;
@@ -91,83 +89,6 @@ static uint32_t alignment(uint64_t header_end, uint64_t data_start)
 	return 0;
 }
 
-/* Entry i as it is stored; false where it is past what was read. */
-static bool word_at(const struct gow_infer_work *work, const struct gow_layout *row, uint64_t i,
-                    uint32_t *word)
-{
-	uint64_t at = row->map_offset + i * row->map_stride;
-
-	if (at + 4 > work->head_size)
-		return false;
-	*word = gow_load32(work->head + at, row->order);
-	return true;
-}
-
-static uint64_t blocks_of(const struct gow_infer_work *work, const struct gow_layout *row)
-{
-	return gow_divide_up(work->file_size - gow_layout_data_start(row), GOW_BLOCK_SIZE);
-}
-
-/* Of the first count entries: the most frequent value of those that name no block; by Boyer and
- * Moore. */
-static void find_unallocated(const struct gow_infer_work *work, struct gow_layout *row,
-                             uint32_t count)
-{
-	const uint64_t blocks = blocks_of(work, row);
-	uint32_t value = row->first_block ? 0 : UINT32_MAX, votes = 0, word;
-
-	for (uint64_t i = 0; i < count && word_at(work, row, i, &word); i++) {
-		if (word - row->first_block < blocks && word >= row->first_block)
-			continue;
-		if (!votes)
-			value = word;
-		votes += word == value ? 1 : UINT32_MAX;
-	}
-	row->unallocated = value;
-}
-
-/* What the validator would find too much wrong with is not worth being shown to it: entries that
- * name no block, and those that name one which another did, as far as blocks can be kept in mind.
- * slack: so many are never too many. */
-static bool may_be_map(struct search *search, struct gow_layout *row, uint32_t count,
-                       uint32_t slack)
-{
-	const uint64_t blocks = blocks_of(search->work, row);
-	const uint64_t kept = gow_min(blocks, SEEN_MAX);
-	uint64_t named = 0, wrong = 0;
-	uint32_t word;
-
-	find_unallocated(search->work, row, count);
-	memset(search->seen, 0, gow_bit_words(kept) * sizeof *search->seen);
-	for (uint64_t i = 0; i < count && word_at(search->work, row, i, &word); i++) {
-		uint32_t block = word - row->first_block;
-
-		if (block >= blocks || word < row->first_block) {
-			wrong += word != row->unallocated;
-			continue;
-		}
-		named++;
-		if (block >= kept)
-			continue;
-		wrong += gow_get_bit(search->seen, block);
-		gow_set_bit(search->seen, block);
-	}
-	return named && wrong <= (named + wrong) / 10 + slack;
-}
-
-/* No other entry near it names the same block: numbers that repeat are no map. */
-static bool first_is_alone(const struct gow_infer_work *work, const struct gow_layout *row,
-                           uint32_t word)
-{
-	for (uint64_t i = 1; i < gow_min(row->map_entries, 256); i++) {
-		uint64_t at = row->map_offset + i * row->map_stride;
-
-		if (at + 4 <= work->head_size && gow_load32(work->head + at, row->order) == word)
-			return false;
-	}
-	return true;
-}
-
 static int try_row(struct search *search, struct gow_layout *row, uint64_t data_start,
                    gow_error *error)
 {
@@ -185,17 +106,17 @@ static int try_row(struct search *search, struct gow_layout *row, uint64_t data_
 
 		if (word < row->first_block ||
 		    block * GOW_BLOCK_SIZE >= work->file_size - data_start ||
-		    !first_is_alone(work, row, word) ||
+		    !gow_infer_first_is_alone(work, row, word) ||
 		    !disk_begins_at(search, data_start + block * GOW_BLOCK_SIZE))
 			continue;
-		if (!may_be_map(search, row, (uint32_t)gow_min(row->map_entries, SAMPLE),
-		                SAMPLE / 32))
+		if (!gow_infer_may_be_map(work, search->seen, row,
+		                          (uint32_t)gow_min(row->map_entries, SAMPLE), SAMPLE / 32))
 			continue;
 		if (search->weighs_left < row->map_entries)
 			return GOW_OK;
 		search->weighs_left -= (uint32_t)gow_min(search->weighs_left,
 		                                         row->map_entries + WEIGH_COST);
-		if (!may_be_map(search, row, row->map_entries, 2))
+		if (!gow_infer_may_be_map(work, search->seen, row, row->map_entries, 2))
 			continue;
 		code = gow_infer_weigh(work, row, error);
 		if (code)
