@@ -6,10 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "disk/signs.h"
-#include "image/layout.h"
 
 #define QEMU_IMG "qemu-img convert -O raw"
 /* The table is laid out by hand, a line for a row where it fits. */

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/block.h"
 #include "base/bytes.h"
 #include "base/error.h"
 

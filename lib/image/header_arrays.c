@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/error.h"
 #include "image/header.h"
 
 /* One of the two arrays of 32-bit numbers, as seen by the loops below. */

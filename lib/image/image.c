@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/block.h"
 #include "base/error.h"
 #include "image/state.h"
 #include "io/remote.h"

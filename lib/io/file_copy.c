@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* file_copy.c - copying from one file to another, by the shortest way that both have. */
 #include "base/bytes.h"
-#include "base/error.h"
 #include "io/file_parts.h"
 
 /* What lies past the source's end is not written. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "journal/open.h"
 
-#include "base/error.h"
 #include "image/session.h"
 
 /* ---- reading ----------------------------------------------------------------------------- */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "journal/undo_format.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,8 +7,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 #include "journal/undo.h"
 
 /* Damage is no failure here: it is told in doubt. */

@@ -7,8 +7,6 @@
 #include <xxhash.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 
 uint64_t gow_undo_get(const uint8_t *at, unsigned width)
 {

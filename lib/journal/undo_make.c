@@ -8,8 +8,6 @@
 #include <xxhash.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 #include "journal/undo.h"
 
 typedef int (*filler)(void *context, struct gow_file *file, gow_error *error);

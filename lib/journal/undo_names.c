@@ -7,8 +7,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 #include "journal/undo.h"
 
 char *gow_undo_name(const struct gow_undo_place *place, uint32_t layer)

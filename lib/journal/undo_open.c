@@ -10,8 +10,6 @@
 #include <xxhash.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 #include "journal/undo.h"
 
 /* If file is a pointer, *path is where it leads, allocated. */

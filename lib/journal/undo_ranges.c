@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "journal/undo_format.h"
 
-#include "base/error.h"
-#include "io/draft.h"
 #include "io/overlay.h"
 #include "journal/undo.h"
 

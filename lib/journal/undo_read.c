@@ -8,8 +8,6 @@
 #include <xxhash.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 #include "journal/undo.h"
 
 int gow_undo_bad(const struct gow_undo *undo, const char *what, uint64_t offset, gow_error *error)

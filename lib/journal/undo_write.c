@@ -7,8 +7,6 @@
 #include <xxhash.h>
 
 #include "base/error.h"
-#include "io/draft.h"
-#include "io/overlay.h"
 #include "journal/undo.h"
 
 /* ---- writing ----------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* unpack_end.c - whether an archive, and its compression, end where they have to. */
 #include "base/bytes.h"
-#include "base/error.h"
 #include "disk/archive/library.h"
 #include "disk/archive/unpack_parts.h"
 #include "disk/probe.h"

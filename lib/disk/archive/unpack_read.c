@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* unpack_read.c - bytes out of the layers of an archive, for us and for libarchive. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/error.h"
 #include "disk/archive/unpack_parts.h"
 
 /* ---- flows ------------------------------------------------------------------------------- */

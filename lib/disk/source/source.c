@@ -7,7 +7,6 @@
 #include "disk/names.h"
 #include "disk/probe.h"
 #include "disk/source/kinds.h"
-#include "io/remote.h"
 
 /* Whether the name says that it is an image. */
 static bool is_named_image(const char *path)

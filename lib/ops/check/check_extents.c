@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* check_extents.c - where the blocks of a judged image are: runs of neighbours. */
 #include "base/error.h"
-#include "journal/open.h"
 #include "ops/check/check.h"
 
 /* ---- runs -------------------------------------------------------------------------------- */

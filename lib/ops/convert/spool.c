@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* spool.c - a temporary copy of a source that can be read once, or not in order. */
-#include "base/error.h"
 #include "base/monitor.h"
 #include "ops/convert/job.h"
 

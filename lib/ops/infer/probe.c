@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* probe.c - the public face of inference. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/growing.h"
-#include "image/header.h"
 #include "image/layout_text.h"
 #include "io/lock.h"
 #include "ops/infer/infer.h"

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "io/draft.h"
 #include "journal/open.h"
 #include "ops/inplace/compact_steps.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <string.h>
 
-#include "base/error.h"
 #include "ops/inplace/compact_steps.h"
 
 /* Changed entries so near to each other are written as one; between them stand true entries. */

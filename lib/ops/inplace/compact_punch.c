@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
 
-#include "base/error.h"
 #include "base/memory.h"
 #include "ops/inplace/compact_steps.h"
 

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/error.h"
 #include "base/monitor.h"
 #include "image/builder.h"
 #include "image/image.h"

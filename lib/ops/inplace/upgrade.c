@@ -3,7 +3,6 @@
 
 #include "base/error.h"
 #include "base/monitor.h"
-#include "io/readback.h"
 #include "journal/open.h"
 #include "ops/inplace/upgrade_steps.h"
 

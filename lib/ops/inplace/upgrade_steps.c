@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/monitor.h"
-#include "io/draft.h"
 #include "io/readback.h"
 
 enum { SECTOR = GOW_TRAILER_SECTOR };

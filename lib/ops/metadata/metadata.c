@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* metadata.c - whether an image's metadata is to be saved or restored. */
-#include "base/error.h"
 #include "base/growing.h"
 #include "disk/names.h"
 #include "ops/metadata/metadata.h"

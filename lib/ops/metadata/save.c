@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/growing.h"
 #include "base/monitor.h"
 #include "image/layout_text.h"
 #include "journal/sync_record.h"

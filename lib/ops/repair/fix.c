@@ -5,10 +5,6 @@
  */
 #include "ops/repair/fix_parts.h"
 
-#include "base/block.h"
-#include "base/error.h"
-#include "image/map.h"
-#include "io/overlay.h"
 #include "ops/repair/fix.h"
 
 /* ---- the magic --------------------------------------------------------------------------- */

@@ -3,11 +3,7 @@
 
 #include <string.h>
 
-#include "base/block.h"
-#include "base/error.h"
-#include "image/map.h"
 #include "io/overlay.h"
-#include "ops/repair/fix.h"
 
 /* ---- cross-links ------------------------------------------------------------------------- */
 

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "base/block.h"
 #include "ops/repair/fix_parts.h"
 
-#include "base/error.h"
 #include "image/map.h"
-#include "io/overlay.h"
-#include "ops/repair/fix.h"
 
 /* ---- the guest's view -------------------------------------------------------------------- */
 

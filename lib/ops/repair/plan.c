@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/repair/plan.h"
 
-#include "base/error.h"
 #include "base/monitor.h"
 #include "io/overlay.h"
 

@@ -7,22 +7,12 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/growing.h"
 #include "base/monitor.h"
-#include "image/layout_table.h"
-#include "image/layout_text.h"
 #include "image/validate.h"
 #include "io/draft.h"
-#include "io/location.h"
-#include "io/overlay.h"
-#include "journal/pending.h"
-#include "journal/trailer.h"
 #include "ops/check/check.h"
 #include "ops/inplace/proof.h"
-#include "ops/inplace/upgrade.h"
-#include "ops/repair/assume.h"
 #include "ops/repair/change.h"
-#include "ops/repair/fix.h"
 #include "ops/repair/repair.h"
 #include "ops/repair/salvage.h"
 

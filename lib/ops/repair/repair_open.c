@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "ops/repair/repair_job.h"
 
 #include <stdlib.h>
 
 #include "base/error.h"
 #include "base/growing.h"
-#include "base/monitor.h"
 #include "image/layout_table.h"
 #include "image/layout_text.h"
-#include "image/validate.h"
 #include "io/draft.h"
 #include "io/location.h"
-#include "io/overlay.h"
 #include "journal/pending.h"
-#include "journal/trailer.h"
-#include "ops/check/check.h"
-#include "ops/inplace/proof.h"
-#include "ops/inplace/upgrade.h"
-#include "ops/repair/assume.h"
-#include "ops/repair/change.h"
-#include "ops/repair/fix.h"
 #include "ops/repair/repair.h"
-#include "ops/repair/salvage.h"
 
 /* An image of a layout that is not built in is judged by that one alone: a record names its layout by
  * the version, which another layout may have, too. */

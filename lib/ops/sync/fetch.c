@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "base/error.h"
 #include "base/monitor.h"
 #include "io/readback.h"
 #include "ops/sync/incoming.h"

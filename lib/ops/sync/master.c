@@ -7,7 +7,6 @@
 #include <xxhash.h>
 
 #include "base/error.h"
-#include "base/monitor.h"
 
 enum {
 	LOOK_SHARE = 128, /* a second look at the header is cheap if it takes one byte of so many */
