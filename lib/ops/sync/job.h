@@ -68,6 +68,17 @@ static inline bool gow_sync_is_dry_run(const struct gow_sync_job *job)
 int gow_sync_work(struct gow_sync_job *job, struct gow_location *location, bool look, bool *needed,
                   gow_error *error);
 
+/* ---- rounds.c ---------------------------------------------------------------------------- */
+
+/* Plans one round, and measures in the result what it reads and writes. */
+int gow_sync_plan(struct gow_sync_job *job, gow_error *error);
+
+/* Plans and fetches until the master stays as it was. GOW_ERR_CHANGED: it does not. */
+int gow_sync_go_round(struct gow_sync_job *job, gow_error *error);
+
+/* Whether the copy, as it is, is another one than it is to be; one that is pending always. */
+bool gow_sync_has_work(const struct gow_sync_job *job);
+
 /* ---- plan.c ------------------------------------------------------------------------------ */
 
 /*
