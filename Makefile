@@ -103,7 +103,7 @@ PRELOADS    := $(PRELOAD_SRC:tests/%.c=$(BUILD)/tests/%.so)
 HELPER_SRC  := $(sort $(filter-out $(PRELOAD_SRC),$(wildcard tests/*.c)))
 UNIT_SRC    := $(sort $(wildcard tests/unit/*_test.c))
 SUPPORT_SRC := $(sort $(wildcard tests/unit/support/*.c))
-GENPROBLEMS := $(wildcard man/gen-problems.c)
+GENERATORS  := $(sort $(wildcard man/gen-*.c))
 FUZZ_SRC    := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 KIT_SRC     := $(sort $(wildcard tests/fuzz/kit/*.c))
 
@@ -128,7 +128,7 @@ TOOLS   := $(TOOL_NAMES:%=$(BUILD)/bin/%)
 HELPERS := $(HELPER_SRC:tests/%.c=$(BUILD)/tests/%)
 UNITS   := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/tests/unit/%)
 FUZZERS := $(FUZZ_SRC:tests/fuzz/%.c=$(BUILD)/targets/%)
-MADEMAN := $(GENPROBLEMS:man/gen-problems.c=$(BUILD)/man/gow-problems.7)
+MADEMAN := $(GENERATORS:man/gen-%.c=$(BUILD)/man/gow-%.7)
 MAN     := $(sort $(wildcard man/*.[1-9])) $(MADEMAN)
 LIB_A   := $(BUILD)/libgow.a
 # The tools look for them beside their own directory, in ../lib/gow.
@@ -305,13 +305,15 @@ $(BUILD)/targets/pack: $(PACK_OBJ)
 	$(call say,LINK)
 	$(Q)$(LINK) -pie -o $@ $^ $(LDLIBS)
 
-# Runs while building, so it is made for this machine, and of the catalogue alone.
-$(BUILD)/gen-problems: $(GENPROBLEMS) lib/image/problem.c lib/gow.h
+# They run while building, so they are made for this machine, and of the tables alone.
+$(BUILD)/gen-problems: lib/image/problem.c
+$(BUILD)/gen-formats: $(addprefix lib/,disk/formats.c disk/signs.c base/error.c)
+$(BUILD)/gen-%: man/gen-%.c man/mdoc.c man/mdoc.h lib/gow.h lib/disk/formats.h
 	@mkdir -p $(@D)
 	$(call say,HOSTCC)
 	$(Q)$(HOSTCC) $(STD) -Ilib -o $@ $(filter %.c,$^)
 
-$(BUILD)/man/gow-problems.7: $(BUILD)/gen-problems
+$(BUILD)/man/gow-%.7: $(BUILD)/gen-%
 	@mkdir -p $(@D)
 	$(call say,MAN)
 	$(Q)$< >$@.new && mv $@.new $@
@@ -406,7 +408,7 @@ FILES    = $(shell git ls-files -co --exclude-standard 2>/dev/null || find . \( 
 TEXT     = $(filter-out LICENSE,$(wildcard $(FILES)))
 C_FILES  = $(filter lib/%.c cmd/%.c plugin/%.c tests/%.c man/%.c,$(TEXT))
 SCRIPTS  = $(shell grep -lE '^(\#!.*\b(ba)?sh$$|\# shellcheck shell)' $(TEXT) /dev/null) $(filter tests/%.sh,$(TEXT))
-LINT_INC := -Ilib -Icmd -Itests/unit -Itests/fuzz
+LINT_INC := -Ilib -Icmd -Iman -Itests/unit -Itests/fuzz
 
 # Each is a goal of its own, so that `make -k lint` tells everything at once.
 LINTS := lint-layers lint-text lint-format lint-spelling lint-shell lint-man lint-cppcheck lint-tidy

@@ -5,12 +5,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gow.h"
-
-/* Input lines stay shorter than the 80 bytes that mandoc's lint allows. */
-enum { LINE_LENGTH = 72 };
+#include "mdoc.h"
 
 static const char head[] =
 	".\\\" SPDX-License-Identifier: BSD-2-Clause\n"
@@ -61,68 +58,21 @@ static const char tail[] =
 	".Xr gow-repair 1 ,\n"
 	".Xr gow 5\n";
 
-/* One word: a backslash would begin an escape, a dash at the start is an option's. */
-static void put_word(const char *word, size_t length)
-{
-	bool dashes = true;
-
-	for (size_t i = 0; i < length; i++) {
-		dashes = dashes && word[i] == '-';
-		if (word[i] == '\\')
-			(void)fputs("\\e", stdout);
-		else
-			(void)printf(dashes ? "\\%c" : "%c", word[i]);
-	}
-}
-
-/*
- * Running text: every sentence on a line of its own, as mdoc wants it, and long ones broken.
- * A line that began with a dot or a quote would be a request.
- */
-static void put_text(const char *text)
-{
-	size_t column = 0;
-
-	while (*text) {
-		size_t length = strcspn(text, " ");
-
-		if (column && column + 1 + length > LINE_LENGTH) {
-			(void)putchar('\n');
-			column = 0;
-		} else if (column) {
-			(void)putchar(' ');
-			column++;
-		}
-		if (!column && length && strchr(".'", *text))
-			(void)fputs("\\&", stdout);
-		put_word(text, length);
-		column += length;
-		if (length && text[length - 1] == '.') {
-			(void)putchar('\n');
-			column = 0;
-		}
-		text += length;
-		text += strspn(text, " ");
-	}
-	if (column)
-		(void)putchar('\n');
-}
-
 static void put_problem(const gow_problem *problem)
 {
 	(void)printf(".Ss %s\n", problem->name);
-	put_text(problem->title);
+	mdoc_put_text(problem->title);
 	(void)printf(".Pp\n");
-	put_text(problem->about);
+	mdoc_put_text(problem->about);
 	(void)printf(".Pp\n.Bl -tag -width \"gow-repair\" -compact\n"
 	             ".It severity\n%s\n"
 	             ".It counted\n%s\n"
 	             ".It gow-repair\n",
 	             gow_severity_name(problem->severity), problem->unit);
 	if (problem->fix)
-		put_text(problem->fix);
+		mdoc_put_text(problem->fix);
 	else
-		put_text("does nothing: the image does not hold what the data was");
+		mdoc_put_text("does nothing: the image does not hold what the data was");
 	(void)printf(".El\n");
 }
 
