@@ -37,9 +37,10 @@ uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most,
 
 /* ---- of a sound image -------------------------------------------------------------------- */
 
-static int load_versions(const struct gow_raw *raw, struct gow_map *map, gow_error *error)
+static int load_versions(const struct gow_unchecked *unchecked, struct gow_map *map,
+                         gow_error *error)
 {
-	const struct gow_layout *layout = raw->header.layout;
+	const struct gow_layout *layout = unchecked->header.layout;
 	int code;
 
 	if (!gow_layout_has_versions(layout))
@@ -47,26 +48,27 @@ static int load_versions(const struct gow_raw *raw, struct gow_map *map, gow_err
 	code = gow_alloc_table(layout->map_entries, &map->versions, error);
 	if (code)
 		return code;
-	return gow_header_read_versions(raw->file, layout, 0, layout->map_entries, map->versions,
-	                                error);
+	return gow_header_read_versions(unchecked->file, layout, 0, layout->map_entries,
+	                                map->versions, error);
 }
 
-static struct gow_map map_of(struct gow_raw *raw)
+static struct gow_map map_of(struct gow_unchecked *unchecked)
 {
 	struct gow_map map = {
-		.layout = raw->header.layout,
-		.logical_size = raw->header.logical_size,
-		.logical_blocks = (uint32_t)raw->header.logical_blocks,
-		.block_count = raw->header.block_count,
-		.file_size = raw->header.file_size,
-		.entries = raw->entries,
+		.layout = unchecked->header.layout,
+		.logical_size = unchecked->header.logical_size,
+		.logical_blocks = (uint32_t)unchecked->header.logical_blocks,
+		.block_count = unchecked->header.block_count,
+		.file_size = unchecked->header.file_size,
+		.entries = unchecked->entries,
 	};
 
-	raw->entries = NULL;
+	unchecked->entries = NULL;
 	return map;
 }
 
-static int refuse(const struct gow_raw *raw, const gow_finding *finding, gow_error *error)
+static int refuse(const struct gow_unchecked *unchecked, const gow_finding *finding,
+                  gow_error *error)
 {
 	bool journal = finding->problem->id == GOW_JOURNAL_PENDING ||
 	               finding->problem->id == GOW_JOURNAL_MISSING;
@@ -78,20 +80,20 @@ static int refuse(const struct gow_raw *raw, const gow_finding *finding, gow_err
 	code = gow_fail_at_offset(error, code, finding->first.offset);
 	if (finding->first.logical != GOW_NOWHERE)
 		code = gow_fail_at_block(error, code, finding->first.logical);
-	return gow_fail_in_file(error, code, raw->file->name);
+	return gow_fail_in_file(error, code, unchecked->file->name);
 }
 
-int gow_map_make(struct gow_raw *raw, const struct gow_verdict *verdict, struct gow_map *map,
-                 gow_error *error)
+int gow_map_make(struct gow_unchecked *unchecked, const struct gow_verdict *verdict,
+                 struct gow_map *map, gow_error *error)
 {
 	const gow_finding *corrupt = gow_verdict_first(verdict, GOW_CORRUPT);
 	struct gow_map made;
 	int code;
 
 	if (corrupt)
-		return refuse(raw, corrupt, error);
-	made = map_of(raw);
-	code = load_versions(raw, &made, error);
+		return refuse(unchecked, corrupt, error);
+	made = map_of(unchecked);
+	code = load_versions(unchecked, &made, error);
 	if (code) {
 		gow_map_release(&made);
 		return code;
@@ -102,21 +104,21 @@ int gow_map_make(struct gow_raw *raw, const struct gow_verdict *verdict, struct 
 
 /* ---- of a damaged one -------------------------------------------------------------------- */
 
-int gow_map_judge(struct gow_raw *raw, struct gow_map *map, gow_error *error)
+int gow_map_judge(struct gow_unchecked *unchecked, struct gow_map *map, gow_error *error)
 {
 	struct gow_verdict verdict;
-	int code = gow_judge(raw, &verdict, error);
+	int code = gow_judge(unchecked, &verdict, error);
 
-	return code ? code : gow_map_make(raw, &verdict, map, error);
+	return code ? code : gow_map_make(unchecked, &verdict, map, error);
 }
 
-uint64_t gow_smallest_size(const struct gow_raw *raw)
+uint64_t gow_smallest_size(const struct gow_unchecked *unchecked)
 {
-	const struct gow_layout *layout = raw->header.layout;
+	const struct gow_layout *layout = unchecked->header.layout;
 	uint64_t size;
 
 	for (uint32_t i = layout->map_entries; i > 0; i--) {
-		if (raw->entries[i - 1] >= raw->header.present_blocks)
+		if (unchecked->entries[i - 1] >= unchecked->header.present_blocks)
 			continue;
 		size = (uint64_t)i * GOW_BLOCK_SIZE;
 		return size <= layout->logical_limit ? size : 0;
@@ -176,15 +178,16 @@ static int mark_shared(void *context, gow_problem_id id, const gow_place *place,
 }
 
 /* The validator goes by physical blocks; the losses are the guest's. */
-static int report_shared(const struct salvage *salvage, const struct gow_raw *raw, gow_error *error)
+static int report_shared(const struct salvage *salvage, const struct gow_unchecked *unchecked,
+                         gow_error *error)
 {
-	const uint32_t count = raw->header.layout->map_entries;
+	const uint32_t count = unchecked->header.layout->map_entries;
 	uint8_t *shared = calloc(count, 1);
 	int code;
 
 	if (!shared)
 		return gow_fail_memory(error, count);
-	code = gow_validate(raw, mark_shared, shared, NULL, error);
+	code = gow_validate(unchecked, mark_shared, shared, NULL, error);
 	for (uint32_t i = 0, start = 0; !code && i < count; start = ++i) {
 		while (i < count && shared[i])
 			i++;
@@ -196,64 +199,67 @@ static int report_shared(const struct salvage *salvage, const struct gow_raw *ra
 }
 
 /* The map of a header that is cut short: what there is of it. */
-static int load_rest(struct gow_raw *raw, uint32_t *known, gow_error *error)
+static int load_rest(struct gow_unchecked *unchecked, uint32_t *known, gow_error *error)
 {
-	const struct gow_layout *layout = raw->header.layout;
-	int code = gow_alloc_table(layout->map_entries, &raw->entries, error);
+	const struct gow_layout *layout = unchecked->header.layout;
+	int code = gow_alloc_table(layout->map_entries, &unchecked->entries, error);
 
 	if (code)
 		return code;
-	*known = gow_present_entries(layout, raw->header.file_size);
-	memset(raw->entries, 0xff, layout->map_entries * sizeof *raw->entries); /* unallocated */
-	return *known ? gow_header_read_entries(raw->file, layout, 0, *known, raw->entries, error)
+	*known = gow_present_entries(layout, unchecked->header.file_size);
+	memset(unchecked->entries, 0xff,
+	       layout->map_entries * sizeof *unchecked->entries); /* unallocated */
+	return *known ? gow_header_read_entries(unchecked->file, layout, 0, *known,
+	                                        unchecked->entries, error)
 	              : GOW_OK;
 }
 
-static int no_size(const struct gow_raw *raw, gow_error *error)
+static int no_size(const struct gow_unchecked *unchecked, gow_error *error)
 {
 	int code = gow_fail(error, GOW_ERR_CORRUPT,
 	                    "cannot be salvaged: its logical size is invalid, and no mapped block "
 	                    "is left to tell a better one by");
 
 	return gow_fail_in_file(
-		error, gow_fail_at_offset(error, code, raw->header.layout->logical_size.offset),
-		raw->file->name);
+		error,
+		gow_fail_at_offset(error, code, unchecked->header.layout->logical_size.offset),
+		unchecked->file->name);
 }
 
-int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict, gow_loss_visitor visit,
-                    void *context, struct gow_map *map, gow_error *error)
+int gow_map_salvage(struct gow_unchecked *unchecked, const struct gow_verdict *verdict,
+                    gow_loss_visitor visit, void *context, struct gow_map *map, gow_error *error)
 {
-	const struct gow_layout *layout = raw->header.layout;
+	const struct gow_layout *layout = unchecked->header.layout;
 	struct gow_map made;
 	struct salvage salvage = { &made, visit, context };
 	uint32_t known = layout->map_entries;
-	uint64_t size = raw->header.logical_size;
-	int code = raw->header.truncated ? load_rest(raw, &known, error) : GOW_OK;
+	uint64_t size = unchecked->header.logical_size;
+	int code = unchecked->header.truncated ? load_rest(unchecked, &known, error) : GOW_OK;
 
 	if (code)
 		return code;
 	if (!gow_size_is_valid(layout, size))
-		size = gow_smallest_size(raw);
+		size = gow_smallest_size(unchecked);
 	if (!size)
-		return no_size(raw, error);
+		return no_size(unchecked, error);
 	made = (struct gow_map){ .layout = layout, .logical_size = size };
 	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
-	/* Told while raw still has its entries: the walk needs them. */
+	/* Reported while the entries are still there: the walk needs them. */
 	if (verdict->by_id[GOW_MAP_CROSSLINK].problem)
-		code = report_shared(&salvage, raw, error);
+		code = report_shared(&salvage, unchecked, error);
 	if (code)
 		return code;
-	made = map_of(raw);
+	made = map_of(unchecked);
 	made.logical_size = size;
 	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
-	drop_entries(&salvage, 0, made.logical_blocks, raw->header.present_blocks,
+	drop_entries(&salvage, 0, made.logical_blocks, unchecked->header.present_blocks,
 	             GOW_LOSS_UNMAPPED);
 	drop_entries(&salvage, made.logical_blocks, layout->map_entries, 0, GOW_LOSS_BEYOND_SIZE);
 	if (known < made.logical_blocks)
 		report_loss(&salvage, GOW_LOSS_UNMAPPED, known, made.logical_blocks - known);
 	/* Numbers that are cut short are none: whoever copies the image starts anew at 1. */
-	if (!raw->header.truncated)
-		code = load_versions(raw, &made, error);
+	if (!unchecked->header.truncated)
+		code = load_versions(unchecked, &made, error);
 	if (code) {
 		gow_map_release(&made);
 		return code;

@@ -23,14 +23,14 @@ struct gow_map {
 typedef void (*gow_loss_visitor)(void *context, const gow_loss *loss);
 
 /*
- * Makes the map of a sound image; takes over raw->entries. With a corrupt finding in the
+ * Makes the map of a sound image; takes over unchecked->entries. With a corrupt finding in the
  * verdict GOW_ERR_CORRUPT, with its place and what to do.
  */
-int gow_map_make(struct gow_raw *raw, const struct gow_verdict *verdict, struct gow_map *map,
-                 gow_error *error);
+int gow_map_make(struct gow_unchecked *unchecked, const struct gow_verdict *verdict,
+                 struct gow_map *map, gow_error *error);
 
 /* The one judgement of whoever takes a valid image only: gow_judge, and gow_map_make. */
-int gow_map_judge(struct gow_raw *raw, struct gow_map *map, gow_error *error);
+int gow_map_judge(struct gow_unchecked *unchecked, struct gow_map *map, gow_error *error);
 
 /*
  * Makes the best map that can be had of a damaged image (a sound one is served, too): entries
@@ -38,8 +38,8 @@ int gow_map_judge(struct gow_raw *raw, struct gow_map *map, gow_error *error);
  * Blocks may be shared here, so such a map is for reading only. Every loss is reported to visit
  * (may be NULL), by kind and ascending within.
  */
-int gow_map_salvage(struct gow_raw *raw, const struct gow_verdict *verdict, gow_loss_visitor visit,
-                    void *context, struct gow_map *map, gow_error *error);
+int gow_map_salvage(struct gow_unchecked *unchecked, const struct gow_verdict *verdict,
+                    gow_loss_visitor visit, void *context, struct gow_map *map, gow_error *error);
 
 void gow_map_release(struct gow_map *map);
 
@@ -55,6 +55,6 @@ uint32_t gow_entries_run(const uint32_t *entries, uint32_t count);
 
 /* The smallest valid logical size that covers every entry that names a present block; 0 where
  * there is none, or where it is past the layout's limit. */
-uint64_t gow_smallest_size(const struct gow_raw *raw);
+uint64_t gow_smallest_size(const struct gow_unchecked *unchecked);
 
 #endif

@@ -10,48 +10,48 @@
 /* ---- loading ----------------------------------------------------------------------------- */
 
 /* What is needed beyond the preamble. */
-static int load_map(struct gow_raw *raw, gow_error *error)
+static int load_map(struct gow_unchecked *unchecked, gow_error *error)
 {
-	const struct gow_layout *layout = raw->header.layout;
+	const struct gow_layout *layout = unchecked->header.layout;
 	int code;
 
-	if (raw->header.truncated)
+	if (unchecked->header.truncated)
 		return GOW_OK;
 	/* The number of entries is the layout's, not the file's. */
-	code = gow_alloc_table(layout->map_entries, &raw->entries, error);
+	code = gow_alloc_table(layout->map_entries, &unchecked->entries, error);
 	if (code)
 		return code;
-	code = gow_header_read_entries(raw->file, layout, 0, layout->map_entries, raw->entries,
-	                               error);
+	code = gow_header_read_entries(unchecked->file, layout, 0, layout->map_entries,
+	                               unchecked->entries, error);
 	if (code)
-		gow_raw_release(raw);
+		gow_unchecked_release(unchecked);
 	return code;
 }
 
-int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                 struct gow_raw *raw, gow_error *error)
+int gow_unchecked_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                       struct gow_unchecked *unchecked, gow_error *error)
 {
 	int code;
 
-	*raw = (struct gow_raw){ .file = file };
-	code = gow_header_read(file, rows, row_count, &raw->header, error);
-	return code ? code : load_map(raw, error);
+	*unchecked = (struct gow_unchecked){ .file = file };
+	code = gow_header_read(file, rows, row_count, &unchecked->header, error);
+	return code ? code : load_map(unchecked, error);
 }
 
-int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
-                    gow_error *error)
+int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout,
+                          struct gow_unchecked *unchecked, gow_error *error)
 {
 	int code;
 
-	*raw = (struct gow_raw){ .file = file };
-	code = gow_header_read_as(file, layout, &raw->header, error);
-	return code ? code : load_map(raw, error);
+	*unchecked = (struct gow_unchecked){ .file = file };
+	code = gow_header_read_as(file, layout, &unchecked->header, error);
+	return code ? code : load_map(unchecked, error);
 }
 
-void gow_raw_release(struct gow_raw *raw)
+void gow_unchecked_release(struct gow_unchecked *unchecked)
 {
-	free(raw->entries);
-	raw->entries = NULL;
+	free(unchecked->entries);
+	unchecked->entries = NULL;
 }
 
 /* ---- the walk ---------------------------------------------------------------------------- */
@@ -70,8 +70,8 @@ static int report_entry(struct gow_walk *walk, gow_problem_id id, uint32_t logic
 	gow_place place = gow_walk_nowhere;
 
 	place.logical = logical;
-	place.physical = walk->raw->entries[logical];
-	place.offset = gow_layout_entry_offset(walk->raw->header.layout, logical);
+	place.physical = walk->unchecked->entries[logical];
+	place.offset = gow_layout_entry_offset(walk->unchecked->header.layout, logical);
 	return gow_walk_report(walk, id, place, 1);
 }
 
@@ -79,7 +79,7 @@ static int report_entry(struct gow_walk *walk, gow_problem_id id, uint32_t logic
 
 static int walk_preamble(struct gow_walk *walk)
 {
-	const struct gow_header *header = &walk->raw->header;
+	const struct gow_header *header = &walk->unchecked->header;
 	int result = 0;
 
 	if (header->pending)
@@ -99,14 +99,14 @@ static int walk_preamble(struct gow_walk *walk)
 
 static int walk_padding(struct gow_walk *walk)
 {
-	const struct gow_header *header = &walk->raw->header;
+	const struct gow_header *header = &walk->unchecked->header;
 	uint64_t at = gow_layout_header_end(header->layout);
 	uint64_t end = gow_min(gow_layout_data_start(header->layout), header->file_size);
 
 	while (at < end) {
 		uint8_t bytes[4096];
 		size_t part = (size_t)gow_min(end - at, sizeof bytes);
-		int code = gow_file_read_all(walk->raw->file, at, bytes, part, walk->error);
+		int code = gow_file_read_all(walk->unchecked->file, at, bytes, part, walk->error);
 
 		if (code)
 			return code;
@@ -123,8 +123,8 @@ static int walk_padding(struct gow_walk *walk)
 /* Each entry by itself: is there such a block, and does the next allocation stay off it. */
 static int walk_entries(struct gow_walk *walk)
 {
-	const struct gow_header *header = &walk->raw->header;
-	const uint32_t *entries = walk->raw->entries;
+	const struct gow_header *header = &walk->unchecked->header;
+	const uint32_t *entries = walk->unchecked->entries;
 	const uint32_t count = header->layout->map_entries;
 	const uint32_t present = header->present_blocks;
 	uint32_t allocated = 0, absent = 0, low = 0;
@@ -161,13 +161,13 @@ static int walk_entries(struct gow_walk *walk)
 
 static int walk_beyond_size(struct gow_walk *walk)
 {
-	const struct gow_header *header = &walk->raw->header;
+	const struct gow_header *header = &walk->unchecked->header;
 	int result = 0;
 
 	if (!gow_size_is_valid(header->layout, header->logical_size))
 		return 0;
 	for (uint64_t i = header->logical_blocks; i < header->layout->map_entries && !result; i++)
-		if (walk->raw->entries[i] != GOW_UNALLOCATED)
+		if (walk->unchecked->entries[i] != GOW_UNALLOCATED)
 			result = report_entry(walk, GOW_MAP_BEYOND_SIZE, (uint32_t)i);
 	return result;
 }
@@ -176,13 +176,13 @@ static int walk_beyond_size(struct gow_walk *walk)
 
 static int report_version(struct gow_walk *walk, gow_problem_id id, uint32_t logical)
 {
-	uint32_t entry = walk->raw->entries[logical];
+	uint32_t entry = walk->unchecked->entries[logical];
 	gow_place place = gow_walk_nowhere;
 
 	place.logical = logical;
 	if (entry != GOW_UNALLOCATED)
 		place.physical = entry;
-	place.offset = gow_layout_version_offset(walk->raw->header.layout, logical);
+	place.offset = gow_layout_version_offset(walk->unchecked->header.layout, logical);
 	return gow_walk_report(walk, id, place, 1);
 }
 
@@ -191,7 +191,7 @@ enum { VERSION_CHUNK = 16384 };
 static int walk_version_chunk(struct gow_walk *walk, uint32_t first, uint32_t count,
                               const uint32_t *versions)
 {
-	const uint32_t *entries = walk->raw->entries + first;
+	const uint32_t *entries = walk->unchecked->entries + first;
 	uint32_t wrong = 0, highest = walk->tally.highest_version;
 	int result = 0;
 
@@ -212,7 +212,7 @@ static int walk_version_chunk(struct gow_walk *walk, uint32_t first, uint32_t co
 
 static int walk_versions(struct gow_walk *walk)
 {
-	const struct gow_layout *layout = walk->raw->header.layout;
+	const struct gow_layout *layout = walk->unchecked->header.layout;
 	uint32_t versions[VERSION_CHUNK];
 	int result = 0;
 
@@ -221,28 +221,31 @@ static int walk_versions(struct gow_walk *walk)
 	for (uint32_t at = 0; at < layout->map_entries && !result; at += VERSION_CHUNK) {
 		uint32_t count = (uint32_t)gow_min(layout->map_entries - at, VERSION_CHUNK);
 
-		result = gow_header_read_versions(walk->raw->file, layout, at, count, versions,
-		                                  walk->error);
+		result = gow_header_read_versions(walk->unchecked->file, layout, at, count,
+		                                  versions, walk->error);
 		if (!result)
 			result = walk_version_chunk(walk, at, count, versions);
 	}
 	return result;
 }
 
-int gow_validate(const struct gow_raw *raw, gow_problem_visitor visit, void *context,
+int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visit, void *context,
                  struct gow_tally *tally, gow_error *error)
 {
 	static int (*const parts[])(struct gow_walk *) = {
 		walk_preamble,    walk_padding,    walk_entries,
 		walk_beyond_size, gow_walk_blocks, walk_versions,
 	};
-	struct gow_walk walk = { .raw = raw, .visit = visit, .context = context, .error = error };
+	struct gow_walk walk = {
+		.unchecked = unchecked, .visit = visit, .context = context, .error = error
+	};
 	int result = 0;
 
-	if (raw->pending.kind != GOW_PENDING_NONE)
-		result = report_at(&walk, GOW_JOURNAL_PENDING, raw->header.layout->magic_offset);
-	else if (raw->header.truncated)
-		result = report_at(&walk, GOW_HEADER_TRUNCATED, raw->header.file_size);
+	if (unchecked->pending.kind != GOW_PENDING_NONE)
+		result = report_at(&walk, GOW_JOURNAL_PENDING,
+		                   unchecked->header.layout->magic_offset);
+	else if (unchecked->header.truncated)
+		result = report_at(&walk, GOW_HEADER_TRUNCATED, unchecked->header.file_size);
 	else {
 		walk.tally.walked = 1;
 		for (size_t i = 0; i < sizeof parts / sizeof *parts && !result; i++)
@@ -273,10 +276,10 @@ static int count_problem(void *context, gow_problem_id id, const gow_place *plac
 	return 0;
 }
 
-int gow_judge(const struct gow_raw *raw, struct gow_verdict *verdict, gow_error *error)
+int gow_judge(const struct gow_unchecked *unchecked, struct gow_verdict *verdict, gow_error *error)
 {
 	memset(verdict, 0, sizeof *verdict);
-	return gow_validate(raw, count_problem, verdict, &verdict->tally, error);
+	return gow_validate(unchecked, count_problem, verdict, &verdict->tally, error);
 }
 
 const gow_finding *gow_verdict_first(const struct gow_verdict *verdict, gow_severity severity)

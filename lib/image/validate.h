@@ -26,7 +26,7 @@ struct gow_pending {
 };
 
 /* A header with its map: what there is to judge. Nothing of it is believed yet. */
-struct gow_raw {
+struct gow_unchecked {
 	struct gow_file *file; /* not owned; version numbers and padding are read from it */
 	struct gow_header header;
 	struct gow_pending pending; /* what is known of an interrupted change */
@@ -34,15 +34,15 @@ struct gow_raw {
 };
 
 /* Reads header and map, and nothing else: of a record of an interrupted change it knows nothing.
- * Free with gow_raw_release (after a failure there is nothing to free), which leaves the file
+ * Free with gow_unchecked_release (after a failure there is nothing to free), which leaves the file
  * open. */
-int gow_raw_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                 struct gow_raw *raw, gow_error *error);
-void gow_raw_release(struct gow_raw *raw);
+int gow_unchecked_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                       struct gow_unchecked *unchecked, gow_error *error);
+void gow_unchecked_release(struct gow_unchecked *unchecked);
 
 /* The same by a given row, whatever magic and version say (gow_header_read_as). */
-int gow_raw_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
-                    gow_error *error);
+int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout,
+                          struct gow_unchecked *unchecked, gow_error *error);
 
 /*
  * Called for what is wrong, at place; for space.leak run may be more than 1: so many physical
@@ -62,7 +62,7 @@ struct gow_tally {
 };
 
 /* Runs to the end unless visit or reading fails. tally may be NULL. */
-int gow_validate(const struct gow_raw *raw, gow_problem_visitor visit, void *context,
+int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visit, void *context,
                  struct gow_tally *tally, gow_error *error);
 
 /* Findings by id: count 0 where there is none. */
@@ -72,7 +72,7 @@ struct gow_verdict {
 };
 
 /* Validates and counts. */
-int gow_judge(const struct gow_raw *raw, struct gow_verdict *verdict, gow_error *error);
+int gow_judge(const struct gow_unchecked *unchecked, struct gow_verdict *verdict, gow_error *error);
 
 /* Adds one more place (data.unreadable, say) to a verdict. */
 void gow_verdict_add(struct gow_verdict *verdict, gow_problem_id id, const gow_place *place,

@@ -27,8 +27,8 @@ static size_t window_words(uint32_t width)
 /* Marks what the entries name inside the window; returns how many name something there. */
 static uint32_t mark_named(struct gow_walk *walk)
 {
-	const uint32_t *entries = walk->raw->entries;
-	const uint32_t count = walk->raw->header.layout->map_entries;
+	const uint32_t *entries = walk->unchecked->entries;
+	const uint32_t count = walk->unchecked->header.layout->map_entries;
 	uint64_t *named = walk->named;
 	uint32_t inside = 0;
 
@@ -47,8 +47,8 @@ static uint32_t mark_named(struct gow_walk *walk)
 /* Which of them are named more than once, for a window where some are. */
 static void mark_shared(struct gow_walk *walk)
 {
-	const uint32_t *entries = walk->raw->entries;
-	const uint32_t count = walk->raw->header.layout->map_entries;
+	const uint32_t *entries = walk->unchecked->entries;
+	const uint32_t count = walk->unchecked->header.layout->map_entries;
 	const size_t bytes = window_words(walk->width) * sizeof(uint64_t);
 
 	memset(walk->named, 0, bytes);
@@ -86,7 +86,7 @@ static int report_leak(struct gow_walk *walk, uint32_t start, uint32_t end)
 
 	walk->tally.leaked += end - start;
 	place.physical = (uint64_t)walk->window + start;
-	place.offset = gow_layout_block_offset(walk->raw->header.layout, place.physical);
+	place.offset = gow_layout_block_offset(walk->unchecked->header.layout, place.physical);
 	return gow_walk_report(walk, GOW_SPACE_LEAK, place, end - start);
 }
 
@@ -150,14 +150,14 @@ static uint32_t rank_of(const struct gow_walk *walk, const struct owners *owners
 
 static bool entry_is_shared(const struct gow_walk *walk, uint32_t logical)
 {
-	uint32_t index = walk->raw->entries[logical] - walk->window;
+	uint32_t index = walk->unchecked->entries[logical] - walk->window;
 
 	return index < walk->width && gow_get_bit(walk->shared, index);
 }
 
 static int owners_find(const struct gow_walk *walk, struct owners *owners)
 {
-	const uint32_t count = walk->raw->header.layout->map_entries;
+	const uint32_t count = walk->unchecked->header.layout->map_entries;
 	const uint32_t words = (uint32_t)gow_divide_up(walk->width, WORD_BITS);
 	uint32_t total = 0;
 
@@ -175,7 +175,7 @@ static int owners_find(const struct gow_walk *walk, struct owners *owners)
 	 * beginnings have moved down to where they belong. */
 	for (uint32_t i = 0; i < count; i++)
 		if (entry_is_shared(walk, i)) {
-			uint32_t index = walk->raw->entries[i] - walk->window;
+			uint32_t index = walk->unchecked->entries[i] - walk->window;
 
 			owners->first[rank_of(walk, owners, index) + 2]++;
 			total++;
@@ -189,7 +189,7 @@ static int owners_find(const struct gow_walk *walk, struct owners *owners)
 		return gow_fail_memory(walk->error, (size_t)total * sizeof *owners->list);
 	for (uint32_t i = 0; i < count; i++)
 		if (entry_is_shared(walk, i)) {
-			uint32_t index = walk->raw->entries[i] - walk->window;
+			uint32_t index = walk->unchecked->entries[i] - walk->window;
 
 			owners->list[owners->first[rank_of(walk, owners, index) + 1]++] = i;
 		}
@@ -207,8 +207,9 @@ static int report_owners(struct gow_walk *walk, const struct owners *owners, uin
 
 		place.logical = owners->list[begin];
 		place.other = owners->list[i];
-		place.physical = walk->raw->entries[owners->list[begin]];
-		place.offset = gow_layout_block_offset(walk->raw->header.layout, place.physical);
+		place.physical = walk->unchecked->entries[owners->list[begin]];
+		place.offset = gow_layout_block_offset(walk->unchecked->header.layout,
+		                                       place.physical);
 		/* Counted once, however many owners there are. */
 		result = gow_walk_report(walk, GOW_MAP_CROSSLINK, place, i == begin + 1);
 	}
@@ -233,7 +234,7 @@ static int walk_crosslinks(struct gow_walk *walk)
 
 static int walk_tail(struct gow_walk *walk)
 {
-	const struct gow_header *header = &walk->raw->header;
+	const struct gow_header *header = &walk->unchecked->header;
 	const uint32_t last = header->present_blocks - 1;
 	gow_place place = gow_walk_nowhere;
 	uint32_t i;
@@ -242,7 +243,7 @@ static int walk_tail(struct gow_walk *walk)
 	    !gow_get_bit(walk->named, last - walk->window) ||
 	    gow_layout_block_offset(header->layout, last) + GOW_BLOCK_SIZE <= header->file_size)
 		return 0;
-	for (i = 0; walk->raw->entries[i] != last; i++)
+	for (i = 0; walk->unchecked->entries[i] != last; i++)
 		; /* somebody names it: its bit is set */
 	place.logical = i;
 	place.physical = last;
@@ -252,7 +253,7 @@ static int walk_tail(struct gow_walk *walk)
 
 int gow_walk_blocks(struct gow_walk *walk)
 {
-	const uint32_t present = walk->raw->header.present_blocks;
+	const uint32_t present = walk->unchecked->header.present_blocks;
 	const uint32_t width = (uint32_t)gow_min(present, WINDOW_BLOCKS);
 	const size_t words = window_words(width);
 	int result = 0;

@@ -10,7 +10,7 @@
 #include "image/validate.h"
 
 struct gow_walk {
-	const struct gow_raw *raw;
+	const struct gow_unchecked *unchecked;
 	gow_problem_visitor visit;
 	void *context;
 	struct gow_tally tally;

@@ -6,29 +6,30 @@
 /* ---- reading ----------------------------------------------------------------------------- */
 
 /* Adds what is known of an interrupted change. */
-static int find_record(struct gow_raw *raw, gow_error *error)
+static int find_record(struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code = gow_pending_find(raw->file, &raw->header, &raw->pending, error);
+	int code = gow_pending_find(unchecked->file, &unchecked->header, &unchecked->pending,
+	                            error);
 
 	if (code)
-		gow_raw_release(raw);
+		gow_unchecked_release(unchecked);
 	return code;
 }
 
 int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                     struct gow_raw *raw, gow_error *error)
+                     struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code = gow_raw_load(file, rows, row_count, raw, error);
+	int code = gow_unchecked_load(file, rows, row_count, unchecked, error);
 
-	return code ? code : find_record(raw, error);
+	return code ? code : find_record(unchecked, error);
 }
 
-int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
-                        gow_error *error)
+int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout,
+                        struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code = gow_raw_load_as(file, layout, raw, error);
+	int code = gow_unchecked_load_as(file, layout, unchecked, error);
 
-	return code ? code : find_record(raw, error);
+	return code ? code : find_record(unchecked, error);
 }
 
 /* ---- judging ----------------------------------------------------------------------------- */
@@ -40,32 +41,32 @@ struct opened {
 };
 
 /* Judges what was loaded. Only a clean pass yields a map, unless somebody wants what is left. */
-static int judge(struct gow_raw *raw, const struct gow_image_policy *policy, struct opened *opened,
-                 gow_error *error)
+static int judge(struct gow_unchecked *unchecked, const struct gow_image_policy *policy,
+                 struct opened *opened, gow_error *error)
 {
 	struct gow_verdict verdict;
 	int code;
 
 	if (!policy->salvage)
-		return gow_map_judge(raw, &opened->map, error);
-	code = gow_judge(raw, &verdict, error);
+		return gow_map_judge(unchecked, &opened->map, error);
+	code = gow_judge(unchecked, &verdict, error);
 	if (code)
 		return code;
 	opened->damaged |= policy->assume || gow_verdict_first(&verdict, GOW_CORRUPT);
-	return gow_map_salvage(raw, &verdict, policy->lost, policy->lost_context, &opened->map,
-	                       error);
+	return gow_map_salvage(unchecked, &verdict, policy->lost, policy->lost_context,
+	                       &opened->map, error);
 }
 
 static int read_map(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                     const struct gow_image_policy *policy, struct opened *opened, gow_error *error)
 {
-	struct gow_raw raw = { .file = file };
-	int code = policy->assume ? gow_journal_load_as(file, policy->assume, &raw, error)
-	                          : gow_journal_load(file, rows, row_count, &raw, error);
+	struct gow_unchecked unchecked = { .file = file };
+	int code = policy->assume ? gow_journal_load_as(file, policy->assume, &unchecked, error)
+	                          : gow_journal_load(file, rows, row_count, &unchecked, error);
 
 	if (!code)
-		code = judge(&raw, policy, opened, error);
-	gow_raw_release(&raw);
+		code = judge(&unchecked, policy, opened, error);
+	gow_unchecked_release(&unchecked);
 	return code;
 }
 

@@ -10,11 +10,11 @@
 #include "image/image.h"
 #include "journal/pending.h"
 
-/* gow_raw_load and gow_raw_load_as, with what is known of an interrupted change. */
+/* gow_unchecked_load and gow_unchecked_load_as, with what is known of an interrupted change. */
 int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                     struct gow_raw *raw, gow_error *error);
-int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout, struct gow_raw *raw,
-                        gow_error *error);
+                     struct gow_unchecked *unchecked, gow_error *error);
+int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout,
+                        struct gow_unchecked *unchecked, gow_error *error);
 
 /* The map of a valid image; fails with the first corrupt finding. Free with gow_map_release. */
 int gow_journal_read_map(struct gow_file *file, const struct gow_layout *rows, size_t row_count,

@@ -9,31 +9,32 @@
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static bool read_raw_block(const struct gow_raw *raw, uint32_t entry, uint64_t inside, void *buf,
-                           size_t size)
+static bool read_raw_block(const struct gow_unchecked *unchecked, uint32_t entry, uint64_t inside,
+                           void *buf, size_t size)
 {
-	const struct gow_layout *layout = raw->header.layout;
+	const struct gow_layout *layout = unchecked->header.layout;
 
 	if (entry == GOW_UNALLOCATED) {
 		memset(buf, 0, size);
 		return true;
 	}
-	return entry < raw->header.present_blocks &&
-	       gow_file_read_padded(raw->file, gow_layout_block_offset(layout, entry) + inside, buf,
-	                            size, NULL) == GOW_OK;
+	return entry < unchecked->header.present_blocks &&
+	       gow_file_read_padded(unchecked->file,
+	                            gow_layout_block_offset(layout, entry) + inside, buf, size,
+	                            NULL) == GOW_OK;
 }
 
 static bool read_raw(void *context, uint64_t offset, void *buf, size_t size)
 {
-	const struct gow_raw *raw = context;
+	const struct gow_unchecked *unchecked = context;
 	uint8_t *to = buf;
 
 	while (size) {
 		uint64_t block = offset / GOW_BLOCK_SIZE, inside = offset % GOW_BLOCK_SIZE;
 		size_t part = (size_t)gow_min(size, GOW_BLOCK_SIZE - inside);
 
-		if (block >= raw->header.layout->map_entries ||
-		    !read_raw_block(raw, raw->entries[block], inside, to, part))
+		if (block >= unchecked->header.layout->map_entries ||
+		    !read_raw_block(unchecked, unchecked->entries[block], inside, to, part))
 			return false;
 		to += part;
 		offset += part;
@@ -42,9 +43,10 @@ static bool read_raw(void *context, uint64_t offset, void *buf, size_t size)
 	return true;
 }
 
-void gow_contents_of_raw(const struct gow_raw *raw, uint64_t size, struct gow_guest *guest)
+void gow_contents_of_unchecked(const struct gow_unchecked *unchecked, uint64_t size,
+                               struct gow_guest *guest)
 {
-	const struct gow_guest_disk disk = { (void *)raw, read_raw, size };
+	const struct gow_guest_disk disk = { (void *)unchecked, read_raw, size };
 
 	gow_guest_probe(&disk, guest);
 }

@@ -8,7 +8,8 @@
 #include "image/validate.h"
 
 /* By the entries of a header of which nothing is believed; a disk of so many bytes. */
-void gow_contents_of_raw(const struct gow_raw *raw, uint64_t size, struct gow_guest *guest);
+void gow_contents_of_unchecked(const struct gow_unchecked *unchecked, uint64_t size,
+                               struct gow_guest *guest);
 
 /* Where the disk ends too early; 0: nowhere. */
 uint64_t gow_contents_past_end(const struct gow_guest *guest, uint64_t size);

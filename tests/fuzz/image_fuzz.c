@@ -18,12 +18,12 @@ static void check_judgement(const struct view *view, struct gow_file *file)
 {
 	uint64_t counts[GOW_PROBLEM_COUNT];
 	struct gow_verdict verdict;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 
 	view_judge(view, counts);
-	CHECK_OK(gow_raw_load(file, view->layout, 1, &raw, &error), &error);
+	CHECK_OK(gow_unchecked_load(file, view->layout, 1, &raw, &error), &error);
 	CHECK_OK(gow_judge(&raw, &verdict, &error), &error);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	for (int i = 0; i < GOW_PROBLEM_COUNT; i++) {
 		check_about("%s", gow_problem_get((gow_problem_id)i)->name);
 		CHECK_EQ(counts[i], verdict.by_id[i].count);

@@ -20,13 +20,13 @@ static int judged_well(void *context, struct gow_file *image, gow_error *why)
 {
 	const struct gow_plan *plan = context;
 	struct gow_verdict verdict;
-	struct gow_raw raw;
-	int code = gow_raw_load_as(image, plan->layout, &raw, why);
+	struct gow_unchecked raw;
+	int code = gow_unchecked_load_as(image, plan->layout, &raw, why);
 
 	if (code)
 		return code;
 	code = gow_judge(&raw, &verdict, why);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	/* Cleared before it is filled, and without padding. */
 	/* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
 	if (!code && memcmp(&verdict, &plan->foreseen, sizeof verdict) != 0)

@@ -142,8 +142,8 @@ static const char *judge_sound(const struct sample *sample, struct memfile *file
 	struct gow_file *handle = memfile_open(file);
 	const gow_finding *corrupt = NULL;
 	struct gow_verdict verdict;
-	struct gow_raw raw;
-	int code = gow_raw_load(handle, row, 1, &raw, &error);
+	struct gow_unchecked raw;
+	int code = gow_unchecked_load(handle, row, 1, &raw, &error);
 
 	if (!code) {
 		code = gow_judge(&raw, &verdict, &error);
@@ -152,7 +152,7 @@ static const char *judge_sound(const struct sample *sample, struct memfile *file
 		    sample->image.block_count <=
 		            gow_present_blocks(row, sample->image.file_size))
 			corrupt = &verdict.by_id[GOW_HEADER_COUNT_HIGH];
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 	}
 	CHECK_OK(gow_file_close(handle, NULL), NULL);
 	if (code)

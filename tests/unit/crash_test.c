@@ -32,7 +32,7 @@ static const char *go_on(const struct history *history, struct memfile *file)
 	struct rng rng = { 3 };
 	struct gow_file *handle;
 	struct gow_verdict verdict;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 	gow_image *image;
 	const char *wrong = NULL;
 
@@ -47,10 +47,10 @@ static const char *go_on(const struct history *history, struct memfile *file)
 		gow_image_close(image);
 	}
 	handle = memfile_open(file);
-	if (!wrong && gow_raw_load(handle, &history->start.layout, 1, &raw, &error) == GOW_OK) {
+	if (!wrong && gow_unchecked_load(handle, &history->start.layout, 1, &raw, &error) == GOW_OK) {
 		if (gow_judge(&raw, &verdict, &error) || gow_verdict_first(&verdict, GOW_CORRUPT))
 			wrong = "is corrupt after the next session";
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 	}
 	(void)gow_file_close(handle, NULL);
 	if (!wrong && gow_image_from_file(memfile_open(file), &history->start.layout, 1,

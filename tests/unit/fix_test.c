@@ -100,7 +100,7 @@ static bool same_block(const struct hm_image *image, uint32_t physical, struct g
 
 static void check_guest(const struct hm_image *image, const struct gow_plan *plan)
 {
-	const struct gow_raw *raw = &plan->raw;
+	const struct gow_unchecked *raw = &plan->unchecked;
 	uint64_t data_start = hm_data_start(&image->layout);
 	bool cut = image->file_size < hm_header_end(&image->layout);
 

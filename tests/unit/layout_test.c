@@ -219,7 +219,7 @@ static void samples_are_read(void)
 		size_t size = hex(sample->text, 0xEE, bytes);
 		uint32_t versions[4];
 		struct gow_layout rows[SAMPLES];
-		struct gow_raw raw;
+		struct gow_unchecked raw;
 
 		check_about("%s", sample->name);
 		CHECK(gow_layout_is_usable(&sample->layout));
@@ -229,7 +229,7 @@ static void samples_are_read(void)
 		CHECK_EQ(sample->data_start, gow_layout_data_start(&sample->layout));
 		memfile_put(mem, 0, bytes, size);
 		/* Found among its like. */
-		CHECK_OK(gow_raw_load(file, rows, SAMPLES, &raw, &error), &error);
+		CHECK_OK(gow_unchecked_load(file, rows, SAMPLES, &raw, &error), &error);
 		CHECK(raw.header.layout == &rows[i]);
 		CHECK(!raw.header.pending);
 		CHECK(!raw.header.truncated);
@@ -249,11 +249,11 @@ static void samples_are_read(void)
 			         &error);
 			CHECK_EQ(sample->versions[2], versions[0]);
 		}
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 		memfile_put(mem, sample->layout.magic_offset, sample->layout.magic_pending, 4);
-		CHECK_OK(gow_raw_load(file, rows, SAMPLES, &raw, &error), &error);
+		CHECK_OK(gow_unchecked_load(file, rows, SAMPLES, &raw, &error), &error);
 		CHECK(raw.header.pending);
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 		CHECK_OK(gow_file_close(file, &error), &error);
 		memdisk_free(disk);
 	}

@@ -161,7 +161,7 @@ static const char *judge_state(struct crash_walk *walk, struct memdisk *disk)
 	struct memfile *file = memdisk_file(disk, "image");
 	struct gow_file *handle = memfile_open(file);
 	const char *wrong = NULL;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 	int code = gow_journal_load(handle, walk->journey->rows, 2, &raw, &error);
 
 	if (code)
@@ -174,7 +174,7 @@ static const char *judge_state(struct crash_walk *walk, struct memdisk *disk)
 	else if (!strstr(raw.pending.what, "upgrade from version 1 to 2 ("))
 		wrong = "the record says something else";
 	if (!code)
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 	CHECK_OK(gow_file_close(handle, NULL), NULL);
 	return wrong;
 }
@@ -722,7 +722,7 @@ static void a_stale_record_is_not_believed(void)
 		static const uint8_t pending_magic[] = { 'G', 'O', 'W', '!' };
 		struct sample sample;
 		struct gow_file *handle;
-		struct gow_raw raw;
+		struct gow_unchecked raw;
 		gow_upgrade_result result;
 		static const struct memfile_fault none;
 		const uint8_t count = 99;
@@ -765,12 +765,12 @@ static void a_stale_record_is_not_believed(void)
 		handle = memfile_open(sample.file);
 		CHECK_OK(gow_journal_load(handle, journey->rows, 2, &raw, &error), &error);
 		CHECK_EQ(GOW_PENDING_UPGRADE, raw.pending.kind);
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 		/* ... and not after a session. */
 		memfile_put(sample.file, 16, &count, 1);
 		CHECK_OK(gow_journal_load(handle, journey->rows, 2, &raw, &error), &error);
 		CHECK_EQ(GOW_PENDING_NONE, raw.pending.kind);
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 		CHECK_OK(gow_file_close(handle, &error), &error);
 		sample_free(&sample);
 	}
@@ -806,7 +806,7 @@ static void a_damaged_record_is_not_found(void)
 		struct memdisk *copy = memdisk_clone(sample.disk);
 		struct memfile *file = memdisk_file(copy, "image");
 		struct gow_file *handle = memfile_open(file);
-		struct gow_raw raw;
+		struct gow_unchecked raw;
 		uint8_t byte;
 
 		memfile_get(file, at, &byte, 1);
@@ -817,7 +817,7 @@ static void a_damaged_record_is_not_found(void)
 		missed += raw.pending.kind == GOW_PENDING_NONE;
 		if (at >= size - GOW_TRAILER_SECTOR)
 			CHECK_EQ(GOW_PENDING_NONE, raw.pending.kind);
-		gow_raw_release(&raw);
+		gow_unchecked_release(&raw);
 		CHECK_OK(gow_file_close(handle, &error), &error);
 		memdisk_free(copy);
 	}

@@ -214,7 +214,7 @@ static void compare(const struct report *want, const struct report *have)
 	}
 }
 
-static void compare_verdict(const struct report *want, const struct gow_raw *raw,
+static void compare_verdict(const struct report *want, const struct gow_unchecked *raw,
                             const struct naive *naive)
 {
 	struct gow_verdict verdict;
@@ -254,7 +254,7 @@ static void check_image(const struct hm_image *image, uint64_t first_dirty, uint
 	struct report want = { 0 }, have = { 0 };
 	struct naive naive = { .image = image, .report = &want };
 	struct gow_tally tally;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 
 	hm_write(image, mem);
 	if (first_dirty != GOW_NOWHERE)
@@ -262,7 +262,7 @@ static void check_image(const struct hm_image *image, uint64_t first_dirty, uint
 	CHECK_EQ(image->file_size, memfile_size(mem));
 	judge_naively(&naive, first_dirty);
 	file = memfile_open(mem);
-	CHECK_OK(gow_raw_load(file, &image->layout, 1, &raw, &error), &error);
+	CHECK_OK(gow_unchecked_load(file, &image->layout, 1, &raw, &error), &error);
 	CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
 	compare(&want, &have);
 	CHECK_EQ(naive.allocated, tally.allocated);
@@ -270,7 +270,7 @@ static void check_image(const struct hm_image *image, uint64_t first_dirty, uint
 	compare_verdict(&want, &raw, &naive);
 	for (size_t i = 0; seen && i < GOW_PROBLEM_COUNT; i++)
 		seen[i] += want.by_id[i].count;
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	memdisk_free(disk);
 	release_report(&want);
@@ -549,7 +549,7 @@ static void check_huge(enum hm_row row, uint64_t present, uint32_t cut, uint64_t
 	struct report want = { 0 }, have = { 0 };
 	struct rng rng = { seed };
 	struct gow_tally tally;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 	struct hm_image image;
 	struct naive naive = { .image = &image, .report = &want, .present = present };
 
@@ -572,14 +572,14 @@ static void check_huge(enum hm_row row, uint64_t present, uint32_t cut, uint64_t
 	naive_header(&naive, GOW_NOWHERE);
 	naive_entries(&naive);
 	sparse_blocks(&naive);
-	CHECK_OK(gow_raw_load(file, &image.layout, 1, &raw, &error), &error);
+	CHECK_OK(gow_unchecked_load(file, &image.layout, 1, &raw, &error), &error);
 	CHECK_EQ(present, raw.header.present_blocks);
 	CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
 	compare(&want, &have);
 	CHECK(want.by_id[GOW_MAP_CROSSLINK].count > 10);
 	CHECK(want.by_id[GOW_SPACE_LEAK].count > 0);
 	CHECK_EQ(naive.leaked, tally.leaked);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	hm_release(&image);
 	memdisk_free(disk);
@@ -606,7 +606,7 @@ static void file_of_eight_exbibytes_is_judged(void)
 	struct gow_file *file = memfile_open(mem);
 	struct hm_image image;
 	struct gow_verdict verdict;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 
 	hm_make(&image, HM_SMALL3, 64);
 	image.file_size = INT64_MAX;
@@ -616,7 +616,7 @@ static void file_of_eight_exbibytes_is_judged(void)
 	image.map[2] = 5;
 	image.versions[0] = image.versions[1] = image.versions[2] = 1;
 	hm_write(&image, mem);
-	CHECK_OK(gow_raw_load(file, &image.layout, 1, &raw, &error), &error);
+	CHECK_OK(gow_unchecked_load(file, &image.layout, 1, &raw, &error), &error);
 	CHECK_EQ(UINT32_MAX, raw.header.present_blocks);
 	CHECK_OK(gow_judge(&raw, &verdict, &error), &error);
 	CHECK_EQ(1, verdict.by_id[GOW_MAP_CROSSLINK].count);
@@ -626,7 +626,7 @@ static void file_of_eight_exbibytes_is_judged(void)
 	CHECK_EQ(UINT64_C(0xFFFFFFFF) - 2, verdict.tally.leaked);
 	CHECK_EQ(0, verdict.by_id[GOW_MAP_RANGE].count);
 	CHECK_EQ(0, verdict.by_id[GOW_SPACE_TAIL].count);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	hm_release(&image);
 	memdisk_free(disk);
@@ -672,11 +672,11 @@ static void visitor_ends_the_walk_anywhere(void)
 	struct gow_file *file = memfile_open(mem);
 	struct hm_image image;
 	struct stop stop = { 0, 0 };
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 	size_t all;
 
 	make_troubled(&image, mem);
-	CHECK_OK(gow_raw_load(file, &image.layout, 1, &raw, &error), &error);
+	CHECK_OK(gow_unchecked_load(file, &image.layout, 1, &raw, &error), &error);
 	CHECK_OK(gow_validate(&raw, stop_after, &stop, NULL, &error), &error);
 	all = stop.seen;
 	CHECK(all > 12);
@@ -685,7 +685,7 @@ static void visitor_ends_the_walk_anywhere(void)
 		CHECK_EQ(77, gow_validate(&raw, stop_after, &stop, NULL, &error));
 		CHECK_EQ(n, stop.seen);
 	}
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	hm_release(&image);
 	memdisk_free(disk);
@@ -705,15 +705,15 @@ static void every_failing_call_is_told(void)
 
 		for (size_t n = 1; failed; n++) {
 			struct gow_verdict verdict;
-			struct gow_raw raw;
+			struct gow_unchecked raw;
 			int code;
 
 			check_about("call %zu, errno %d", n, sys_errno);
 			memdisk_fail(disk, &(struct memfile_fault){ .nth = n, .sys_errno = sys_errno });
-			code = gow_raw_load(file, &image.layout, 1, &raw, &error);
+			code = gow_unchecked_load(file, &image.layout, 1, &raw, &error);
 			if (!code) {
 				code = gow_judge(&raw, &verdict, &error);
-				gow_raw_release(&raw);
+				gow_unchecked_release(&raw);
 			}
 			failed = memdisk_has_failed(disk);
 			/* Where a record of an upgrade may end: what cannot be read is no record. */

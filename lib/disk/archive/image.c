@@ -111,38 +111,40 @@ static int keep_header(struct gow_packed_image *image, uint64_t end, gow_error *
 }
 
 /* The header as that of a file of so many bytes, unchecked. */
-static int load_header(struct gow_packed_image *image, uint64_t size, struct gow_raw *raw,
-                       gow_error *error)
+static int load_header(struct gow_packed_image *image, uint64_t size,
+                       struct gow_unchecked *unchecked, gow_error *error)
 {
 	size_t count;
 	const struct gow_layout *rows = gow_layouts_rows(image->layouts, &count);
 	int code = gow_file_truncate(image->header, size, error);
 
-	return code ? code : gow_raw_load(image->header, rows, count, raw, error);
+	return code ? code : gow_unchecked_load(image->header, rows, count, unchecked, error);
 }
 
 /* Judges the header as that of a file of so many bytes; gives its map if it is sound. */
 static int judge_header(struct gow_packed_image *image, uint64_t size, struct gow_map *map,
                         gow_error *error)
 {
-	struct gow_raw raw = { .entries = NULL };
-	int code = load_header(image, size, &raw, error);
+	struct gow_unchecked unchecked = { .entries = NULL };
+	int code = load_header(image, size, &unchecked, error);
 
 	if (!code)
-		code = gow_map_judge(&raw, map, error);
-	gow_raw_release(&raw);
+		code = gow_map_judge(&unchecked, map, error);
+	gow_unchecked_release(&unchecked);
 	return code;
 }
 
 /* How many blocks an image of unknown size must have at least, by all that its header says. Without
  * a field for it the count follows from the size, and says nothing. */
-static uint32_t implied_blocks(const struct gow_raw *raw)
+static uint32_t implied_blocks(const struct gow_unchecked *unchecked)
 {
-	uint32_t blocks = raw->header.layout->block_count.width ? raw->header.block_count : 0;
+	uint32_t blocks = unchecked->header.layout->block_count.width
+	                          ? unchecked->header.block_count
+	                          : 0;
 
-	for (uint32_t i = 0; i < raw->header.layout->map_entries; i++)
-		if (raw->entries[i] != GOW_UNALLOCATED && raw->entries[i] >= blocks)
-			blocks = raw->entries[i] + 1;
+	for (uint32_t i = 0; i < unchecked->header.layout->map_entries; i++)
+		if (unchecked->entries[i] != GOW_UNALLOCATED && unchecked->entries[i] >= blocks)
+			blocks = unchecked->entries[i] + 1;
 	return blocks;
 }
 
@@ -150,13 +152,13 @@ static uint32_t implied_blocks(const struct gow_raw *raw)
 static int guess_size(struct gow_packed_image *image, const struct gow_layout *layout,
                       uint64_t limit, uint64_t *size, gow_error *error)
 {
-	struct gow_raw raw = { .entries = NULL };
-	int code = load_header(image, limit, &raw, error);
+	struct gow_unchecked unchecked = { .entries = NULL };
+	int code = load_header(image, limit, &unchecked, error);
 
 	if (code)
 		return code;
-	*size = gow_min(limit, gow_layout_block_offset(layout, implied_blocks(&raw)));
-	gow_raw_release(&raw);
+	*size = gow_min(limit, gow_layout_block_offset(layout, implied_blocks(&unchecked)));
+	gow_unchecked_release(&unchecked);
 	return GOW_OK;
 }
 

@@ -38,10 +38,11 @@ static gow_check *new_check(const gow_monitor *monitor, gow_error *error)
 /* Judges what has been opened; closes the check where that fails. */
 static int judge(gow_check *made, gow_check **check, gow_error *error)
 {
-	int code = gow_journal_load(made->file, made->rows, made->row_count, &made->raw, error);
+	int code = gow_journal_load(made->file, made->rows, made->row_count, &made->unchecked,
+	                            error);
 
 	if (!code)
-		code = gow_judge(&made->raw, &made->verdict, error);
+		code = gow_judge(&made->unchecked, &made->verdict, error);
 	if (code) {
 		gow_check_close(made);
 		return code;
@@ -101,7 +102,7 @@ void gow_check_close(gow_check *check)
 {
 	if (!check)
 		return;
-	gow_raw_release(&check->raw);
+	gow_unchecked_release(&check->unchecked);
 	if (!check->borrowed)
 		(void)gow_file_close(check->file, NULL);
 	gow_layouts_free(check->layouts);
@@ -153,12 +154,12 @@ static int visit_place(void *context, gow_problem_id id, const gow_place *place,
 
 gow_place gow_check_place(const gow_check *check, uint32_t logical)
 {
-	uint32_t physical = check->raw.entries[logical];
+	uint32_t physical = check->unchecked.entries[logical];
 	gow_place place = { logical, GOW_NOWHERE, GOW_NOWHERE, GOW_NOWHERE };
 
 	if (physical != GOW_UNALLOCATED) {
 		place.physical = physical;
-		place.offset = gow_layout_block_offset(check->raw.header.layout, physical);
+		place.offset = gow_layout_block_offset(check->unchecked.header.layout, physical);
 	}
 	return place;
 }
@@ -166,7 +167,7 @@ gow_place gow_check_place(const gow_check *check, uint32_t logical)
 /* The blocks of a bitmap, which is NULL where nobody looked for any. */
 static void visit_blocks(const gow_check *check, const uint64_t *blocks, struct place_walk *walk)
 {
-	const uint32_t count = blocks ? check->raw.header.layout->map_entries : 0;
+	const uint32_t count = blocks ? check->unchecked.header.layout->map_entries : 0;
 
 	for (uint32_t i = 0; i < count && !walk->refused; i++)
 		if (gow_get_bit(blocks, i)) {
@@ -187,7 +188,7 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
 	else if (id == GOW_DATA_MISMATCH)
 		visit_blocks(check, check->mismatched, &walk);
 	else
-		code = gow_validate(&check->raw, visit_place, &walk, NULL, error);
+		code = gow_validate(&check->unchecked, visit_place, &walk, NULL, error);
 	if (walk.refused)
 		return gow_fail(error, GOW_ERR_STOPPED, "stopped on request");
 	return code;
@@ -214,7 +215,7 @@ enum { VERSION_CHUNK = 16384 };
 
 static int highest_version(const gow_check *check, uint32_t *highest, gow_error *error)
 {
-	const struct gow_layout *layout = check->raw.header.layout;
+	const struct gow_layout *layout = check->unchecked.header.layout;
 	uint32_t versions[VERSION_CHUNK];
 
 	*highest = check->verdict.tally.highest_version;
@@ -235,7 +236,7 @@ static int highest_version(const gow_check *check, uint32_t *highest, gow_error 
 
 int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 {
-	const struct gow_header *header = &check->raw.header;
+	const struct gow_header *header = &check->unchecked.header;
 	gow_info found;
 
 	gow_lock_compare(check->lock);
@@ -253,9 +254,10 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 		.data_start = gow_layout_data_start(header->layout),
 		.has_versions = gow_layout_has_versions(header->layout),
 		.preamble_readable = header->file_size >= gow_layout_preamble_end(header->layout),
-		.map_readable = check->raw.entries != NULL,
-		.pending = check->raw.pending.kind == GOW_PENDING_NONE ? NULL
-		                                                       : check->raw.pending.what,
+		.map_readable = check->unchecked.entries != NULL,
+		.pending = check->unchecked.pending.kind == GOW_PENDING_NONE
+		                   ? NULL
+		                   : check->unchecked.pending.what,
 		.in_use = check->lock->in_use,
 		.foreign = !gow_layout_is_reference(header->layout),
 	};
@@ -264,7 +266,7 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 
 	memcpy(found.layout, header->layout->name, sizeof found.layout);
 	if (!code && found.map_readable) {
-		found.fragmentation = fragmentation(check->raw.entries, found.map_entries);
+		found.fragmentation = fragmentation(check->unchecked.entries, found.map_entries);
 		if (found.has_versions)
 			code = highest_version(check, &found.highest_version, error);
 	}

@@ -18,7 +18,7 @@ struct gow_check {
 	struct gow_layouts *layouts;   /* its own; NULL: rows are another's */
 	const struct gow_layout *rows; /* that its header is read with */
 	size_t row_count;
-	struct gow_raw raw;
+	struct gow_unchecked unchecked;
 	struct gow_verdict verdict;
 	const gow_monitor *monitor;
 	gow_common common; /* how other files are opened: as this one was */

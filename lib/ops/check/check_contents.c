@@ -33,7 +33,7 @@ static void list_parts(struct gow_check_contents *made, uint64_t size)
 
 int gow_check_contents(gow_check *check, gow_contents *contents, gow_error *error)
 {
-	const uint64_t size = check->raw.header.logical_size;
+	const uint64_t size = check->unchecked.header.logical_size;
 	gow_contents found = { .struct_size = sizeof found };
 	struct gow_check_contents *made;
 	int code = gow_check_result(contents, error);
@@ -43,8 +43,8 @@ int gow_check_contents(gow_check *check, gow_contents *contents, gow_error *erro
 	made = calloc(1, sizeof *made);
 	if (!made)
 		return gow_fail_memory(error, sizeof *made);
-	if (check->raw.entries)
-		gow_contents_of_raw(&check->raw, size, &made->guest);
+	if (check->unchecked.entries)
+		gow_contents_of_unchecked(&check->unchecked, size, &made->guest);
 	list_parts(made, size);
 	found.table = made->guest.table;
 	found.end = made->guest.end;

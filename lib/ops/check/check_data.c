@@ -55,23 +55,23 @@ static void add_unreadable(gow_check *check, uint32_t logical)
 /* Whether the entry of a block names nothing that the file has. */
 static bool is_unmapped(const gow_check *check, uint32_t logical)
 {
-	uint32_t entry = check->raw.entries[logical];
+	uint32_t entry = check->unchecked.entries[logical];
 
-	return entry != GOW_UNALLOCATED && entry >= check->raw.header.present_blocks;
+	return entry != GOW_UNALLOCATED && entry >= check->unchecked.header.present_blocks;
 }
 
 /* Whether there is a map, and a size that it can be the map of: nothing can be proved without. */
 static bool has_disk(const gow_check *check)
 {
-	const struct gow_header *header = &check->raw.header;
+	const struct gow_header *header = &check->unchecked.header;
 
-	return check->raw.entries && gow_size_is_valid(header->layout, header->logical_size);
+	return check->unchecked.entries && gow_size_is_valid(header->layout, header->logical_size);
 }
 
 /* Whether all that the guest could read can be read. */
 static bool is_whole(const gow_check *check)
 {
-	const struct gow_header *header = &check->raw.header;
+	const struct gow_header *header = &check->unchecked.header;
 
 	if (header->pending || !has_disk(check))
 		return false;
@@ -140,8 +140,8 @@ static int hear_hash(void *context, uint64_t index, const struct gow_hash *hash,
 /* Hands what was read to the hasher, and takes the other buffer. */
 static int prove_blocks(struct data_walk *walk, uint32_t logical, uint32_t blocks, gow_error *error)
 {
-	const uint64_t size = walk->check->raw.header.logical_size;
-	const uint64_t end = walk->check->raw.header.logical_blocks;
+	const uint64_t size = walk->check->unchecked.header.logical_size;
+	const uint64_t end = walk->check->unchecked.header.logical_blocks;
 	uint8_t *buffer = walk->buffer;
 	int code;
 
@@ -171,9 +171,9 @@ static int prove_blocks(struct data_walk *walk, uint32_t logical, uint32_t block
 static int read_run(const struct data_walk *walk, uint32_t logical, uint32_t blocks,
                     uint8_t *buffer, gow_error *error)
 {
-	const struct gow_header *header = &walk->check->raw.header;
+	const struct gow_header *header = &walk->check->unchecked.header;
 	uint64_t offset = gow_layout_block_offset(header->layout,
-	                                          walk->check->raw.entries[logical]);
+	                                          walk->check->unchecked.entries[logical]);
 	size_t size = (size_t)blocks * GOW_BLOCK_SIZE;
 	size_t there = (size_t)gow_min(size, header->file_size - offset);
 
@@ -227,8 +227,8 @@ static int check_run(struct data_walk *walk, uint32_t logical, uint32_t run, uin
                      gow_error *error)
 {
 	const gow_check *check = walk->check;
-	uint64_t offset = gow_layout_block_offset(check->raw.header.layout,
-	                                          check->raw.entries[logical]);
+	uint64_t offset = gow_layout_block_offset(check->unchecked.header.layout,
+	                                          check->unchecked.entries[logical]);
 	int code = hole_blocks(walk, offset, run, blocks, error);
 
 	if (code || *blocks)
@@ -278,7 +278,7 @@ static int walk_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
 /* A new, empty set of blocks in place of *set. */
 static int renew_set(const gow_check *check, uint64_t **set, gow_error *error)
 {
-	size_t words = gow_bit_words(check->raw.header.layout->map_entries);
+	size_t words = gow_bit_words(check->unchecked.header.layout->map_entries);
 
 	free(*set);
 	*set = calloc(words, sizeof **set);
@@ -288,18 +288,19 @@ static int renew_set(const gow_check *check, uint64_t **set, gow_error *error)
 /* Reads everything. With a proof, all that the guest could read is handed on to it. */
 static int walk_data(gow_check *check, struct proof *proof, gow_error *error)
 {
-	const struct gow_header *header = &check->raw.header;
+	const struct gow_header *header = &check->unchecked.header;
 	struct data_walk walk = { .check = check };
 	/* Also those past the end of the disk: somebody may want them back. */
 	const uint32_t end = header->layout->map_entries;
 	int code;
 
 	memset(&check->verdict.by_id[GOW_DATA_UNREADABLE], 0, sizeof(gow_finding));
-	if (!check->raw.entries)
+	if (!check->unchecked.entries)
 		return GOW_OK;
 	walk.proof = has_disk(check) ? proof : NULL;
 	for (uint32_t i = 0; i < end; i++)
-		walk.total += check->raw.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE : 0;
+		walk.total += check->unchecked.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE
+		                                                                   : 0;
 	code = renew_set(check, &check->unreadable, error);
 	walk.buffers = walk.buffer = malloc(2 * (size_t)READ_BYTES);
 	if (!code && !walk.buffers)
@@ -327,7 +328,7 @@ int gow_check_data(gow_check *check, gow_error *error)
 /* Opens it and reads it once to the end, so that nothing of a damaged one is believed. */
 static int open_manifest(struct proof *proof, const char *path, gow_error *error)
 {
-	const uint64_t size = proof->check->raw.header.logical_size;
+	const uint64_t size = proof->check->unchecked.header.logical_size;
 	struct gow_manifest *whole = NULL;
 	gow_digest digest;
 	int code = gow_manifest_input(path, &proof->check->common, &proof->file, &proof->lock,
@@ -360,8 +361,8 @@ static int begin_manifest(struct proof *proof, const char *path, gow_error *erro
 
 	return code ? code
 	            : gow_manifest_begin(loose ? proof->loose : gow_draft_file(proof->draft),
-	                                 proof->check->raw.header.logical_size, &proof->writer,
-	                                 error);
+	                                 proof->check->unchecked.header.logical_size,
+	                                 &proof->writer, error);
 }
 
 static int begin_proof(struct proof *proof, const gow_digest_options *options, gow_error *error)
@@ -403,7 +404,7 @@ static int end_proof(struct proof *proof, gow_digest *digest, gow_error *error)
 	if (code)
 		return code;
 	if (is_whole(check)) {
-		gow_digester_finish(proof->digester, check->raw.header.logical_size, digest);
+		gow_digester_finish(proof->digester, check->unchecked.header.logical_size, digest);
 		return proof->writer ? publish_manifest(proof, digest, error) : GOW_OK;
 	}
 	digest->text[0] = '\0';

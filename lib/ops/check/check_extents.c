@@ -7,8 +7,8 @@
 
 uint32_t gow_check_next_present(const gow_check *check, uint32_t logical, uint32_t end)
 {
-	const uint32_t *entries = check->raw.entries;
-	const uint32_t present = check->raw.header.present_blocks;
+	const uint32_t *entries = check->unchecked.entries;
+	const uint32_t present = check->unchecked.header.present_blocks;
 
 	while (logical < end && entries[logical] >= present)
 		logical++;
@@ -17,8 +17,8 @@ uint32_t gow_check_next_present(const gow_check *check, uint32_t logical, uint32
 
 uint32_t gow_check_present_run(const gow_check *check, uint32_t logical, uint32_t end)
 {
-	const uint32_t *entries = check->raw.entries;
-	uint32_t present = check->raw.header.present_blocks;
+	const uint32_t *entries = check->unchecked.entries;
+	uint32_t present = check->unchecked.header.present_blocks;
 
 	if (entries[logical] >= present)
 		return 0;
@@ -38,7 +38,7 @@ struct version_window {
 static int move_window(gow_check *check, struct version_window *window, uint32_t logical,
                        gow_error *error)
 {
-	const struct gow_layout *layout = check->raw.header.layout;
+	const struct gow_layout *layout = check->unchecked.header.layout;
 
 	if (logical - window->first < window->count)
 		return GOW_OK;
@@ -76,8 +76,8 @@ static int cut_at_version(gow_check *check, struct version_window *window, gow_e
 int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *context,
                           gow_error *error)
 {
-	const struct gow_layout *layout = check->raw.header.layout;
-	const uint32_t end = check->raw.entries ? layout->map_entries : 0;
+	const struct gow_layout *layout = check->unchecked.header.layout;
+	const uint32_t end = check->unchecked.entries ? layout->map_entries : 0;
 	struct version_window window = { .count = 0 };
 	uint32_t at = 0, run_end = 0;
 
@@ -90,7 +90,7 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 			run_end = at + gow_check_present_run(check, at, end);
 		extent.blocks = run_end - at;
 
-		extent.physical = check->raw.entries[at];
+		extent.physical = check->unchecked.entries[at];
 		extent.offset = gow_layout_block_offset(layout, extent.physical);
 		if (gow_layout_has_versions(layout))
 			code = cut_at_version(check, &window, &extent, error);
@@ -108,9 +108,9 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
 /* Where the entry of a logical block leads to; GOW_NOWHERE for one that names no present block. */
 static uint64_t present_place(const gow_check *check, uint32_t logical)
 {
-	uint32_t physical = check->raw.entries[logical];
+	uint32_t physical = check->unchecked.entries[logical];
 
-	return physical < check->raw.header.present_blocks ? physical : GOW_NOWHERE;
+	return physical < check->unchecked.header.present_blocks ? physical : GOW_NOWHERE;
 }
 
 /* Whether a block continues an extent. */
@@ -133,7 +133,7 @@ static int hand_on(const gow_extent *extent, gow_extent_visitor visit, void *con
 static gow_extent begin_extent(const gow_check *check, uint32_t logical, uint64_t physical,
                                uint32_t version)
 {
-	const struct gow_layout *layout = check->raw.header.layout;
+	const struct gow_layout *layout = check->unchecked.header.layout;
 
 	return (gow_extent){
 		.logical = logical,
@@ -149,9 +149,9 @@ static gow_extent begin_extent(const gow_check *check, uint32_t logical, uint64_
 /* As many numbers as the guest has blocks; all, where nobody knows how many these are. */
 static uint32_t numbered_blocks(const gow_check *check)
 {
-	const struct gow_header *header = &check->raw.header;
+	const struct gow_header *header = &check->unchecked.header;
 
-	if (!check->raw.entries)
+	if (!check->unchecked.entries)
 		return 0;
 	return check->verdict.by_id[GOW_HEADER_SIZE].problem
 	               ? header->layout->map_entries
@@ -166,10 +166,10 @@ int gow_check_each_newer(gow_check *check, uint32_t since, gow_extent_visitor vi
 	gow_extent extent = { .blocks = 0 };
 	int code = GOW_OK;
 
-	if (!gow_layout_has_versions(check->raw.header.layout))
+	if (!gow_layout_has_versions(check->unchecked.header.layout))
 		return gow_fail(error, GOW_ERR_UNSUPPORTED,
 		                "has no version numbers (its layout is %s)",
-		                check->raw.header.layout->name);
+		                check->unchecked.header.layout->name);
 	for (uint32_t i = 0; i < end && !code; i++) {
 		uint64_t physical;
 		uint32_t version;

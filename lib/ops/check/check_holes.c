@@ -7,8 +7,9 @@
 static int alike(const gow_check *check, uint64_t physical, uint64_t count, uint64_t *run,
                  bool *hole, gow_error *error)
 {
-	const uint64_t offset = gow_layout_block_offset(check->raw.header.layout, physical);
-	const uint64_t end = gow_min(offset + count * GOW_BLOCK_SIZE, check->raw.header.file_size);
+	const uint64_t offset = gow_layout_block_offset(check->unchecked.header.layout, physical);
+	const uint64_t end = gow_min(offset + count * GOW_BLOCK_SIZE,
+	                             check->unchecked.header.file_size);
 	uint64_t start, data_end;
 	int code = gow_file_next_data(check->file, offset, &start, &data_end, error);
 
@@ -28,13 +29,14 @@ static int alike(const gow_check *check, uint64_t physical, uint64_t count, uint
 static int visit_run(gow_check *check, uint32_t logical, uint32_t blocks, gow_extent_visitor visit,
                      void *context, gow_error *error)
 {
-	uint64_t physical = check->raw.entries[logical];
+	uint64_t physical = check->unchecked.entries[logical];
 
 	for (uint64_t at = 0, run = 0; at < blocks; at += run) {
 		gow_extent extent = {
 			.logical = logical + at,
 			.physical = physical + at,
-			.offset = gow_layout_block_offset(check->raw.header.layout, physical + at),
+			.offset = gow_layout_block_offset(check->unchecked.header.layout,
+			                                  physical + at),
 		};
 		bool hole;
 		int code = alike(check, physical + at, blocks - at, &run, &hole, error);
@@ -51,7 +53,8 @@ static int visit_run(gow_check *check, uint32_t logical, uint32_t blocks, gow_ex
 
 int gow_check_each_hole(gow_check *check, gow_extent_visitor visit, void *context, gow_error *error)
 {
-	const uint32_t end = check->raw.entries ? check->raw.header.layout->map_entries : 0;
+	const uint32_t end = check->unchecked.entries ? check->unchecked.header.layout->map_entries
+	                                              : 0;
 	uint32_t at = 0;
 
 	while ((at = gow_check_next_present(check, at, end)) < end) {

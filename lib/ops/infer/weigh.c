@@ -11,9 +11,10 @@
 /* ---- version numbers --------------------------------------------------------------------- */
 
 /* Numbers are small, and other than 0 exactly where something is allocated. */
-static uint32_t count_odd_versions(const struct gow_infer_work *work, const struct gow_raw *raw)
+static uint32_t count_odd_versions(const struct gow_infer_work *work,
+                                   const struct gow_unchecked *unchecked)
 {
-	const struct gow_layout *row = raw->header.layout;
+	const struct gow_layout *row = unchecked->header.layout;
 	uint32_t odd = 0;
 
 	for (uint32_t i = 0; i < row->map_entries && gow_layout_has_versions(row); i++) {
@@ -23,7 +24,8 @@ static uint32_t count_odd_versions(const struct gow_infer_work *work, const stru
 		if (at + 4 > work->head_size)
 			break;
 		number = gow_load32(work->head + at, row->order);
-		odd += (number != 0) != (raw->entries[i] != GOW_UNALLOCATED) || number > 1 << 24;
+		odd += (number != 0) != (unchecked->entries[i] != GOW_UNALLOCATED) ||
+		       number > 1 << 24;
 	}
 	return odd;
 }
@@ -44,14 +46,14 @@ static uint32_t count_beside(const struct gow_infer_work *work, const struct gow
 	return count;
 }
 
-static void count_spread(const struct gow_raw *raw, struct gow_candidate *candidate)
+static void count_spread(const struct gow_unchecked *unchecked, struct gow_candidate *candidate)
 {
-	const uint64_t present = raw->header.present_blocks;
+	const uint64_t present = unchecked->header.present_blocks;
 	/* A division for every entry would take longer than all else. */
 	const uint64_t scale = ((uint64_t)GOW_PROBE_PARTS << 32) / gow_max(present, 1);
 
-	for (uint32_t i = 0; i < raw->header.layout->map_entries; i++) {
-		uint32_t entry = raw->entries[i];
+	for (uint32_t i = 0; i < unchecked->header.layout->map_entries; i++) {
+		uint32_t entry = unchecked->entries[i];
 
 		if (entry < present)
 			candidate->spread[entry * scale >> 32]++;
@@ -112,25 +114,25 @@ static bool is_hopeless(const struct gow_candidate *candidate)
 	       candidate->odd_versions > candidate->allocated / 10 + 2;
 }
 
-static int weigh(struct gow_infer_work *work, struct gow_raw *raw, struct gow_candidate *candidate,
-                 gow_error *error)
+static int weigh(struct gow_infer_work *work, struct gow_unchecked *unchecked,
+                 struct gow_candidate *candidate, gow_error *error)
 {
 	struct gow_verdict verdict;
-	int code = gow_judge(raw, &verdict, error);
+	int code = gow_judge(unchecked, &verdict, error);
 
 	if (code)
 		return code;
 	candidate->allocated = verdict.tally.allocated;
 	candidate->leaked = verdict.tally.leaked;
-	candidate->present = raw->header.present_blocks;
+	candidate->present = unchecked->header.present_blocks;
 	candidate->wrong = (uint32_t)(verdict.by_id[GOW_MAP_RANGE].count +
 	                              verdict.by_id[GOW_MAP_CROSSLINK].count);
-	count_spread(raw, candidate);
-	candidate->odd_versions = count_odd_versions(work, raw);
+	count_spread(unchecked, candidate);
+	candidate->odd_versions = count_odd_versions(work, unchecked);
 	candidate->beside = count_beside(work, &candidate->row);
 	if (is_hopeless(candidate))
 		return GOW_OK;
-	gow_contents_of_raw(raw, candidate->row.logical_limit, &candidate->guest);
+	gow_contents_of_unchecked(unchecked, candidate->row.logical_limit, &candidate->guest);
 	gow_infer_preamble(work, candidate);
 	candidate->score = score_of(candidate);
 	keep(work->result, candidate);
@@ -140,7 +142,7 @@ static int weigh(struct gow_infer_work *work, struct gow_raw *raw, struct gow_ca
 int gow_infer_weigh(struct gow_infer_work *work, const struct gow_layout *row, gow_error *error)
 {
 	struct gow_candidate *candidate;
-	struct gow_raw raw;
+	struct gow_unchecked unchecked;
 	int code;
 
 	if (!gow_layout_is_usable(row))
@@ -154,10 +156,11 @@ int gow_infer_weigh(struct gow_infer_work *work, const struct gow_layout *row, g
 	if (!candidate)
 		return gow_fail_memory(error, sizeof *candidate);
 	candidate->row = *row;
-	code = gow_raw_load_as(work->file, &candidate->row, &raw, error);
+	code = gow_unchecked_load_as(work->file, &candidate->row, &unchecked, error);
 	if (!code) {
-		code = raw.header.truncated ? GOW_OK : weigh(work, &raw, candidate, error);
-		gow_raw_release(&raw);
+		code = unchecked.header.truncated ? GOW_OK
+		                                  : weigh(work, &unchecked, candidate, error);
+		gow_unchecked_release(&unchecked);
 	}
 	free(candidate);
 	return code;

@@ -150,24 +150,25 @@ static int refuse_record(const struct gow_upgrade *upgrade, gow_error *error)
 }
 
 /* Looks at what there is, and chooses. */
-static int choose(struct gow_upgrade *upgrade, struct gow_raw *raw, gow_upgrade_result *result,
-                  gow_error *error)
+static int choose(struct gow_upgrade *upgrade, struct gow_unchecked *unchecked,
+                  gow_upgrade_result *result, gow_error *error)
 {
 	struct gow_map map;
 	bool found = false;
 	int code = GOW_OK;
 
-	if (raw->pending.kind == GOW_PENDING_UPGRADE) {
-		code = gow_trailer_find(raw->file, &raw->header, &upgrade->trailer, &found, error);
+	if (unchecked->pending.kind == GOW_PENDING_UPGRADE) {
+		code = gow_trailer_find(unchecked->file, &unchecked->header, &upgrade->trailer,
+		                        &found, error);
 		if (!code)
 			code = found ? resume(upgrade, result, error)
 			             : refuse_record(upgrade, error);
 		return code;
 	}
-	code = gow_map_judge(raw, &map, error);
+	code = gow_map_judge(unchecked, &map, error);
 	if (code)
 		return code;
-	code = begin_anew(upgrade, raw->header, &map, result, error);
+	code = begin_anew(upgrade, unchecked->header, &map, result, error);
 	gow_map_release(&map);
 	return code;
 }
@@ -179,15 +180,15 @@ static int upgrade_once(const struct gow_upgrade_job *job, gow_upgrade_result *r
 {
 	struct gow_upgrade upgrade = { .job = job };
 	gow_upgrade_result filled = { .changed = false };
-	struct gow_raw raw;
+	struct gow_unchecked unchecked;
 	int code = job->dry_run ? GOW_OK : gow_file_settle(job->file, error);
 
 	if (!code)
-		code = gow_journal_load(job->file, job->rows, job->row_count, &raw, error);
+		code = gow_journal_load(job->file, job->rows, job->row_count, &unchecked, error);
 	if (code)
 		return code;
-	code = choose(&upgrade, &raw, &filled, error);
-	gow_raw_release(&raw);
+	code = choose(&upgrade, &unchecked, &filled, error);
+	gow_unchecked_release(&unchecked);
 	gow_upgrade_free_tables(&upgrade);
 	gow_hole_map_release(&upgrade.holes);
 	gow_reserved_release(&upgrade.reserved);

@@ -133,21 +133,21 @@ static int step_validate(struct gow_upgrade *upgrade, gow_error *error)
 	const struct gow_layout *target = gow_upgrade_target(upgrade);
 	const gow_finding *corrupt = NULL;
 	struct gow_verdict verdict;
-	struct gow_raw raw;
+	struct gow_unchecked unchecked;
 	int code;
 
 	if (!gow_upgrade_writes(upgrade))
 		return GOW_OK;
-	code = gow_raw_load_as(upgrade->job->file, target, &raw, error);
+	code = gow_unchecked_load_as(upgrade->job->file, target, &unchecked, error);
 	if (code)
 		return code;
-	raw.header.pending = false;
-	raw.header.file_size = gow_upgrade_target_size(upgrade);
-	raw.header.present_blocks = gow_present_blocks(target, raw.header.file_size);
-	code = gow_judge(&raw, &verdict, error);
+	unchecked.header.pending = false;
+	unchecked.header.file_size = gow_upgrade_target_size(upgrade);
+	unchecked.header.present_blocks = gow_present_blocks(target, unchecked.header.file_size);
+	code = gow_judge(&unchecked, &verdict, error);
 	if (!code)
 		corrupt = gow_verdict_first(&verdict, GOW_CORRUPT);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&unchecked);
 	return corrupt ? refuse_result(upgrade, corrupt, error) : code;
 }
 

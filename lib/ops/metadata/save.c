@@ -61,11 +61,11 @@ static void keep_upgrade(struct gow_metadata_plan *plan, const struct gow_traile
 
 static int find_trailer(struct job *job, struct gow_trailer *trailer, bool *found, gow_error *error)
 {
-	const struct gow_raw *raw = &job->check->raw;
-	int code = gow_trailer_find(raw->file, &raw->header, trailer, found, error);
+	const struct gow_unchecked *unchecked = &job->check->unchecked;
+	int code = gow_trailer_find(unchecked->file, &unchecked->header, trailer, found, error);
 
 	if (!code && !*found)
-		code = gow_trailer_find_moving(raw->file, trailer, found, error);
+		code = gow_trailer_find_moving(unchecked->file, trailer, found, error);
 	return code;
 }
 
@@ -76,27 +76,27 @@ static int find_trailer(struct job *job, struct gow_trailer *trailer, bool *foun
 static int is_sound_as(struct gow_file *file, const struct gow_layout *row, uint64_t end,
                        bool *sound, gow_error *error)
 {
-	struct gow_raw raw;
+	struct gow_unchecked unchecked;
 	struct gow_verdict verdict;
-	int code = gow_raw_load_as(file, row, &raw, error);
+	int code = gow_unchecked_load_as(file, row, &unchecked, error);
 
 	*sound = false;
 	if (code)
 		return code;
-	code = gow_judge(&raw, &verdict, error);
+	code = gow_judge(&unchecked, &verdict, error);
 	if (!code)
-		*sound = !raw.header.truncated && verdict.tally.allocated &&
+		*sound = !unchecked.header.truncated && verdict.tally.allocated &&
 		         verdict.tally.leaked <
 		                 (end - gow_layout_data_start(row)) / GOW_BLOCK_SIZE &&
 		         !gow_verdict_first(&verdict, GOW_CORRUPT);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&unchecked);
 	return code;
 }
 
 /* Where the header ends: with a version field that says too much, the guest's data would follow. */
 static int find_end(struct job *job, uint64_t *end, gow_error *error)
 {
-	const struct gow_layout *claimed = job->check->raw.header.layout;
+	const struct gow_layout *claimed = job->check->unchecked.header.layout;
 	int code = GOW_OK;
 
 	*end = gow_layout_data_start(claimed);
@@ -108,7 +108,7 @@ static int find_end(struct job *job, uint64_t *end, gow_error *error)
 
 		if (gow_layout_data_start(row) >= *end)
 			continue;
-		code = is_sound_as(job->check->raw.file, row, *end, &sound, error);
+		code = is_sound_as(job->check->unchecked.file, row, *end, &sound, error);
 		if (code || !sound)
 			continue;
 		*end = gow_layout_data_start(row);
@@ -125,7 +125,7 @@ static int find_end(struct job *job, uint64_t *end, gow_error *error)
 static int plan_ranges(struct job *job, gow_error *error)
 {
 	uint64_t end;
-	const struct gow_header *header = &job->check->raw.header;
+	const struct gow_header *header = &job->check->unchecked.header;
 	struct gow_trailer trailer;
 	bool found = false;
 	int code = GOW_OK;
@@ -134,7 +134,7 @@ static int plan_ranges(struct job *job, gow_error *error)
 	(void)snprintf(job->plan.layout, sizeof job->plan.layout, "%s",
 	               header->layout->name[0] ? header->layout->name : "unnamed");
 	job->plan.file_size = header->file_size;
-	if (job->check->raw.pending.kind == GOW_PENDING_UPGRADE)
+	if (job->check->unchecked.pending.kind == GOW_PENDING_UPGRADE)
 		code = find_trailer(job, &trailer, &found, error);
 	if (code)
 		return code;
@@ -153,14 +153,15 @@ static int look_for_data(void *context, const struct gow_piece *piece, gow_error
 	struct job *job = context;
 
 	(void)error;
-	return piece->offset + piece->length > gow_layout_data_start(job->check->raw.header.layout);
+	return piece->offset + piece->length >
+	       gow_layout_data_start(job->check->unchecked.header.layout);
 }
 
 /* Whether the record puts back bytes of the header alone. */
 static int holds_data(struct job *job, const struct gow_undo *undo, bool *holds, gow_error *error)
 {
 	struct gow_file *overlay;
-	int code = gow_overlay_new(job->check->raw.file, &overlay, error);
+	int code = gow_overlay_new(job->check->unchecked.file, &overlay, error);
 
 	if (code)
 		return code;
@@ -174,19 +175,20 @@ static int holds_data(struct job *job, const struct gow_undo *undo, bool *holds,
 /* The undo file that gow-check found beside the image. */
 static int find_undo(struct job *job, gow_error *error)
 {
-	struct gow_undo_place place = { .rows = job->check->raw.header.layout, .row_count = 1 };
+	struct gow_undo_place place = { .rows = job->check->unchecked.header.layout,
+		                        .row_count = 1 };
 	struct gow_undo_search found = { .undo = NULL };
 	bool holds = false;
 	char *name;
 	int code;
 
-	if (job->check->raw.pending.kind != GOW_PENDING_REPAIR)
+	if (job->check->unchecked.pending.kind != GOW_PENDING_REPAIR)
 		return GOW_OK;
-	code = gow_directory_of(job->check->raw.file->name, &place.directory, &name, error);
+	code = gow_directory_of(job->check->unchecked.file->name, &place.directory, &name, error);
 	if (code)
 		return code;
 	place.image = name;
-	code = gow_undo_find(&place, job->check->raw.file, false, &found, error);
+	code = gow_undo_find(&place, job->check->unchecked.file, false, &found, error);
 	if (!code && found.undo)
 		code = holds_data(job, found.undo, &holds, error);
 	if (!code && !holds) {
@@ -210,9 +212,9 @@ static int find_sync(struct job *job, gow_error *error)
 	char *name;
 	int code;
 
-	if (job->check->raw.pending.kind != GOW_PENDING_SYNC)
+	if (job->check->unchecked.pending.kind != GOW_PENDING_SYNC)
 		return GOW_OK;
-	code = gow_directory_of(job->check->raw.file->name, &job->directory, &name, error);
+	code = gow_directory_of(job->check->unchecked.file->name, &job->directory, &name, error);
 	if (code)
 		return code;
 	code = gow_sync_record_init(&job->sync, job->directory, name, error);
@@ -271,14 +273,14 @@ static int pack_members(struct job *job, gow_error *error)
 
 	if (!code)
 		code = gow_pack_text(job->pack, member(job, GOW_METADATA_LAYOUT, 0, name), layout,
-		                     gow_layout_print(job->check->raw.header.layout, layout),
+		                     gow_layout_print(job->check->unchecked.header.layout, layout),
 		                     error);
 	if (!code)
 		code = pack_record(job, error);
 	if (!code)
 		code = gow_pack_file(job->pack, member(job, GOW_METADATA_IMAGE, 0, name),
-		                     job->check->raw.file, job->plan.file_size, job->runs.runs,
-		                     job->runs.count, error);
+		                     job->check->unchecked.file, job->plan.file_size,
+		                     job->runs.runs, job->runs.count, error);
 	return code;
 }
 
@@ -339,7 +341,7 @@ static int save(struct job *job, gow_metadata_result *result, gow_error *error)
 	if (!code)
 		code = find_sync(job, error);
 	if (!code)
-		code = gow_metadata_scan(job->check->raw.file, &job->plan, &job->runs, error);
+		code = gow_metadata_scan(job->check->unchecked.file, &job->plan, &job->runs, error);
 	if (code)
 		return code;
 	memcpy(job->plan.digest, job->runs.digest, sizeof job->plan.digest);

@@ -27,27 +27,31 @@ static double share(uint64_t part, uint64_t whole)
 	return whole ? (double)part / (double)whole : 1;
 }
 
-static int count_versions(const struct gow_raw *raw, struct evidence *found, gow_error *error)
+static int count_versions(const struct gow_unchecked *unchecked, struct evidence *found,
+                          gow_error *error)
 {
 	enum { PART = 8192 };
-	const struct gow_layout *layout = raw->header.layout;
+	const struct gow_layout *layout = unchecked->header.layout;
 	uint32_t versions[PART];
 
 	for (uint32_t at = 0; at < layout->map_entries; at += PART) {
 		uint32_t count = (uint32_t)gow_min(layout->map_entries - at, PART);
-		int code = gow_header_read_versions(raw->file, layout, at, count, versions, error);
+		int code = gow_header_read_versions(unchecked->file, layout, at, count, versions,
+		                                    error);
 
 		if (code)
 			return code;
 		for (uint32_t i = 0; i < count; i++)
-			found->versioned += raw->entries[at + i] != GOW_UNALLOCATED && versions[i];
+			found->versioned += unchecked->entries[at + i] != GOW_UNALLOCATED &&
+			                    versions[i];
 	}
 	return GOW_OK;
 }
 
-static int count_entries(const struct gow_raw *raw, struct evidence *found, gow_error *error)
+static int count_entries(const struct gow_unchecked *unchecked, struct evidence *found,
+                         gow_error *error)
 {
-	const struct gow_header *header = &raw->header;
+	const struct gow_header *header = &unchecked->header;
 	/* Entries that name blocks further out than that are counted as if they did not. */
 	uint32_t most = (uint32_t)gow_min(header->present_blocks,
 	                                  UINT64_C(2) * header->layout->map_entries);
@@ -57,7 +61,7 @@ static int count_entries(const struct gow_raw *raw, struct evidence *found, gow_
 		return gow_fail_memory(error, (size_t)most / 8 + 1);
 	found->present = header->present_blocks;
 	for (uint32_t i = 0; i < header->layout->map_entries; i++) {
-		uint32_t entry = raw->entries[i];
+		uint32_t entry = unchecked->entries[i];
 
 		found->allocated += entry != GOW_UNALLOCATED;
 		if (entry >= most)
@@ -67,7 +71,8 @@ static int count_entries(const struct gow_raw *raw, struct evidence *found, gow_
 		named[entry / 8] = (uint8_t)(named[entry / 8] | 1u << entry % 8);
 	}
 	free(named);
-	return gow_layout_has_versions(header->layout) ? count_versions(raw, found, error) : GOW_OK;
+	return gow_layout_has_versions(header->layout) ? count_versions(unchecked, found, error)
+	                                               : GOW_OK;
 }
 
 static double score_of(const struct evidence *found, const struct gow_layout *layout)
@@ -84,20 +89,21 @@ static double score_of(const struct evidence *found, const struct gow_layout *la
 static int gather(struct gow_file *file, const struct gow_layout *layout, struct evidence *found,
                   gow_error *error)
 {
-	struct gow_raw raw;
-	int code = gow_raw_load_as(file, layout, &raw, error);
+	struct gow_unchecked unchecked;
+	int code = gow_unchecked_load_as(file, layout, &unchecked, error);
 	uint64_t data_start = gow_layout_data_start(layout);
 
 	if (code)
 		return code;
-	*found = (struct evidence){ .long_enough = !raw.header.truncated };
+	*found = (struct evidence){ .long_enough = !unchecked.header.truncated };
 	if (found->long_enough) {
-		found->whole_blocks = raw.header.file_size <= data_start ||
-		                      (raw.header.file_size - data_start) % GOW_BLOCK_SIZE == 0;
-		code = count_entries(&raw, found, error);
+		found->whole_blocks = unchecked.header.file_size <= data_start ||
+		                      (unchecked.header.file_size - data_start) % GOW_BLOCK_SIZE ==
+		                              0;
+		code = count_entries(&unchecked, found, error);
 		found->score = score_of(found, layout);
 	}
-	gow_raw_release(&raw);
+	gow_unchecked_release(&unchecked);
 	return code;
 }
 

@@ -16,13 +16,14 @@ struct cloning {
 
 /* The lowest block past the end of the file that an entry names: where a copy came to stand
  * there, the entry would get foreign data, and nobody would ever know. */
-static uint32_t lowest_absent(const struct gow_raw *raw)
+static uint32_t lowest_absent(const struct gow_unchecked *unchecked)
 {
 	uint32_t lowest = GOW_UNALLOCATED;
 
-	for (uint32_t i = 0; i < raw->header.layout->map_entries; i++)
-		if (raw->entries[i] >= raw->header.present_blocks && raw->entries[i] < lowest)
-			lowest = raw->entries[i];
+	for (uint32_t i = 0; i < unchecked->header.layout->map_entries; i++)
+		if (unchecked->entries[i] >= unchecked->header.present_blocks &&
+		    unchecked->entries[i] < lowest)
+			lowest = unchecked->entries[i];
 	return lowest;
 }
 
@@ -81,9 +82,10 @@ static int clone(void *context, gow_problem_id id, const gow_place *place, uint6
 
 int gow_fix_crosslink(struct gow_plan *plan, gow_error *error)
 {
-	const struct gow_header *header = &plan->raw.header;
-	struct cloning cloning = { plan, header->present_blocks, lowest_absent(&plan->raw), error };
-	int code = gow_validate(&plan->raw, clone, &cloning, NULL, error);
+	const struct gow_header *header = &plan->unchecked.header;
+	struct cloning cloning = { plan, header->present_blocks, lowest_absent(&plan->unchecked),
+		                   error };
+	int code = gow_validate(&plan->unchecked, clone, &cloning, NULL, error);
 
 	/* The next allocation must not get a copy's number. */
 	if (!code && cloning.next > header->present_blocks && header->block_count < cloning.next)
@@ -157,7 +159,7 @@ int gow_fix_version_zero(struct gow_plan *plan, gow_error *error)
 
 static int reset_part(struct gow_plan *plan, uint32_t first, uint32_t count, gow_error *error)
 {
-	const uint32_t *entries = plan->raw.entries + first;
+	const uint32_t *entries = plan->unchecked.entries + first;
 	gow_repair_step step =
 		gow_fix_versions_step(plan, GOW_VERSION_EXHAUSTED,
 	                              "all version numbers start anew: 1 where a block is "

@@ -70,7 +70,7 @@ static int gow_fix_lose_entries(struct gow_plan *plan, uint32_t known, gow_error
 
 int gow_fix_truncated(struct gow_plan *plan, gow_error *error)
 {
-	uint32_t known = gow_present_entries(plan->layout, plan->raw.header.file_size);
+	uint32_t known = gow_present_entries(plan->layout, plan->unchecked.header.file_size);
 	int code;
 
 	if (!gow_fix_may(plan, GOW_HEADER_TRUNCATED))
@@ -108,7 +108,7 @@ static int gow_fix_add_to_run(void *context, gow_problem_id id, const gow_place 
 
 int gow_fix_runs(struct run *run)
 {
-	int code = gow_validate(&run->plan->raw, gow_fix_add_to_run, run, NULL, run->error);
+	int code = gow_validate(&run->plan->unchecked, gow_fix_add_to_run, run, NULL, run->error);
 
 	return code ? code : gow_fix_flush_run(run);
 }
@@ -182,9 +182,9 @@ static int unmap_beyond(struct gow_plan *plan, uint32_t first, uint32_t count, u
  * it has to be zeros. */
 static int clear_old_end(struct gow_plan *plan, gow_error *error)
 {
-	const struct gow_header *header = &plan->raw.header;
+	const struct gow_header *header = &plan->unchecked.header;
 	uint64_t inside = header->logical_size % GOW_BLOCK_SIZE;
-	uint32_t entry = plan->raw.entries[header->logical_blocks - 1];
+	uint32_t entry = plan->unchecked.entries[header->logical_blocks - 1];
 	uint8_t bytes[GOW_BLOCK_SIZE];
 	gow_repair_step step;
 	uint64_t offset;
@@ -215,7 +215,7 @@ int gow_fix_beyond(struct gow_plan *plan, gow_error *error)
 	uint64_t size = plan->options->size;
 	int code;
 
-	if (size <= plan->raw.header.logical_size)
+	if (size <= plan->unchecked.header.logical_size)
 		return gow_fix_runs(&run);
 	if (plan->verdict.by_id[GOW_MAP_CROSSLINK].problem) {
 		/* What is cleared for one owner would be cleared for the other. */

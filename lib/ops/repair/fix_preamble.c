@@ -8,7 +8,7 @@
 void gow_fix_tell_guest(const struct gow_plan *plan, gow_repair_step *step, uint64_t logical,
                         uint64_t blocks)
 {
-	const struct gow_header *header = &plan->raw.header;
+	const struct gow_header *header = &plan->unchecked.header;
 	uint64_t end = gow_size_is_valid(header->layout, header->logical_size)
 	                       ? header->logical_size
 	                       : header->layout->logical_limit;
@@ -76,7 +76,8 @@ bool gow_fix_may(struct gow_plan *plan, gow_problem_id id)
 
 int gow_fix_size(struct gow_plan *plan, gow_error *error)
 {
-	uint64_t size = plan->options->size ? plan->options->size : gow_smallest_size(&plan->raw);
+	uint64_t size = plan->options->size ? plan->options->size
+	                                    : gow_smallest_size(&plan->unchecked);
 
 	if (!size) {
 		gow_plan_leave(plan, GOW_HEADER_SIZE,
@@ -96,7 +97,7 @@ int gow_fix_size(struct gow_plan *plan, gow_error *error)
 static int gow_fix_count(struct gow_plan *plan, gow_problem_id id, gow_error *error)
 {
 	return gow_fix_may(plan, id)
-	               ? gow_fix_put_count(plan, id, plan->raw.header.present_blocks,
+	               ? gow_fix_put_count(plan, id, plan->unchecked.header.present_blocks,
 	                                   "block_count becomes the number of present blocks",
 	                                   error)
 	               : GOW_OK;
@@ -122,7 +123,7 @@ int gow_fix_count_wild(struct gow_plan *plan, gow_error *error)
 int gow_fix_extend(struct gow_plan *plan, gow_problem_id id, uint64_t end, const char *text,
                    gow_error *error)
 {
-	uint64_t start = plan->raw.header.file_size;
+	uint64_t start = plan->unchecked.header.file_size;
 	gow_repair_step step;
 	int code;
 
@@ -146,7 +147,8 @@ int gow_fix_tail(struct gow_plan *plan, gow_error *error)
 int gow_fix_padding(struct gow_plan *plan, gow_error *error)
 {
 	uint64_t start = gow_layout_header_end(plan->layout);
-	uint64_t end = gow_min(gow_layout_data_start(plan->layout), plan->raw.header.file_size);
+	uint64_t end = gow_min(gow_layout_data_start(plan->layout),
+	                       plan->unchecked.header.file_size);
 	gow_repair_step step = gow_plan_step(GOW_HEADER_PADDING, GOW_STEP_WRITE,
 	                                     "the padding becomes zeros", start, end - start);
 	int code;

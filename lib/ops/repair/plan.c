@@ -109,9 +109,9 @@ static int judge(struct gow_plan *plan, gow_error *error)
 {
 	int code;
 
-	gow_raw_release(&plan->raw);
-	code = gow_raw_load_as(plan->overlay, plan->layout, &plan->raw, error);
-	return code ? code : gow_judge(&plan->raw, &plan->verdict, error);
+	gow_unchecked_release(&plan->unchecked);
+	code = gow_unchecked_load_as(plan->overlay, plan->layout, &plan->unchecked, error);
+	return code ? code : gow_judge(&plan->unchecked, &plan->verdict, error);
 }
 
 /* Tries to fix one problem; *progress says whether there were steps. */
@@ -187,7 +187,7 @@ int gow_plan_make(struct gow_plan *plan, struct gow_file *base, const struct gow
 
 void gow_plan_release(struct gow_plan *plan)
 {
-	gow_raw_release(&plan->raw);
+	gow_unchecked_release(&plan->unchecked);
 	(void)gow_file_close(plan->overlay, NULL);
 	gow_steps_release(&plan->steps);
 	*plan = (struct gow_plan){ .overlay = NULL };

@@ -39,7 +39,7 @@ struct gow_plan {
 	bool quit;
 
 	/* While it is made: the overlay as the steps so far have left it. */
-	struct gow_raw raw;
+	struct gow_unchecked unchecked;
 	struct gow_verdict verdict;
 	unsigned attempts[GOW_PROBLEM_COUNT];
 	bool settled[GOW_PROBLEM_COUNT]; /* there is no point in trying again */

@@ -44,16 +44,18 @@ static int by_block(const void *a, const void *b)
 
 /* Whether the plan unmaps the entry. One that names a copy does not count: the first owner still
  * named the original then, and is who lost it. */
-static bool is_unmapped(const struct salvage *salvage, const struct gow_raw *before, uint32_t i)
+static bool is_unmapped(const struct salvage *salvage, const struct gow_unchecked *before,
+                        uint32_t i)
 {
 	return before->entries[i] < salvage->present &&
-	       salvage->plan->raw.entries[i] == GOW_UNALLOCATED;
+	       salvage->plan->unchecked.entries[i] == GOW_UNALLOCATED;
 }
 
-static int find_owners(struct salvage *salvage, const struct gow_raw *before, gow_error *error)
+static int find_owners(struct salvage *salvage, const struct gow_unchecked *before,
+                       gow_error *error)
 {
 	const uint32_t entries = salvage->plan->layout->map_entries;
-	const bool known = before->entries && salvage->plan->raw.entries;
+	const bool known = before->entries && salvage->plan->unchecked.entries;
 	size_t count = 0;
 
 	for (uint32_t i = 0; i < entries && known; i++)
@@ -157,7 +159,7 @@ static int save_all(struct salvage *salvage, gow_error *error)
 
 	salvage->blocks = 0;
 	if (!code)
-		code = gow_validate(&salvage->plan->raw, save_run, salvage, NULL, error);
+		code = gow_validate(&salvage->plan->unchecked, save_run, salvage, NULL, error);
 	/* A last block of zeros is a hole, too. */
 	return code ? code
 	            : gow_file_truncate(salvage->data, (uint64_t)salvage->present * GOW_BLOCK_SIZE,
@@ -210,7 +212,7 @@ int gow_salvage(struct gow_plan *plan, struct gow_file *base, struct gow_directo
                 const char *path, uint64_t *blocks, gow_error *error)
 {
 	struct salvage *salvage = calloc(1, sizeof *salvage);
-	struct gow_raw before = { .entries = NULL };
+	struct gow_unchecked before = { .entries = NULL };
 	int code;
 
 	if (!salvage)
@@ -219,13 +221,13 @@ int gow_salvage(struct gow_plan *plan, struct gow_file *base, struct gow_directo
 	salvage->base = base;
 	salvage->directory = directory;
 	salvage->error = error;
-	code = gow_raw_load_as(base, plan->layout, &before, error);
+	code = gow_unchecked_load_as(base, plan->layout, &before, error);
 	salvage->present = before.header.present_blocks;
 	if (!code && path)
 		code = find_owners(salvage, &before, error);
-	gow_raw_release(&before);
+	gow_unchecked_release(&before);
 	if (!code)
-		code = gow_validate(&plan->raw, save_run, salvage, NULL, error);
+		code = gow_validate(&plan->unchecked, save_run, salvage, NULL, error);
 	if (!code && path && salvage->blocks)
 		code = save(salvage, path, error);
 	*blocks = salvage->blocks;

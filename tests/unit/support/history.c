@@ -514,16 +514,16 @@ static const char *judge_findings(const struct history *history, struct gow_file
 {
 	const char *result = NULL;
 	struct gow_verdict verdict;
-	struct gow_raw raw;
+	struct gow_unchecked raw;
 
-	if (gow_raw_load(file, &history->start.layout, 1, &raw, &history_error))
+	if (gow_unchecked_load(file, &history->start.layout, 1, &raw, &history_error))
 		return wrong("cannot be loaded: %.200s", history_error.what);
 	if (gow_judge(&raw, &verdict, &history_error))
 		result = wrong("cannot be judged: %.200s", history_error.what);
 	for (size_t i = 0; i < GOW_PROBLEM_COUNT && !result; i++)
 		if (verdict.by_id[i].problem && !(history->expected_findings >> i & 1))
 			result = wrong("%s", verdict.by_id[i].problem->name);
-	gow_raw_release(&raw);
+	gow_unchecked_release(&raw);
 	return result;
 }
 
