@@ -286,5 +286,68 @@ testLongWindows() {
 	done
 }
 
+# skippable SIZE [BYTE]: a frame that zstd and lz4 pass over.
+skippable() {
+	# shellcheck disable=SC2059 # the format is of octal numbers alone
+	printf "$(printf '\\%03o' $((0x50 + ${2:-0})) 0x2a 0x4d 0x18 $(($1 % 256)) $(($1 / 256 % 256)) \
+		$(($1 / 65536)) 0)"
+	head -c "$1" /dev/zero | tr '\0' x
+}
+
+# Frames without data: in front, in the middle and behind; short ones, and longer than a buffer.
+testSkippableFrames() {
+	need_tool zstd || return 0
+	need_tool lz4 || return 0
+	head -c 65536 "$work/disk.raw" >"$tmp/one.raw"
+	tail -c +65537 "$work/disk.raw" >"$tmp/two.raw"
+	for tool in zstd lz4; do
+		$tool -q -c "$tmp/one.raw" >"$tmp/one"
+		$tool -q -c "$tmp/two.raw" >"$tmp/two"
+		{
+			skippable 0
+			skippable 4
+			skippable 700000 15
+			cat "$tmp/one"
+			skippable 9 3
+			cat "$tmp/two"
+			skippable 100
+		} >"$tmp/x.raw.$tool"
+		$tool -d -q -c "$tmp/x.raw.$tool" >"$tmp/by.raw"
+		assertSameFile "$work/disk.raw" "$tmp/by.raw"
+		run gow-convert --force "$tmp/x.raw.$tool" "$tmp/out.raw"
+		assertStatus 0
+		assertSameFile "$work/disk.raw" "$tmp/out.raw"
+		run gow-convert --force - "$tmp/piped.raw" <"$tmp/x.raw.$tool"
+		assertStatus 0
+		assertSameFile "$work/disk.raw" "$tmp/piped.raw"
+	done
+}
+
+# A frame in front of what is not zstd or lz4 data, or has no sum, proves nothing.
+testSkippableFramesBeforeOtherThings() {
+	need_tool zstd || return 0
+	gzip -c "$work/disk.raw" >"$tmp/d.gz"
+	zstd -q --no-check -c "$work/disk.raw" >"$tmp/d.zst"
+	{ skippable 4 && cat "$tmp/d.gz"; } >"$tmp/gzip"
+	{ skippable 4 && cat "$work/disk.raw"; } >"$tmp/raw"
+	{ skippable 4 && cat "$tmp/d.zst"; } >"$tmp/no-sum"
+	skippable 4 >"$tmp/alone"
+	skippable 5000 | head -c 4000 >"$tmp/cut"
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do
+		[ $i -gt 1 ] || skippable 0 >"$tmp/many"
+		cat "$tmp/many" "$tmp/many" >"$tmp/more"
+		mv "$tmp/more" "$tmp/many"
+	done
+	zstd -q -c "$work/disk.raw" >>"$tmp/many"
+	for source in gzip raw no-sum alone cut many; do
+		run gow-convert "$tmp/$source" "$tmp/out.raw"
+		assertStatus 8
+		assertErr "$source: .*(frames|sum)"
+		run gow-convert - "$tmp/out.raw" <"$tmp/$source"
+		assertStatus 8
+		assertFalse "$source" "[ -e '$tmp/out.raw' ]"
+	done
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

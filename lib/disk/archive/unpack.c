@@ -231,8 +231,10 @@ static int open_layers(struct gow_unpack *unpack, bool any_format, gow_error *er
 		code = trim_zip(unpack, error);
 		return code ? code : open_container(unpack, any_format, error);
 	}
-	code = is_gzip(input->head, input->head_size) ? gow_gunzip_open(unpack, error)
-	                                              : open_filter(unpack, error);
+	code = gow_unpack_skip_frames(unpack, error);
+	if (!code)
+		code = is_gzip(input->head, input->head_size) ? gow_gunzip_open(unpack, error)
+		                                              : open_filter(unpack, error);
 	if (!code)
 		code = gow_unpack_read(unpack, plain->head, sizeof plain->head, &plain->head_size,
 		                       error);

@@ -16,6 +16,7 @@
 
 /* Bytes that pass from one layer to the next. */
 struct gow_flow {
+	uint64_t start;                 /* where the first of them is in the file */
 	uint64_t position;              /* how many there were up to now */
 	uint64_t data_end;              /* one past the last that was not zero */
 	uint8_t *buffer;                /* READ_BYTES */

@@ -18,6 +18,13 @@ bool gow_unpack_is_compressed(const struct gow_unpack *unpack);
 int gow_unpack_read_input(struct gow_unpack *unpack, uint8_t *buf, size_t size, size_t *got,
                           gow_error *error);
 
+/*
+ * Passes over the skippable frames that zstd or lz4 data may begin with, as pzstd's does: libarchive
+ * does not know data by them. The input begins behind them from then on, and its head shows that.
+ * GOW_ERR_DAMAGED: neither zstd nor lz4 data follows.
+ */
+int gow_unpack_skip_frames(struct gow_unpack *unpack, gow_error *error);
+
 /* What libarchive calls, with the gow_unpack as its context. */
 la_ssize_t gow_unpack_give_input(struct archive *archive, void *context, const void **buf);
 la_ssize_t gow_unpack_give_plain(struct archive *archive, void *context, const void **buf);

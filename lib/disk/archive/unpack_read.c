@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "disk/archive/unpack_parts.h"
+#include "disk/signs.h"
 
 /* ---- flows ------------------------------------------------------------------------------- */
 
@@ -35,8 +36,9 @@ int gow_unpack_read_input(struct gow_unpack *unpack, uint8_t *buf, size_t size, 
 {
 	size_t head = take_head(&unpack->input, buf, size);
 	int code = unpack->file
-	                   ? gow_file_read(unpack->file, unpack->input.position + head, buf + head,
-	                                   size - head, got, error)
+	                   ? gow_file_read(unpack->file,
+	                                   unpack->input.start + unpack->input.position + head,
+	                                   buf + head, size - head, got, error)
 	                   : gow_stream_read(&unpack->stream, buf + head, size - head, got, error);
 
 	if (code)
@@ -44,6 +46,70 @@ int gow_unpack_read_input(struct gow_unpack *unpack, uint8_t *buf, size_t size, 
 	*got += head;
 	note_bytes(&unpack->input, buf, *got);
 	return GOW_OK;
+}
+
+/* ---- frames without data ----------------------------------------------------------------- */
+
+enum {
+	FRAME_HEADER = 8,
+	FRAMES_MAX = 4096 /* of them, before the first that has data */
+};
+
+static bool is_skippable(const struct gow_flow *input)
+{
+	return input->head_size >= FRAME_HEADER &&
+	       memcmp(input->head + 1, "\x2a\x4d\x18", 3) == 0 &&
+	       gow_sign_skippable(input->head, input->head_size);
+}
+
+static bool is_frame(const struct gow_flow *input)
+{
+	return input->head_size >= 4 && (memcmp(input->head, "\x28\xb5\x2f\xfd", 4) == 0 ||
+	                                 memcmp(input->head, "\x04\x22\x4d\x18", 4) == 0);
+}
+
+/* Drops so many bytes of a stream, and reads its head anew. */
+static int drop_from_stream(struct gow_unpack *unpack, uint64_t size, gow_error *error)
+{
+	struct gow_flow *input = &unpack->input;
+	size_t known = (size_t)gow_min(size, input->head_size), got = GOW_UNPACK_BYTES;
+	int code = GOW_OK;
+
+	memmove(input->head, input->head + known, input->head_size - known);
+	input->head_size -= known;
+	for (size -= known; size && got && !code; size -= got)
+		code = gow_stream_read(&unpack->stream, input->buffer,
+		                       (size_t)gow_min(size, GOW_UNPACK_BYTES), &got, error);
+	if (!code)
+		code = gow_stream_read(&unpack->stream, input->head + input->head_size,
+		                       sizeof input->head - input->head_size, &got, error);
+	if (!code)
+		input->head_size += got;
+	return code;
+}
+
+int gow_unpack_skip_frames(struct gow_unpack *unpack, gow_error *error)
+{
+	struct gow_flow *input = &unpack->input;
+	unsigned frames = 0;
+
+	while (is_skippable(input) && frames < FRAMES_MAX) {
+		uint64_t size = FRAME_HEADER +
+		                (uint64_t)gow_load32(input->head + 4, GOW_LITTLE_ENDIAN);
+		int code;
+
+		frames++;
+		input->start += size;
+		code = unpack->file ? gow_file_read(unpack->file, input->start, input->head,
+		                                    sizeof input->head, &input->head_size, error)
+		                    : drop_from_stream(unpack, size, error);
+		if (code)
+			return code;
+	}
+	return !frames || is_frame(input)
+	               ? GOW_OK
+	               : gow_unpack_damaged(
+				 unpack, "no zstd or lz4 data follows its skippable frames", error);
 }
 
 /* ---- the other compressions -------------------------------------------------------------- */
