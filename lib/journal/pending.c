@@ -163,9 +163,9 @@ int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow
 	if ((*layouts && (*layouts)->given) || gow_name_is_uri(file->name))
 		return GOW_OK;
 	rows = gow_layouts_rows(*layouts, &count);
-	code = gow_header_read(file, rows, count, &header, NULL);
+	code = gow_header_read(file, rows, count, &header, error);
 	if (code != GOW_ERR_NOT_GOW && (code || !header.pending))
-		return GOW_OK; /* what cannot be read is reported by whoever reads it next */
+		return code;
 	if (!code) {
 		rows = header.layout;
 		count = 1;
