@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "io/file.h"
 
+#include <inttypes.h>
 #include <errno.h>
 #include <string.h>
 
@@ -142,7 +143,21 @@ int gow_file_write(struct gow_file *file, uint64_t offset, const void *buf, size
 
 int gow_file_size(struct gow_file *file, uint64_t *size, gow_error *error)
 {
-	return file->ops->size(file, size, error);
+	uint64_t seen;
+	int code = file->ops->size(file, size, error);
+
+	if (code || !file->read_only)
+		return code;
+	seen = __atomic_load_n(&file->size_seen, __ATOMIC_RELAXED);
+	if (*size < seen)
+		return gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_CHANGED,
+		                                 "the file became shorter while it was read "
+		                                 "(%" PRIu64 " bytes, and %" PRIu64 " before)",
+		                                 *size, seen),
+		                        file->name);
+	__atomic_store_n(&file->size_seen, *size, __ATOMIC_RELAXED);
+	return GOW_OK;
 }
 
 int gow_file_truncate(struct gow_file *file, uint64_t size, gow_error *error)

@@ -115,6 +115,7 @@ struct gow_file {
 	/* Bytes of a request: what is best where the caller can choose (0: GOW_BLOCK_SIZE), and what
 	 * the wrappers split larger ones into (0: any size will do). */
 	size_t preferred_request, largest_request;
+	uint64_t size_seen; /* atomic; bytes that a file opened to be read was found to have */
 	/* What next_data found last: a hole from asked to start, data from there to end. Asking
 	 * costs a walk over the data, so that doing it for every block would be quadratic. */
 	struct {
@@ -154,6 +155,8 @@ int gow_file_read_padded(struct gow_file *file, uint64_t offset, void *buf, size
 
 int gow_file_write(struct gow_file *file, uint64_t offset, const void *buf, size_t size,
                    gow_error *error);
+/* Of a file that was opened to be read, GOW_ERR_CHANGED where it has fewer bytes than when it was
+ * asked before. */
 int gow_file_size(struct gow_file *file, uint64_t *size, gow_error *error);
 int gow_file_truncate(struct gow_file *file, uint64_t size, gow_error *error);
 /* A sync that fails is final. It may have lost data that reads still return, so the cache is dropped. */
