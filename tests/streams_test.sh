@@ -235,13 +235,14 @@ testThroughWindows() {
 
 # ---- advice ----
 
-# What a message advises, the tool has. The library's own advice is for the tools that can come to it.
+# What a message advises, the tool has. The library's own advice is for the tools that can come to it;
+# some of it names options of other programs.
 testOptionsThatMessagesName() {
 	for tool in "$GOW_BIN"/gow-*; do
 		"$tool" --list-options
 	done | sort -u >"$tmp/all"
 	grep -rhoE '"[^"]*"' "$TESTS/../lib" | grep -oE -- '--[a-z][a-z-]+' | sort -u |
-		grep -vxF -e --restore-image -e --list >"$tmp/named"
+		grep -vxF -e --restore-image -e --list -e --long >"$tmp/named"
 	assertEquals "" "$(grep -vxFf "$tmp/all" "$tmp/named")"
 	for tool in "$GOW_BIN"/gow-*; do
 		name=$(basename "$tool")
