@@ -44,12 +44,17 @@ bool gow_is_zero(const void *p, size_t size)
 
 /* ---- hashes ------------------------------------------------------------------------------ */
 
-void gow_hash_block(const void *block, struct gow_hash *hash)
+void gow_hash_bytes(const void *bytes, size_t size, struct gow_hash *hash)
 {
 	XXH128_canonical_t canonical;
 
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(block, GOW_BLOCK_SIZE));
+	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, size));
 	memcpy(hash->bytes, canonical.digest, sizeof hash->bytes);
+}
+
+void gow_hash_block(const void *block, struct gow_hash *hash)
+{
+	gow_hash_bytes(block, GOW_BLOCK_SIZE, hash);
 }
 
 void gow_hash_text(const struct gow_hash *hash, char text[GOW_HASH_TEXT])

@@ -13,6 +13,9 @@ struct gow_hash {
 	uint8_t bytes[16];
 };
 
+/* Of size bytes. */
+void gow_hash_bytes(const void *bytes, size_t size, struct gow_hash *hash);
+
 /* Of GOW_BLOCK_SIZE bytes. */
 void gow_hash_block(const void *block, struct gow_hash *hash);
 

@@ -2,8 +2,8 @@
 #include "journal/trailer_format.h"
 
 #include <string.h>
-#include <xxhash.h>
 
+#include "base/block.h"
 #include "journal/layout_record.h"
 
 enum { SECTOR = GOW_TRAILER_SECTOR, HASH_AT = GOW_TRAILER_HASH_AT };
@@ -59,10 +59,10 @@ static uint32_t get32(const uint8_t *bytes, unsigned at)
 
 static void hash_sector(const uint8_t *sector, uint8_t hash[GOW_TRAILER_HASH])
 {
-	XXH128_canonical_t canonical;
+	struct gow_hash made;
 
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(sector, HASH_AT));
-	memcpy(hash, canonical.digest, GOW_TRAILER_HASH);
+	gow_hash_bytes(sector, HASH_AT, &made);
+	memcpy(hash, made.bytes, GOW_TRAILER_HASH);
 }
 
 bool gow_trailer_is_sealed(const uint8_t *sector, enum gow_trailer_sector kind)

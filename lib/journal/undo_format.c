@@ -6,6 +6,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "base/block.h"
 #include "base/error.h"
 
 uint64_t gow_undo_get(const uint8_t *at, unsigned width)
@@ -58,11 +59,10 @@ uint64_t gow_undo_file_end(const struct gow_undo *undo)
 
 static void hash_layout(const uint8_t head[SECTOR], uint8_t hash[GOW_UNDO_DIGEST])
 {
-	XXH128_canonical_t canonical;
+	struct gow_hash made;
 
-	XXH128_canonicalFromHash(&canonical,
-	                         XXH3_128bits(head + LAYOUT_AT, LAYOUT_HASH_AT - LAYOUT_AT));
-	memcpy(hash, canonical.digest, GOW_UNDO_DIGEST);
+	gow_hash_bytes(head + LAYOUT_AT, LAYOUT_HASH_AT - LAYOUT_AT, &made);
+	memcpy(hash, made.bytes, GOW_UNDO_DIGEST);
 }
 
 void gow_undo_put_layout(uint8_t head[SECTOR], const struct gow_layout *layout)

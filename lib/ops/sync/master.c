@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
-#include <xxhash.h>
 
+#include "base/block.h"
 #include "base/error.h"
 
 enum {
@@ -23,14 +23,6 @@ struct content {
 	uint64_t size;
 };
 
-static void hash_bytes(const void *bytes, size_t size, struct gow_hash *hash)
-{
-	XXH128_canonical_t canonical;
-
-	XXH128_canonicalFromHash(&canonical, XXH3_128bits(bytes, size));
-	memcpy(hash->bytes, canonical.digest, sizeof hash->bytes);
-}
-
 static int ask(struct gow_file *file, struct gow_hash *said, gow_error *error)
 {
 	struct content content;
@@ -47,7 +39,7 @@ static int ask(struct gow_file *file, struct gow_hash *said, gow_error *error)
 	content.attributes.mode = 0;
 	content.attributes.owner = content.attributes.group = 0;
 	if (!code)
-		hash_bytes(&content, sizeof content, said);
+		gow_hash_bytes(&content, sizeof content, said);
 	return code;
 }
 
@@ -58,7 +50,7 @@ static void identify(struct gow_sync_master *master)
 		struct gow_sync_sum header;
 	} all = { master->said, master->header };
 
-	hash_bytes(&all, sizeof all, &master->identity);
+	gow_hash_bytes(&all, sizeof all, &master->identity);
 }
 
 /* A server counts what it is asked for by itself. */

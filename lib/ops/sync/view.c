@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
+#include "base/block.h"
 #include "base/error.h"
 #include "io/remote.h"
 
@@ -232,13 +232,10 @@ static int fetch_entries(struct view *view, const struct gow_header *header,
 
 static struct gow_hash hash_part(const struct part *part)
 {
-	const XXH128_hash_t hash = XXH3_128bits(part->bytes, part->size);
-	XXH128_canonical_t canonical;
-	struct gow_hash told;
+	struct gow_hash hash;
 
-	XXH128_canonicalFromHash(&canonical, hash);
-	memcpy(told.bytes, canonical.digest, sizeof told.bytes);
-	return told;
+	gow_hash_bytes(part->bytes, part->size, &hash);
+	return hash;
 }
 
 static int fill_view(struct view *view, const struct gow_layout *rows, size_t row_count,
