@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "journal/numbers.h"
+
 /* Where the numbers stand; all are little-endian. A field is an offset, and then a width. */
 enum layout_field {
 	LAYOUT_VERSION = 0,
@@ -26,83 +28,71 @@ enum layout_field {
 	LAYOUT_LOGICAL_LIMIT = 96
 };
 
-static void put(uint8_t *bytes, unsigned at, unsigned width, uint64_t value)
-{
-	gow_store(bytes + at, width, GOW_LITTLE_ENDIAN, value);
-}
-
-static uint64_t get(const uint8_t *bytes, unsigned at, unsigned width)
-{
-	return gow_load(bytes + at, width, GOW_LITTLE_ENDIAN);
-}
-
-static uint32_t get32(const uint8_t *bytes, unsigned at)
-{
-	return (uint32_t)get(bytes, at, 4);
-}
-
 static void put_field(uint8_t *bytes, unsigned at, struct gow_field field)
 {
-	put(bytes, at, 4, field.offset);
-	put(bytes, at + 4, 4, field.width);
+	gow_record_put(bytes + at, 4, field.offset);
+	gow_record_put(bytes + at + 4, 4, field.width);
 }
 
 /* A width that no field can have becomes one that no usable layout has. */
 static struct gow_field get_field(const uint8_t *bytes, unsigned at)
 {
-	uint32_t width = get32(bytes, at + 4);
+	uint32_t width = gow_record_get32(bytes + at + 4);
 
-	return (struct gow_field){ get32(bytes, at), (uint8_t)gow_min(width, UINT8_MAX) };
+	return (struct gow_field){ gow_record_get32(bytes + at),
+		                   (uint8_t)gow_min(width, UINT8_MAX) };
 }
 
 void gow_layout_record_put(uint8_t *bytes, const struct gow_layout *layout)
 {
-	put(bytes, LAYOUT_VERSION, 4, layout->version);
-	put(bytes, LAYOUT_ORDER, 4, layout->order == GOW_LITTLE_ENDIAN ? 0 : 1);
-	put(bytes, LAYOUT_MAGIC_OFFSET, 4, layout->magic_offset);
+	gow_record_put(bytes + LAYOUT_VERSION, 4, layout->version);
+	gow_record_put(bytes + LAYOUT_ORDER, 4, layout->order == GOW_LITTLE_ENDIAN ? 0 : 1);
+	gow_record_put(bytes + LAYOUT_MAGIC_OFFSET, 4, layout->magic_offset);
 	memcpy(bytes + LAYOUT_MAGIC, layout->magic, GOW_MAGIC_SIZE);
 	memcpy(bytes + LAYOUT_MAGIC_PENDING, layout->magic_pending, GOW_MAGIC_SIZE);
 	put_field(bytes, LAYOUT_VERSION_FIELD, layout->version_field);
 	put_field(bytes, LAYOUT_LOGICAL_SIZE, layout->logical_size);
 	put_field(bytes, LAYOUT_BLOCK_COUNT, layout->block_count);
-	put(bytes, LAYOUT_SIZE_UNIT, 4, gow_layout_size_unit(layout));
-	put(bytes, LAYOUT_FIXED_SIZE, 8, layout->fixed_size);
-	put(bytes, LAYOUT_MAP_OFFSET, 8, layout->map_offset);
-	put(bytes, LAYOUT_MAP_STRIDE, 4, layout->map_stride);
-	put(bytes, LAYOUT_MAP_ENTRIES, 4, layout->map_entries);
-	put(bytes, LAYOUT_FIRST_BLOCK, 4, layout->first_block);
-	put(bytes, LAYOUT_UNALLOCATED, 4, layout->unallocated);
-	put(bytes, LAYOUT_VERSIONS_OFFSET, 8, layout->versions_offset);
-	put(bytes, LAYOUT_VERSIONS_STRIDE, 4, layout->versions_stride);
-	put(bytes, LAYOUT_DATA_ALIGN, 4, layout->data_align);
+	gow_record_put(bytes + LAYOUT_SIZE_UNIT, 4, gow_layout_size_unit(layout));
+	gow_record_put(bytes + LAYOUT_FIXED_SIZE, 8, layout->fixed_size);
+	gow_record_put(bytes + LAYOUT_MAP_OFFSET, 8, layout->map_offset);
+	gow_record_put(bytes + LAYOUT_MAP_STRIDE, 4, layout->map_stride);
+	gow_record_put(bytes + LAYOUT_MAP_ENTRIES, 4, layout->map_entries);
+	gow_record_put(bytes + LAYOUT_FIRST_BLOCK, 4, layout->first_block);
+	gow_record_put(bytes + LAYOUT_UNALLOCATED, 4, layout->unallocated);
+	gow_record_put(bytes + LAYOUT_VERSIONS_OFFSET, 8, layout->versions_offset);
+	gow_record_put(bytes + LAYOUT_VERSIONS_STRIDE, 4, layout->versions_stride);
+	gow_record_put(bytes + LAYOUT_DATA_ALIGN, 4, layout->data_align);
 	/* Where the map has one entry per logical block the limit is of larger disks than this. */
-	put(bytes, LAYOUT_LOGICAL_LIMIT, 8,
-	    gow_min(layout->logical_limit, (uint64_t)layout->map_entries * GOW_BLOCK_SIZE));
+	gow_record_put(
+		bytes + LAYOUT_LOGICAL_LIMIT, 8,
+		gow_min(layout->logical_limit, (uint64_t)layout->map_entries * GOW_BLOCK_SIZE));
 }
 
 struct gow_layout gow_layout_record_get(const uint8_t *bytes)
 {
 	struct gow_layout layout = {
 		.name = "the layout in the record",
-		.version = get32(bytes, LAYOUT_VERSION),
-		.order = get(bytes, LAYOUT_ORDER, 4) ? GOW_BIG_ENDIAN : GOW_LITTLE_ENDIAN,
+		.version = gow_record_get32(bytes + LAYOUT_VERSION),
+		.order = gow_record_get(bytes + LAYOUT_ORDER, 4) ? GOW_BIG_ENDIAN
+		                                                 : GOW_LITTLE_ENDIAN,
 		.magic_size = GOW_MAGIC_SIZE,
 		.has_pending = true,
-		.magic_offset = get32(bytes, LAYOUT_MAGIC_OFFSET),
+		.magic_offset = gow_record_get32(bytes + LAYOUT_MAGIC_OFFSET),
 		.version_field = get_field(bytes, LAYOUT_VERSION_FIELD),
 		.logical_size = get_field(bytes, LAYOUT_LOGICAL_SIZE),
 		.block_count = get_field(bytes, LAYOUT_BLOCK_COUNT),
-		.size_unit = get32(bytes, LAYOUT_SIZE_UNIT),
-		.fixed_size = get(bytes, LAYOUT_FIXED_SIZE, 8),
-		.map_offset = get(bytes, LAYOUT_MAP_OFFSET, 8),
-		.map_stride = get32(bytes, LAYOUT_MAP_STRIDE),
-		.map_entries = get32(bytes, LAYOUT_MAP_ENTRIES),
-		.first_block = get32(bytes, LAYOUT_FIRST_BLOCK),
-		.unallocated = get32(bytes, LAYOUT_UNALLOCATED),
-		.versions_offset = get(bytes, LAYOUT_VERSIONS_OFFSET, 8),
-		.versions_stride = get32(bytes, LAYOUT_VERSIONS_STRIDE),
-		.data_align = get32(bytes, LAYOUT_DATA_ALIGN),
-		.logical_limit = get(bytes, LAYOUT_LOGICAL_LIMIT, 8),
+		.size_unit = gow_record_get32(bytes + LAYOUT_SIZE_UNIT),
+		.fixed_size = gow_record_get(bytes + LAYOUT_FIXED_SIZE, 8),
+		.map_offset = gow_record_get(bytes + LAYOUT_MAP_OFFSET, 8),
+		.map_stride = gow_record_get32(bytes + LAYOUT_MAP_STRIDE),
+		.map_entries = gow_record_get32(bytes + LAYOUT_MAP_ENTRIES),
+		.first_block = gow_record_get32(bytes + LAYOUT_FIRST_BLOCK),
+		.unallocated = gow_record_get32(bytes + LAYOUT_UNALLOCATED),
+		.versions_offset = gow_record_get(bytes + LAYOUT_VERSIONS_OFFSET, 8),
+		.versions_stride = gow_record_get32(bytes + LAYOUT_VERSIONS_STRIDE),
+		.data_align = gow_record_get32(bytes + LAYOUT_DATA_ALIGN),
+		.logical_limit = gow_record_get(bytes + LAYOUT_LOGICAL_LIMIT, 8),
 	};
 
 	memcpy(layout.magic, bytes + LAYOUT_MAGIC, GOW_MAGIC_SIZE);

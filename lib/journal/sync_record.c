@@ -6,8 +6,8 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "base/bytes.h"
 #include "base/error.h"
+#include "journal/numbers.h"
 
 /* All numbers are little-endian. */
 enum {
@@ -24,16 +24,6 @@ enum {
 
 static const uint8_t head_magic[8] = { 'G', 'O', 'W', '-', 'S', 'Y', 'N', 'C' };
 static const uint8_t frame_magic[8] = { 'G', 'O', 'W', '-', 'R', 'O', 'W', 'S' };
-
-static void put32(uint8_t *at, uint32_t value)
-{
-	gow_store32(at, GOW_LITTLE_ENDIAN, value);
-}
-
-static uint32_t get32(const uint8_t *at)
-{
-	return gow_load32(at, GOW_LITTLE_ENDIAN);
-}
 
 static void hash_bytes(const uint8_t *bytes, size_t size, uint64_t seed, struct gow_hash *hash)
 {
@@ -91,9 +81,9 @@ static bool take_head(struct gow_sync_record *record, const uint8_t *head)
 	hash_bytes(head, HEAD_HASHED, 0, &hash);
 	if (memcmp(head, head_magic, sizeof head_magic) != 0 ||
 	    memcmp(head + HEAD_HASHED, hash.bytes, sizeof hash.bytes) != 0 ||
-	    get32(head + 8) != FORMAT)
+	    gow_record_get32(head + 8) != FORMAT)
 		return false;
-	record->in_place = get32(head + 12) & IN_PLACE;
+	record->in_place = gow_record_get32(head + 12) & IN_PLACE;
 	record->end = HEAD;
 	return true;
 }
@@ -133,14 +123,14 @@ static int read_frame(const struct gow_sync_record *record, uint8_t *frame, uint
 
 	*count = 0;
 	if (code || got < FRAME || memcmp(frame, frame_magic, sizeof frame_magic) != 0 ||
-	    get32(frame + 8) > GOW_SYNC_ROWS)
+	    gow_record_get32(frame + 8) > GOW_SYNC_ROWS)
 		return code;
-	size = (size_t)get32(frame + 8) * ROW;
+	size = (size_t)gow_record_get32(frame + 8) * ROW;
 	code = gow_file_read(record->file, record->end + FRAME, frame + FRAME, size, &got, error);
 	/* Where it stands is hashed as well. */
 	hash_bytes(frame + FRAME_HASHED, FRAME - FRAME_HASHED + got, record->end, &hash);
 	if (!code && got == size && memcmp(frame + 16, hash.bytes, sizeof hash.bytes) == 0)
-		*count = get32(frame + 8);
+		*count = gow_record_get32(frame + 8);
 	return code;
 }
 
@@ -148,7 +138,9 @@ static int visit_row(const uint8_t *frame, uint32_t index, gow_sync_row_visitor 
                      void *context, gow_error *error)
 {
 	const uint8_t *at = frame + FRAME + (size_t)index * ROW;
-	struct gow_sync_row row = { get32(at), get32(at + 4), get32(at + 8), { { 0 } } };
+	struct gow_sync_row row = {
+		gow_record_get32(at), gow_record_get32(at + 4), gow_record_get32(at + 8), { { 0 } }
+	};
 	struct gow_hash identity;
 
 	memcpy(row.hash.bytes, at + 16, sizeof row.hash.bytes);
@@ -181,8 +173,8 @@ static int write_head(struct gow_sync_record *record, gow_error *error)
 	int code;
 
 	memcpy(head, head_magic, sizeof head_magic);
-	put32(head + 8, FORMAT);
-	put32(head + 12, record->in_place ? IN_PLACE : 0);
+	gow_record_put(head + 8, 4, FORMAT);
+	gow_record_put(head + 12, 4, record->in_place ? IN_PLACE : 0);
 	hash_bytes(head, HEAD_HASHED, 0, &hash);
 	memcpy(head + HEAD_HASHED, hash.bytes, sizeof hash.bytes);
 	code = gow_file_write(record->file, 0, head, sizeof head, error);
@@ -220,13 +212,13 @@ int gow_sync_record_add(struct gow_sync_record *record, const struct gow_hash *i
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t *at = frame + FRAME + (size_t)i * ROW;
 
-		put32(at, rows[i].logical);
-		put32(at + 4, rows[i].physical);
-		put32(at + 8, rows[i].number);
+		gow_record_put(at, 4, rows[i].logical);
+		gow_record_put(at + 4, 4, rows[i].physical);
+		gow_record_put(at + 8, 4, rows[i].number);
 		memcpy(at + 16, rows[i].hash.bytes, sizeof rows[i].hash.bytes);
 	}
 	memcpy(frame, frame_magic, sizeof frame_magic);
-	put32(frame + 8, count);
+	gow_record_put(frame + 8, 4, count);
 	memcpy(frame + FRAME_HASHED, identity->bytes, sizeof identity->bytes);
 	hash_bytes(frame + FRAME_HASHED, FRAME - FRAME_HASHED + size, record->end, &hash);
 	memcpy(frame + 16, hash.bytes, sizeof hash.bytes);

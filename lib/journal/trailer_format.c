@@ -5,6 +5,7 @@
 
 #include "base/block.h"
 #include "journal/layout_record.h"
+#include "journal/numbers.h"
 
 enum { SECTOR = GOW_TRAILER_SECTOR, HASH_AT = GOW_TRAILER_HASH_AT };
 
@@ -40,21 +41,6 @@ enum cursor_field {
 	CURSOR_FOOTER_HASH = 48 /* whose cursor it is */
 };
 
-static void put(uint8_t *bytes, unsigned at, unsigned width, uint64_t value)
-{
-	gow_store(bytes + at, width, GOW_LITTLE_ENDIAN, value);
-}
-
-static uint64_t get(const uint8_t *bytes, unsigned at, unsigned width)
-{
-	return gow_load(bytes + at, width, GOW_LITTLE_ENDIAN);
-}
-
-static uint32_t get32(const uint8_t *bytes, unsigned at)
-{
-	return (uint32_t)get(bytes, at, 4);
-}
-
 /* ---- sealing ----------------------------------------------------------------------------- */
 
 static void hash_sector(const uint8_t *sector, uint8_t hash[GOW_TRAILER_HASH])
@@ -86,18 +72,18 @@ static void begin_sector(uint8_t *sector, enum gow_trailer_sector kind)
 void gow_trailer_make_footer(const struct gow_trailer *trailer, uint8_t *sector)
 {
 	begin_sector(sector, GOW_TRAILER_FOOTER);
-	put(sector, FOOTER_FORMAT, 4, trailer->format);
-	put(sector, FOOTER_FROM, 4, trailer->from.version);
-	put(sector, FOOTER_TO, 4, trailer->to.version);
-	put(sector, FOOTER_PRESENT, 4, trailer->present_blocks);
-	put(sector, FOOTER_ORIGINAL_SIZE, 8, trailer->original_size);
-	put(sector, FOOTER_FINAL_SIZE, 8, trailer->final_size);
-	put(sector, FOOTER_OFFSET, 8, trailer->offset);
-	put(sector, FOOTER_HEADER_SIZE, 8, trailer->header_size);
-	put(sector, FOOTER_NEW_HEADER_SIZE, 8, trailer->new_header_size);
-	put(sector, FOOTER_MOVE_FROM, 8, trailer->move_from);
-	put(sector, FOOTER_MOVE_TO, 8, trailer->move_to);
-	put(sector, FOOTER_MOVE_LENGTH, 8, trailer->move_length);
+	gow_record_put(sector + FOOTER_FORMAT, 4, trailer->format);
+	gow_record_put(sector + FOOTER_FROM, 4, trailer->from.version);
+	gow_record_put(sector + FOOTER_TO, 4, trailer->to.version);
+	gow_record_put(sector + FOOTER_PRESENT, 4, trailer->present_blocks);
+	gow_record_put(sector + FOOTER_ORIGINAL_SIZE, 8, trailer->original_size);
+	gow_record_put(sector + FOOTER_FINAL_SIZE, 8, trailer->final_size);
+	gow_record_put(sector + FOOTER_OFFSET, 8, trailer->offset);
+	gow_record_put(sector + FOOTER_HEADER_SIZE, 8, trailer->header_size);
+	gow_record_put(sector + FOOTER_NEW_HEADER_SIZE, 8, trailer->new_header_size);
+	gow_record_put(sector + FOOTER_MOVE_FROM, 8, trailer->move_from);
+	gow_record_put(sector + FOOTER_MOVE_TO, 8, trailer->move_to);
+	gow_record_put(sector + FOOTER_MOVE_LENGTH, 8, trailer->move_length);
 	memcpy(sector + FOOTER_HEADER_HASH, trailer->header_hash, GOW_TRAILER_HASH);
 	if (trailer->format != GOW_TRAILER_OLD_FORMAT) {
 		gow_layout_record_put(sector + FOOTER_FROM_LAYOUT, &trailer->from);
@@ -112,9 +98,9 @@ void gow_trailer_make_cursor(const struct gow_trailer *trailer, uint8_t *sector)
 
 	gow_trailer_make_footer(trailer, footer);
 	begin_sector(sector, GOW_TRAILER_CURSOR);
-	put(sector, CURSOR_STAGE, 4, (uint64_t)trailer->stage);
-	put(sector, CURSOR_SEQUENCE, 8, trailer->sequence);
-	put(sector, CURSOR_UNMOVED, 8, trailer->unmoved);
+	gow_record_put(sector + CURSOR_STAGE, 4, (uint64_t)trailer->stage);
+	gow_record_put(sector + CURSOR_SEQUENCE, 8, trailer->sequence);
+	gow_record_put(sector + CURSOR_UNMOVED, 8, trailer->unmoved);
 	memcpy(sector + CURSOR_NEW_HASH, trailer->new_hash, GOW_TRAILER_HASH);
 	memcpy(sector + CURSOR_FOOTER_HASH, footer + HASH_AT, GOW_TRAILER_HASH);
 	hash_sector(sector, sector + HASH_AT);
@@ -122,44 +108,44 @@ void gow_trailer_make_cursor(const struct gow_trailer *trailer, uint8_t *sector)
 
 bool gow_trailer_parse_footer(const uint8_t *sector, struct gow_trailer *trailer)
 {
-	const uint32_t format = get32(sector, FOOTER_FORMAT);
+	const uint32_t format = gow_record_get32(sector + FOOTER_FORMAT);
 
 	if (format != GOW_TRAILER_OLD_FORMAT && format != GOW_TRAILER_FORMAT)
 		return false;
 	*trailer = (struct gow_trailer){
 		.format = format,
-		.present_blocks = get32(sector, FOOTER_PRESENT),
-		.original_size = get(sector, FOOTER_ORIGINAL_SIZE, 8),
-		.final_size = get(sector, FOOTER_FINAL_SIZE, 8),
-		.offset = get(sector, FOOTER_OFFSET, 8),
-		.header_size = get(sector, FOOTER_HEADER_SIZE, 8),
-		.new_header_size = get(sector, FOOTER_NEW_HEADER_SIZE, 8),
-		.move_from = get(sector, FOOTER_MOVE_FROM, 8),
-		.move_to = get(sector, FOOTER_MOVE_TO, 8),
-		.move_length = get(sector, FOOTER_MOVE_LENGTH, 8),
+		.present_blocks = gow_record_get32(sector + FOOTER_PRESENT),
+		.original_size = gow_record_get(sector + FOOTER_ORIGINAL_SIZE, 8),
+		.final_size = gow_record_get(sector + FOOTER_FINAL_SIZE, 8),
+		.offset = gow_record_get(sector + FOOTER_OFFSET, 8),
+		.header_size = gow_record_get(sector + FOOTER_HEADER_SIZE, 8),
+		.new_header_size = gow_record_get(sector + FOOTER_NEW_HEADER_SIZE, 8),
+		.move_from = gow_record_get(sector + FOOTER_MOVE_FROM, 8),
+		.move_to = gow_record_get(sector + FOOTER_MOVE_TO, 8),
+		.move_length = gow_record_get(sector + FOOTER_MOVE_LENGTH, 8),
 	};
 	memcpy(trailer->header_hash, sector + FOOTER_HEADER_HASH, GOW_TRAILER_HASH);
 	if (format == GOW_TRAILER_OLD_FORMAT) {
-		trailer->from.version = get32(sector, FOOTER_FROM);
-		trailer->to.version = get32(sector, FOOTER_TO);
+		trailer->from.version = gow_record_get32(sector + FOOTER_FROM);
+		trailer->to.version = gow_record_get32(sector + FOOTER_TO);
 		return true;
 	}
 	trailer->from = gow_layout_record_get(sector + FOOTER_FROM_LAYOUT);
 	trailer->to = gow_layout_record_get(sector + FOOTER_TO_LAYOUT);
-	return get32(sector, FOOTER_FROM) == trailer->from.version &&
-	       get32(sector, FOOTER_TO) == trailer->to.version;
+	return gow_record_get32(sector + FOOTER_FROM) == trailer->from.version &&
+	       gow_record_get32(sector + FOOTER_TO) == trailer->to.version;
 }
 
 bool gow_trailer_parse_cursor(const uint8_t *sector, const uint8_t *footer,
                               struct gow_trailer *trailer)
 {
-	const uint64_t unmoved = get(sector, CURSOR_UNMOVED, 8);
-	const uint32_t stage = get32(sector, CURSOR_STAGE);
+	const uint64_t unmoved = gow_record_get(sector + CURSOR_UNMOVED, 8);
+	const uint32_t stage = gow_record_get32(sector + CURSOR_STAGE);
 
 	if (memcmp(sector + CURSOR_FOOTER_HASH, footer + HASH_AT, GOW_TRAILER_HASH) != 0 ||
 	    unmoved > trailer->move_length || stage > GOW_TRAILER_RESTORED)
 		return false;
-	trailer->sequence = get(sector, CURSOR_SEQUENCE, 8);
+	trailer->sequence = gow_record_get(sector + CURSOR_SEQUENCE, 8);
 	trailer->unmoved = unmoved;
 	trailer->stage = (enum gow_trailer_stage)stage;
 	memcpy(trailer->new_hash, sector + CURSOR_NEW_HASH, GOW_TRAILER_HASH);

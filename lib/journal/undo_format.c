@@ -9,25 +9,15 @@
 #include "base/block.h"
 #include "base/error.h"
 
-uint64_t gow_undo_get(const uint8_t *at, unsigned width)
-{
-	return gow_load(at, width, GOW_LITTLE_ENDIAN);
-}
-
-void gow_undo_put(uint8_t *at, unsigned width, uint64_t value)
-{
-	gow_store(at, width, GOW_LITTLE_ENDIAN, value);
-}
-
 void gow_undo_seal(uint8_t sector[SECTOR])
 {
-	gow_undo_put(sector + SEAL, 8, XXH3_64bits(sector, SEAL));
+	gow_record_put(sector + SEAL, 8, XXH3_64bits(sector, SEAL));
 }
 
 bool gow_undo_is_sealed(const uint8_t sector[SECTOR], const uint8_t magic[8])
 {
 	return memcmp(sector, magic, 8) == 0 &&
-	       gow_undo_get(sector + SEAL, 8) == XXH3_64bits(sector, SEAL);
+	       gow_record_get(sector + SEAL, 8) == XXH3_64bits(sector, SEAL);
 }
 
 uint64_t gow_undo_header_length(const struct gow_undo *undo)
@@ -68,8 +58,8 @@ static void hash_layout(const uint8_t head[SECTOR], uint8_t hash[GOW_UNDO_DIGEST
 void gow_undo_put_layout(uint8_t head[SECTOR], const struct gow_layout *layout)
 {
 	gow_layout_record_put(head + LAYOUT_AT, layout);
-	gow_undo_put(head + LAYOUT_FLAGS_AT, 4,
-	             layout->per_logical_block ? LAYOUT_PER_LOGICAL_BLOCK : 0);
+	gow_record_put(head + LAYOUT_FLAGS_AT, 4,
+	               layout->per_logical_block ? LAYOUT_PER_LOGICAL_BLOCK : 0);
 	hash_layout(head, head + LAYOUT_HASH_AT);
 }
 
@@ -86,7 +76,7 @@ static const struct gow_layout *known_layout(const struct gow_undo_place *place,
 const char *gow_undo_take_layout(const struct gow_undo_place *place, const uint8_t head[SECTOR],
                                  struct gow_undo *undo)
 {
-	const uint64_t flags = gow_undo_get(head + LAYOUT_FLAGS_AT, 8);
+	const uint64_t flags = gow_record_get(head + LAYOUT_FLAGS_AT, 8);
 	uint8_t hash[GOW_UNDO_DIGEST], again[GOW_LAYOUT_RECORD_SIZE];
 
 	hash_layout(head, hash);
@@ -98,7 +88,7 @@ const char *gow_undo_take_layout(const struct gow_undo_place *place, const uint8
 	/* What is read otherwise than it was written is no description. */
 	if (flags > LAYOUT_PER_LOGICAL_BLOCK ||
 	    memcmp(again, head + LAYOUT_AT, sizeof again) != 0 ||
-	    undo->recorded.version != gow_undo_get(head + 12, 4))
+	    undo->recorded.version != gow_record_get(head + 12, 4))
 		return "the layout in it makes no sense";
 	undo->layout = known_layout(place, &undo->recorded);
 	if (!undo->layout && !gow_layout_record_is_valid(&undo->recorded))

@@ -7,6 +7,7 @@
 #define GOW_JOURNAL_UNDO_FORMAT_H
 
 #include "journal/layout_record.h"
+#include "journal/numbers.h"
 #include "journal/undo.h"
 
 /*
@@ -53,8 +54,6 @@ enum { LAYER_MAX = INT32_MAX };
 
 typedef int (*gow_undo_record_visitor)(void *context, const struct gow_undo_record *record,
                                        gow_error *error);
-uint64_t gow_undo_get(const uint8_t *at, unsigned width);
-void gow_undo_put(uint8_t *at, unsigned width, uint64_t value);
 void gow_undo_seal(uint8_t sector[SECTOR]);
 bool gow_undo_is_sealed(const uint8_t sector[SECTOR], const uint8_t magic[8]);
 

@@ -106,9 +106,9 @@ static int fill_pointer(void *context, struct gow_file *file, gow_error *error)
 	int code;
 
 	memcpy(bytes, link_magic, 8);
-	gow_undo_put(bytes + 8, 4, length);
+	gow_record_put(bytes + 8, 4, length);
 	memcpy(bytes + 12, path, length); // NOLINT(bugprone-not-null-terminated-result): counted
-	gow_undo_put(bytes + 12 + length, 8, XXH3_64bits(bytes, 12 + length));
+	gow_record_put(bytes + 12 + length, 8, XXH3_64bits(bytes, 12 + length));
 	code = gow_file_write(file, 0, bytes, 12 + length + 8, error);
 	if (!code)
 		code = gow_file_sync(file, error);

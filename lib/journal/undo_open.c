@@ -27,10 +27,10 @@ static int read_pointer(const struct gow_undo *undo, char **path, gow_error *err
 	code = gow_file_read(undo->file, 0, bytes, sizeof bytes, &got, error);
 	if (code)
 		return code;
-	length = gow_undo_get(bytes + 8, 4);
+	length = gow_record_get(bytes + 8, 4);
 	if (length >= PATH_MAX || got != 12 + length + 8 || bytes[12] != '/' ||
 	    memchr(bytes + 12, '\0', (size_t)length) ||
-	    gow_undo_get(bytes + 12 + length, 8) != XXH3_64bits(bytes, 12 + (size_t)length))
+	    gow_record_get(bytes + 12 + length, 8) != XXH3_64bits(bytes, 12 + (size_t)length))
 		return gow_undo_bad(undo, "the pointer to it is damaged", 0, error);
 	*path = strndup((const char *)bytes + 12, (size_t)length);
 	return *path ? GOW_OK : gow_fail_memory(error, (size_t)length);

@@ -91,10 +91,10 @@ static int read_record(struct reader *reader, uint64_t at, uint64_t room,
 
 	if (code)
 		return code;
-	record->offset = gow_undo_get(bytes, 8);
-	record->length = (uint32_t)gow_undo_get(bytes + 8, 4);
-	record->flags = (uint32_t)gow_undo_get(bytes + 12, 4);
-	record->after = gow_undo_get(bytes + 16, 8);
+	record->offset = gow_record_get(bytes, 8);
+	record->length = (uint32_t)gow_record_get(bytes + 8, 4);
+	record->flags = (uint32_t)gow_record_get(bytes + 12, 4);
+	record->after = gow_record_get(bytes + 16, 8);
 	if (record->length > RECORD_MAX || record->length > room - RECORD)
 		return gow_undo_bad(reader->undo, "a record is damaged", at, error);
 	code = need(reader, at, RECORD + (size_t)record->length, &bytes, error);
@@ -108,7 +108,7 @@ static int read_record(struct reader *reader, uint64_t at, uint64_t room,
 	(void)XXH3_64bits_update(state, bytes + RECORD, record->length);
 	sum = XXH3_64bits_digest(state);
 	(void)XXH3_freeState(state);
-	if (sum != gow_undo_get(bytes + RECORD_SEALED, 8))
+	if (sum != gow_record_get(bytes + RECORD_SEALED, 8))
 		return gow_undo_bad(reader->undo, "a record is damaged", at, error);
 	record->old = bytes + RECORD;
 	return GOW_OK;
@@ -191,7 +191,7 @@ static int take_format(struct gow_undo *undo, const uint8_t sector[SECTOR], gow_
 {
 	char what[128];
 
-	undo->format = (uint32_t)gow_undo_get(sector + 8, 4);
+	undo->format = (uint32_t)gow_record_get(sector + 8, 4);
 	if (undo->format == FORMAT || undo->format == OLD_FORMAT)
 		return GOW_OK;
 	(void)snprintf(what, sizeof what,
@@ -207,17 +207,17 @@ static const char *take_layout(const struct gow_undo_place *place, struct gow_un
 	if (undo->format != OLD_FORMAT)
 		return gow_undo_take_layout(place, sector, undo);
 	undo->layout = gow_layout_among(place->rows, place->row_count,
-	                                gow_undo_get(sector + 12, 4));
+	                                gow_record_get(sector + 12, 4));
 	return undo->layout ? NULL : "it is of an unknown version of images";
 }
 
 static const char *take_head(struct gow_undo *undo, const uint8_t sector[SECTOR], uint64_t size)
 {
-	undo->old_size = gow_undo_get(sector + 16, 8);
-	undo->new_size = gow_undo_get(sector + 24, 8);
-	undo->records = gow_undo_get(sector + 32, 8);
-	undo->records_size = gow_undo_get(sector + 40, 8);
-	undo->header_length = gow_undo_get(sector + 48, 8);
+	undo->old_size = gow_record_get(sector + 16, 8);
+	undo->new_size = gow_record_get(sector + 24, 8);
+	undo->records = gow_record_get(sector + 32, 8);
+	undo->records_size = gow_record_get(sector + 40, 8);
+	undo->header_length = gow_record_get(sector + 48, 8);
 	memcpy(undo->header_digest, sector + 56, GOW_UNDO_DIGEST);
 	memcpy(undo->what, sector + WHAT_AT, GOW_UNDO_WHAT);
 	undo->what[GOW_UNDO_WHAT - 1] = '\0';

@@ -65,14 +65,14 @@ static int append_record(struct writer *writer, uint64_t offset, uint32_t length
 	state = XXH3_createState();
 	if (!state)
 		return gow_fail_memory(error, BUFFER);
-	gow_undo_put(head, 8, offset);
-	gow_undo_put(head + 8, 4, length);
-	gow_undo_put(head + 12, 4, flags);
-	gow_undo_put(head + 16, 8, XXH3_64bits(writer->new, length));
+	gow_record_put(head, 8, offset);
+	gow_record_put(head + 8, 4, length);
+	gow_record_put(head + 12, 4, flags);
+	gow_record_put(head + 16, 8, XXH3_64bits(writer->new, length));
 	(void)XXH3_64bits_reset(state);
 	(void)XXH3_64bits_update(state, head, RECORD_SEALED);
 	(void)XXH3_64bits_update(state, writer->old, length);
-	gow_undo_put(head + RECORD_SEALED, 8, XXH3_64bits_digest(state));
+	gow_record_put(head + RECORD_SEALED, 8, XXH3_64bits_digest(state));
 	(void)XXH3_freeState(state);
 	code = append(writer, head, sizeof head, error);
 	return code ? code : append(writer, writer->old, length, error);
@@ -110,13 +110,13 @@ static void fill_head(const struct gow_undo *undo, uint8_t sector[SECTOR])
 {
 	memset(sector, 0, SECTOR);
 	memcpy(sector, head_magic, 8);
-	gow_undo_put(sector + 8, 4, FORMAT);
-	gow_undo_put(sector + 12, 4, undo->layout->version);
-	gow_undo_put(sector + 16, 8, undo->old_size);
-	gow_undo_put(sector + 24, 8, undo->new_size);
-	gow_undo_put(sector + 32, 8, undo->records);
-	gow_undo_put(sector + 40, 8, undo->records_size);
-	gow_undo_put(sector + 48, 8, undo->header_length);
+	gow_record_put(sector + 8, 4, FORMAT);
+	gow_record_put(sector + 12, 4, undo->layout->version);
+	gow_record_put(sector + 16, 8, undo->old_size);
+	gow_record_put(sector + 24, 8, undo->new_size);
+	gow_record_put(sector + 32, 8, undo->records);
+	gow_record_put(sector + 40, 8, undo->records_size);
+	gow_record_put(sector + 48, 8, undo->header_length);
 	memcpy(sector + 56, undo->header_digest, GOW_UNDO_DIGEST);
 	memcpy(sector + WHAT_AT, undo->what, GOW_UNDO_WHAT);
 	gow_undo_put_layout(sector, undo->layout);
