@@ -27,7 +27,7 @@ bool gow_sign_compress(const uint8_t *head, size_t size)
 
 bool gow_sign_skippable(const uint8_t *head, size_t size)
 {
-	return size >= 8 && (head[0] & 0xf0) == 0x50;
+	return size >= 8 && (head[0] & 0xf0) == 0x50 && memcmp(head + 1, "\x2a\x4d\x18", 3) == 0;
 }
 
 /* The size of its dictionary is 2^n or 2^n + 2^(n-1); that of what was packed is possible, or not

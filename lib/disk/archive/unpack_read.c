@@ -55,13 +55,6 @@ enum {
 	FRAMES_MAX = 4096 /* of them, before the first that has data */
 };
 
-static bool is_skippable(const struct gow_flow *input)
-{
-	return input->head_size >= FRAME_HEADER &&
-	       memcmp(input->head + 1, "\x2a\x4d\x18", 3) == 0 &&
-	       gow_sign_skippable(input->head, input->head_size);
-}
-
 static bool is_frame(const struct gow_flow *input)
 {
 	return input->head_size >= 4 && (memcmp(input->head, "\x28\xb5\x2f\xfd", 4) == 0 ||
@@ -93,7 +86,7 @@ int gow_unpack_skip_frames(struct gow_unpack *unpack, gow_error *error)
 	struct gow_flow *input = &unpack->input;
 	unsigned frames = 0;
 
-	while (is_skippable(input) && frames < FRAMES_MAX) {
+	while (gow_sign_skippable(input->head, input->head_size) && frames < FRAMES_MAX) {
 		uint64_t size = FRAME_HEADER +
 		                (uint64_t)gow_load32(input->head + 4, GOW_LITTLE_ENDIAN);
 		int code;
