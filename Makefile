@@ -77,6 +77,7 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) shunit2 jq ntfs-3g xfsprogs qemu-utils \
 	nbdkit libnbd-bin fio nginx-light lighttpd libvirt-clients python3 openssl libarchive-tools zstd lz4 xz-utils zip cpio \
 	qemu-system-x86 linux-image-cloud-amd64 busybox-static syslinux syslinux-common \
 	p7zip-full g++ mandoc slurmctld slurmd slurm-client parallel openssh-server systemd
+BENCH_PACKAGES := rsync
 DEB_PACKAGES   := dpkg-dev debhelper lintian fakeroot xz-utils
 FUZZ_PACKAGES  := clang libclang-rt-dev
 FOREIGN_PACKAGES := gcc-s390x-linux-gnu gcc-i686-linux-gnu qemu-user
@@ -333,6 +334,7 @@ $(BUILD)/gow.pc: gow.pc.in Makefile
 WANT := $(BUILD_PACKAGES) \
 	$(if $(filter check bench fuzz deps,$(GOALS)),$(TEST_PACKAGES)) \
 	$(if $(filter fuzz deps,$(GOALS)),$(FUZZ_PACKAGES)) \
+	$(if $(filter bench deps,$(GOALS)),$(BENCH_PACKAGES)) \
 	$(if $(filter demo,$(GOALS)),$(DEMO_PACKAGES)) \
 	$(if $(filter lint deps,$(GOALS)),$(LINT_PACKAGES)) \
 	$(if $(filter foreign deps,$(GOALS)),$(FOREIGN_PACKAGES)) \

@@ -53,11 +53,22 @@ int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout
 typedef int (*gow_problem_visitor)(void *context, gow_problem_id id, const gow_place *place,
                                    uint64_t run);
 
+/* Neighbours of the guest's disk that are both allocated, and how many of them are not neighbours
+ * in the file. */
+struct gow_neighbours {
+	uint32_t pairs;
+	uint32_t apart;
+};
+
+/* Adds those among so many entries. */
+void gow_count_neighbours(const uint32_t *entries, uint32_t count, struct gow_neighbours *sum);
+
 /* What the walk finds out besides. */
 struct gow_tally {
 	uint32_t allocated; /* entries that are not GOW_UNALLOCATED */
 	uint32_t leaked;    /* present physical blocks that no entry names */
 	uint32_t highest_version;
+	struct gow_neighbours neighbours;
 	uint32_t walked; /* 0: pending or truncated, so that nothing was counted */
 };
 

@@ -24,24 +24,21 @@ static size_t window_words(uint32_t width)
 	return (width + WORD_BITS - 1) / WORD_BITS;
 }
 
-/* Marks what the entries name inside the window; returns how many name something there. */
-static uint32_t mark_named(struct gow_walk *walk)
+void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t count)
 {
-	const uint32_t *entries = walk->unchecked->entries;
-	const uint32_t count = walk->unchecked->header.layout->map_entries;
+	const uint32_t window = walk->window, width = walk->width;
 	uint64_t *named = walk->named;
 	uint32_t inside = 0;
 
-	memset(named, 0, window_words(walk->width) * sizeof *named);
 	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t index = entries[i] - walk->window;
+		const uint32_t index = entries[i] - window;
 
-		if (index >= walk->width)
+		if (index >= width)
 			continue;
-		named[index / WORD_BITS] |= UINT64_C(1) << (index % WORD_BITS);
+		gow_set_bit(named, index);
 		inside++;
 	}
-	return inside;
+	walk->inside += inside;
 }
 
 /* Which of them are named more than once, for a window where some are. */
@@ -67,15 +64,14 @@ static void mark_shared(struct gow_walk *walk)
 
 /* A window where as many blocks are named as entries name one shares none, which is the common
  * case: the second bitmap is neither cleared nor read then. */
-static void mark_window(struct gow_walk *walk)
+static void find_shared(struct gow_walk *walk)
 {
 	const size_t words = window_words(walk->width);
-	const uint32_t inside = mark_named(walk);
 	uint32_t blocks = 0;
 
 	for (size_t i = 0; i < words; i++)
 		blocks += (uint32_t)__builtin_popcountll(walk->named[i]);
-	walk->any_shared = blocks != inside;
+	walk->any_shared = blocks != walk->inside;
 	if (walk->any_shared)
 		mark_shared(walk);
 }
@@ -251,31 +247,50 @@ static int walk_tail(struct gow_walk *walk)
 	return gow_walk_report(walk, GOW_SPACE_TAIL, place, 1);
 }
 
+int gow_walk_begin(struct gow_walk *walk)
+{
+	const uint32_t present = walk->unchecked->header.present_blocks;
+	const size_t words = window_words((uint32_t)gow_min(present, WINDOW_BLOCKS));
+
+	walk->width = (uint32_t)gow_min(present, WINDOW_BLOCKS);
+	walk->named = calloc(words + 1, sizeof *walk->named);
+	walk->shared = malloc((words + 1) * sizeof *walk->shared);
+	return walk->named && walk->shared
+	               ? GOW_OK
+	               : gow_fail_memory(walk->error, words * sizeof *walk->named);
+}
+
+void gow_walk_end(struct gow_walk *walk)
+{
+	free(walk->named);
+	free(walk->shared);
+}
+
+/* On to another window; the marks of the first one were made with the pass over the map. */
+static void mark_window(struct gow_walk *walk, uint32_t window)
+{
+	walk->window = window;
+	walk->width = (uint32_t)gow_min(walk->unchecked->header.present_blocks - window,
+	                                WINDOW_BLOCKS);
+	walk->inside = 0;
+	memset(walk->named, 0, window_words(walk->width) * sizeof *walk->named);
+	gow_walk_mark(walk, walk->unchecked->entries, walk->unchecked->header.layout->map_entries);
+}
+
 int gow_walk_blocks(struct gow_walk *walk)
 {
 	const uint32_t present = walk->unchecked->header.present_blocks;
-	const uint32_t width = (uint32_t)gow_min(present, WINDOW_BLOCKS);
-	const size_t words = window_words(width);
 	int result = 0;
 
-	walk->named = malloc((words + 1) * sizeof *walk->named);
-	walk->shared = malloc((words + 1) * sizeof *walk->shared);
-	if (!walk->named || !walk->shared) {
-		free(walk->named);
-		free(walk->shared);
-		return gow_fail_memory(walk->error, words * sizeof *walk->named);
-	}
 	for (uint64_t at = 0; at < present && !result; at += WINDOW_BLOCKS) {
-		walk->window = (uint32_t)at;
-		walk->width = (uint32_t)gow_min(present - at, WINDOW_BLOCKS);
-		mark_window(walk);
+		if (at)
+			mark_window(walk, (uint32_t)at);
+		find_shared(walk);
 		result = walk_crosslinks(walk);
 		if (!result)
 			result = walk_leaks(walk);
 		if (!result)
 			result = walk_tail(walk);
 	}
-	free(walk->named);
-	free(walk->shared);
 	return result;
 }

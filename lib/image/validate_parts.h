@@ -19,6 +19,7 @@ struct gow_walk {
 	uint64_t *shared; /* named more than once */
 	uint32_t window;  /* the first block of the window */
 	uint32_t width;   /* how many blocks it has */
+	uint32_t inside;  /* how many entries name a block of it */
 	bool any_shared;
 };
 
@@ -30,7 +31,14 @@ static inline int gow_walk_report(struct gow_walk *walk, gow_problem_id id, gow_
 	return walk->visit(walk->context, id, &place, run);
 }
 
-/* Physical blocks that no entry, or more than one, names, and the block at the end that is cut. */
+/* The bitmaps, and the first window; gow_walk_end() frees what there is. */
+int gow_walk_begin(struct gow_walk *walk);
+void gow_walk_end(struct gow_walk *walk);
+
+/* Marks what so many entries name inside the window. */
+void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t count);
+
+/* All entries were marked for the first window. Physical blocks that no entry, or more than one, names, and the block at the end that is cut. */
 int gow_walk_blocks(struct gow_walk *walk);
 
 #endif

@@ -197,18 +197,14 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
 /* ---- information ------------------------------------------------------------------------- */
 
 /* The share of neighbours, both allocated, that are not neighbours in the file. */
-static double fragmentation(const uint32_t *entries, uint32_t count)
+static double fragmentation(const gow_check *check)
 {
-	uint32_t pairs = 0, apart = 0;
+	struct gow_neighbours neighbours = check->verdict.tally.neighbours;
 
-	for (uint32_t i = 1; i < count; i++) {
-		uint32_t both = (entries[i - 1] != GOW_UNALLOCATED) &
-		                (entries[i] != GOW_UNALLOCATED);
-
-		pairs += both;
-		apart += both & (uint32_t)(entries[i] != entries[i - 1] + 1);
-	}
-	return pairs ? (double)apart / pairs : 0;
+	if (!check->verdict.tally.walked)
+		gow_count_neighbours(check->unchecked.entries,
+		                     check->unchecked.header.layout->map_entries, &neighbours);
+	return neighbours.pairs ? (double)neighbours.apart / neighbours.pairs : 0;
 }
 
 enum { VERSION_CHUNK = 16384 };
@@ -266,7 +262,7 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 
 	memcpy(found.layout, header->layout->name, sizeof found.layout);
 	if (!code && found.map_readable) {
-		found.fragmentation = fragmentation(check->unchecked.entries, found.map_entries);
+		found.fragmentation = fragmentation(check);
 		if (found.has_versions)
 			code = highest_version(check, &found.highest_version, error);
 	}
