@@ -228,6 +228,17 @@ put_hash() {
 		sed 's/../\\\\x&/g' | xargs printf %b | dd of="$1" bs=1 seek="$4" conv=notrunc status=none
 }
 
+# seal_record FILE: the hashes of the footer, with which FILE ends, and of the cursors.
+seal_record() {
+	seal_at=$(($(stat -c %s "$1") - 4096))
+	put_hash "$1" $seal_at 4080 $((seal_at + 4080))
+	for cursor in $((seal_at - 4 * 4096)) $((seal_at - 2 * 4096)); do
+		dd if="$1" of="$1" bs=1 skip=$((seal_at + 4080)) seek=$((cursor + 48)) count=16 \
+			conv=notrunc status=none
+		put_hash "$1" "$cursor" 4080 $((cursor + 4080))
+	done
+}
+
 # A whole record of a map in which two entries name one block: what would come of it is judged
 # before the mark is removed.
 testTheResultIsJudged() {
@@ -239,12 +250,7 @@ testTheResultIsJudged() {
 	dd if="$work/pending" of="$tmp/wrong" bs=1 skip=$((start + 44)) seek=$((start + 40)) count=4 \
 		conv=notrunc status=none
 	put_hash "$tmp/wrong" "$start" "$length" $((footer + 88))
-	put_hash "$tmp/wrong" $footer 4080 $((footer + 4080))
-	for cursor in $cursor_0 $cursor_1; do
-		dd if="$tmp/wrong" of="$tmp/wrong" bs=1 skip=$((footer + 4080)) seek=$((cursor + 48)) \
-			count=16 conv=notrunc status=none
-		put_hash "$tmp/wrong" "$cursor" 4080 $((cursor + 4080))
-	done
+	seal_record "$tmp/wrong"
 	for how in '--to 2' --rollback; do
 		take_copy "$tmp/wrong" "$tmp/image"
 		# shellcheck disable=SC2086 # an option and its value
@@ -303,6 +309,78 @@ END
 		done
 	done
 	assertTrue "pending $times times" "[ $times -gt 4 ]"
+}
+
+# A version number that no layout has: the header is read by the layout in the record alone, before
+# the mark is set as well.
+testAVersionThatNobodyKnows() {
+	need_tool xxhsum || return 0
+	cat >"$tmp/none.layout" <<END
+gow-layout 1
+name = none
+byte-order = little
+magic = "GOW" 0x00 at 0
+magic-pending = "GOW!"
+version-field = 4:4 is 0
+logical-size = 8:8 bytes
+block-count = 16:4
+map = 24 stride 8 entries 16
+first-block = 1
+unallocated = 0
+block-versions = none
+data-align = 512
+limit = 1M
+END
+	printf 'GOW\000\000\000\000\000\000\000\003\000\000\000\000\000\003\000\000\000' >"$tmp/none"
+	printf '____\002\000\000\000____\001\000\000\000____\003\000\000\000' >>"$tmp/none"
+	truncate -s 512 "$tmp/none"
+	for letter in A B C; do
+		head -c 65536 /dev/zero | tr '\000' $letter
+	done >>"$tmp/none"
+	run gow-convert -O raw --layout "$tmp/none.layout" "$tmp/none" "$tmp/disk"
+	assertStatus 0
+	times=0
+	for call in sync:3 sync:4 sync:5 sync:6 sync:8; do
+		cp "$tmp/none" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=$call:kill \
+			gow-upgrade --layout "$tmp/none.layout" "$tmp/image"
+		assertEquals "$call" 137 "$status"
+		cp "$tmp/image" "$tmp/copy"
+		if is_pending "$tmp/image"; then
+			times=$((times + 1))
+			for tool in 'gow-check --boot' gow-info; do
+				# shellcheck disable=SC2086 # words
+				run $tool "$tmp/copy"
+				assertEquals "$call" 4 "$status"
+				assertOut 'journal.pending|middle of a change'
+			done
+		fi
+		run gow-upgrade --rollback "$tmp/copy"
+		assertEquals "$call" 0 "$status"
+		is_pending "$tmp/image" && assertSameFile "$tmp/none" "$tmp/copy"
+		cp "$tmp/image" "$tmp/copy"
+		run gow-upgrade "$tmp/copy"
+		assertEquals "$call" 0 "$status"
+		assertEquals "version 3" "$(header "$tmp/copy" | cut -d' ' -f1-2)"
+		assertGuest "$tmp/copy" "$tmp/disk"
+	done
+	assertTrue "pending $times times" "[ $times -gt 3 ]"
+}
+
+# The same of the new layout, in a record that is of use for a rollback only.
+testANewVersionThatNobodyKnows() {
+	need_tool xxhsum || return 0
+	take_copy "$work/pending" "$tmp/image"
+	for at in 4 $((size - 4096 + 16)) $((size - 4096 + 256)); do
+		poke "$tmp/image" "$at" 11
+	done
+	seal_record "$tmp/image"
+	run gow-check --boot "$tmp/image"
+	assertStatus 4
+	assertOut 'journal.pending'
+	run gow-upgrade --rollback "$tmp/image"
+	assertStatus 0
+	assertSameFile "$work/first" "$tmp/image"
 }
 
 # shellcheck source=/dev/null

@@ -54,7 +54,7 @@ static int new_table(struct gow_layouts **layouts, gow_error *error)
 	return GOW_OK;
 }
 
-static int add_row(struct gow_layouts *layouts, const struct gow_layout *row, gow_error *error)
+int gow_layouts_add(struct gow_layouts *layouts, const struct gow_layout *row, gow_error *error)
 {
 	struct gow_layout *added = &layouts->rows[layouts->count];
 	int code = GOW_OK;
@@ -78,7 +78,7 @@ int gow_layouts_of_row(const struct gow_layout *row, struct gow_layouts **layout
 	if (code)
 		return code;
 	made->given = true;
-	code = add_row(made, row, error);
+	code = gow_layouts_add(made, row, error);
 	if (code) {
 		gow_layouts_free(made);
 		return code;
@@ -195,7 +195,7 @@ static int visit_file(struct search *search, const char *path, const char *name,
 		return GOW_OK;
 	}
 	if (!search->name)
-		return gow_layout_has_magic(&row) ? add_row(search->layouts, &row, error) : GOW_OK;
+		return gow_layout_has_magic(&row) ? gow_layouts_add(search->layouts, &row, error) : GOW_OK;
 	if (!search->found && is_named(search, &row, name)) {
 		search->found = true;
 		search->row = row;
@@ -246,7 +246,7 @@ static int load_automatic(const gow_monitor *monitor, struct gow_layouts **layou
 	if (code)
 		return code;
 	for (size_t i = 0; i < gow_layout_count && !code; i++)
-		code = add_row(search.layouts, &gow_layouts[i], error);
+		code = gow_layouts_add(search.layouts, &gow_layouts[i], error);
 	if (!code)
 		code = search_all(&search, error);
 	if (code) {

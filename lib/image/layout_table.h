@@ -48,6 +48,9 @@ int gow_layouts_check_writing(const char *choice, gow_error *error);
 /* The rows of layouts, or the built-in ones where it is NULL. */
 const struct gow_layout *gow_layouts_rows(const struct gow_layouts *layouts, size_t *count);
 
+/* Adds a row behind the others (its variants are made anew). GOW_ERR_LIMIT: there are too many. */
+int gow_layouts_add(struct gow_layouts *layouts, const struct gow_layout *row, gow_error *error);
+
 /* A table of that one row, which is copied (its variants are made anew). */
 int gow_layouts_of_row(const struct gow_layout *row, struct gow_layouts **layouts,
                        gow_error *error);

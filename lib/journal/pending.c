@@ -151,8 +151,24 @@ static int take_layout(struct gow_file *file, const struct gow_undo *undo,
 	return GOW_OK;
 }
 
+/* Adds the layouts before and after, as the record behind an image has them. */
+static int add_upgrade_layouts(struct gow_file *file, struct gow_layouts *layouts, gow_error *error)
+{
+	struct gow_trailer trailer;
+	bool found;
+	int code = gow_trailer_find_any(file, &trailer, &found, NULL);
+
+	if (code == GOW_ERR_MEMORY)
+		return gow_fail_memory(error, GOW_TRAILER_SECTOR);
+	if (code || !found || trailer.format == GOW_TRAILER_OLD_FORMAT)
+		return GOW_OK;
+	code = gow_layouts_add(layouts, &trailer.from, error);
+	return code ? code : gow_layouts_add(layouts, &trailer.to, error);
+}
+
 int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow_error *error)
 {
+	bool known;
 	struct gow_undo_search found;
 	const struct gow_layout *rows;
 	struct gow_header header;
@@ -166,7 +182,8 @@ int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow
 	code = gow_header_read(file, rows, count, &header, error);
 	if (code != GOW_ERR_NOT_GOW && (code || !header.pending))
 		return code;
-	if (!code) {
+	known = !code;
+	if (known) {
 		rows = header.layout;
 		count = 1;
 	}
@@ -174,7 +191,7 @@ int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow
 	if (code == GOW_ERR_MEMORY)
 		return gow_fail_memory(error, sizeof found);
 	if (code || !found.undo)
-		return GOW_OK;
+		return known || !*layouts ? GOW_OK : add_upgrade_layouts(file, *layouts, error);
 	code = take_layout(file, found.undo, layouts, error);
 	gow_undo_close(found.undo);
 	return code;

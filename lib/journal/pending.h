@@ -19,9 +19,11 @@ int gow_pending_find(struct gow_file *file, const struct gow_header *header,
                      struct gow_pending *pending, gow_error *error);
 
 /*
- * The undo file beside an image may say by which layout the interrupted repair was made. If none of
- * *layouts has it, *layouts becomes a table of that layout alone; what the caller chose stays as it
- * is. For an image that is open, before its header is read. Fails for want of memory only.
+ * The record of an interrupted change may say by which layout the image is read. If none of *layouts
+ * is that of the undo file beside an image, *layouts becomes a table of that layout alone; where none
+ * reads the header, those in the record of an upgrade are added. What the caller chose stays as it is.
+ * For an image that is open, before its header is read. Fails for want of memory, or where there are
+ * too many layouts.
  */
 int gow_pending_layouts(struct gow_file *file, struct gow_layouts **layouts, gow_error *error);
 

@@ -84,7 +84,11 @@ int gow_trailer_write_cursor(struct gow_file *file, struct gow_trailer *trailer,
 int gow_trailer_find(struct gow_file *file, const struct gow_header *header,
                      struct gow_trailer *trailer, bool *found, gow_error *error);
 
-/* The same where no preamble can be read: whatever record of a move in progress there is. */
+/* The same where no preamble can be read: whatever whole record there is, the last one. */
+int gow_trailer_find_any(struct gow_file *file, struct gow_trailer *trailer, bool *found,
+                         gow_error *error);
+
+/* The same, if it is of a move in progress. */
 int gow_trailer_find_moving(struct gow_file *file, struct gow_trailer *trailer, bool *found,
                             gow_error *error);
 
