@@ -76,9 +76,33 @@ testHostileNumbers() {
 		'{"image":7,"exit":0}' >"$tmp/lines"
 	run gow-report --json "$tmp/lines"
 	assertEquals "it ended by a signal: $status" '' "$(test "$status" -lt 128 || echo "$status")"
-	assertJson '.images == 4'
+	assertJson '.images == 4 and .states.failed == 3 and .states.clean == 1'
 	run gow-report "$tmp/lines"
 	assertOut '^oldest check: '
+}
+
+# What JSON allows is read; what is no JSON is no result.
+testTheFormsOfJson() {
+	cat >"$tmp/lines" <<'END'
+ { "exit" : 4 , "message" : "a\"\\\/\b\f\n\r\t\u0041\u00e9\u20ac\ud83d\ude00\ud83d.", "image" : "\u0061" }
+{"image":"b","exit":0,"exit":2,"findings":[{"id":"x","more":[{"id":"no"},[]]} , {}, {"id":"y"}]}
+{"more":{"image":"no","exit":0},"image":"c","exit":0,"n":[-0.5e+3,0,true,false,null,[[]],{"image":"no"}]}
+END
+	run gow-report --json "$tmp/lines"
+	assertStatus 6
+	assertErrEmpty
+	assertJson '[.worst[] | [.image, .why]] == [["a", "a\"\\/\b\f\n\r\tAé€😀\ufffd."], ["b", "x, y"]]'
+	assertJson '.states.clean == 1 and .images == 3 and .bad_lines == 0'
+	good='{"image":"a","exit":0'
+	printf '%s\n' "$good" "$good,}" "$good}}" "$good} 7" "$good,\"a\"}" "$good,\"a\":}" \
+		"$good,\"a\":[1,]}" "$good,\"a\":01}" "$good,\"a\":1.}" "$good,\"a\":-}" \
+		"$good,\"a\":\"\\u12\"}" "$good,\"a\":\"\\x\"}" "$good,\"a\":\"	\"}" \
+		"$good,\"a\":nul}" "$good,a:1}" "$good,'a':1}" "$good /**/}" '"' '{' '[' \
+		"$good,\"a\":$(printf '%040d' 0 | tr 0 '[')$(printf '%040d' 0 | tr 0 ']')}" >"$tmp/lines"
+	printf '{"image":"a",\000"exit":0}\n' >>"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 8
+	assertJson ".images == 0 and .bad_lines == $(wc -l <"$tmp/lines")"
 }
 
 testUsage() {

@@ -195,7 +195,8 @@ static int visit_file(struct search *search, const char *path, const char *name,
 		return GOW_OK;
 	}
 	if (!search->name)
-		return gow_layout_has_magic(&row) ? gow_layouts_add(search->layouts, &row, error) : GOW_OK;
+		return gow_layout_has_magic(&row) ? gow_layouts_add(search->layouts, &row, error)
+		                                  : GOW_OK;
 	if (!search->found && is_named(search, &row, name)) {
 		search->found = true;
 		search->row = row;
