@@ -5,8 +5,8 @@
 
 #include "common/batch.h"
 #include "common/cli.h"
-#include "common/digest.h"
 #include "common/options.h"
+#include "common/rewrite.h"
 #include "common/size.h"
 
 enum { KEEP_ZEROS = 1, PUNCH, OUTPUT };
@@ -52,9 +52,7 @@ static void print_json(struct cli *cli, const char *image, const gow_compact_res
 	const struct compact_job *job = cli->own;
 	struct doc doc;
 
-	doc_begin(&doc, &cli->out, cli->tool->name, image);
-	if (job->output)
-		doc_text(&doc, "output", job->output);
+	rewrite_json_begin(&doc, cli, image, job->output);
 	doc_bool(&doc, "changed", result->changed && !cli->dry_run);
 	doc_uint(&doc, "leaked_blocks", result->leaked_blocks);
 	doc_uint(&doc, "zero_blocks", result->zero_blocks);
@@ -65,11 +63,7 @@ static void print_json(struct cli *cli, const char *image, const gow_compact_res
 	doc_uint(&doc, "extra_bytes", result->extra_bytes);
 	doc_uint(&doc, "bytes_before", result->old_file_size);
 	doc_uint(&doc, "bytes_after", result->new_file_size);
-	if (cli->digest)
-		digests_json(&doc, &result->digests);
-	if (cli->dry_run)
-		doc_bool(&doc, "dry_run", true);
-	doc_end(&doc, EXIT_CLEAN);
+	rewrite_json_end(&doc, cli, &result->digests);
 }
 
 static void print_text(struct cli *cli, const char *image, const gow_compact_result *result)
@@ -77,11 +71,8 @@ static void print_text(struct cli *cli, const char *image, const gow_compact_res
 	const struct compact_job *job = cli->own;
 	char before[SIZE_TEXT], after[SIZE_TEXT], bytes[SIZE_TEXT];
 
-	out_name(&cli->out, image);
-	if (job->output) {
-		out_print(&cli->out, " -> ");
-		out_name(&cli->out, job->output);
-	} else if (!result->changed) {
+	rewrite_print_names(cli, image, job->output);
+	if (!job->output && !result->changed) {
 		out_print(&cli->out, ": compact already, %s\n",
 		          size_long(after, sizeof after, result->new_file_size));
 		return;
@@ -96,10 +87,7 @@ static void print_text(struct cli *cli, const char *image, const gow_compact_res
 		          size_long(bytes, sizeof bytes, result->punched_bytes));
 	out_print(&cli->out, ", %s -> %s", size_long(before, sizeof before, result->old_file_size),
 	          size_long(after, sizeof after, result->new_file_size));
-	if (cli->dry_run)
-		out_print(&cli->out, ", %s of disk needed",
-		          size_long(bytes, sizeof bytes, result->extra_bytes));
-	out_print(&cli->out, "\n");
+	rewrite_print_end(cli, result->extra_bytes);
 }
 
 static int compact_image(struct cli *cli, const char *image)
@@ -115,19 +103,18 @@ static int compact_image(struct cli *cli, const char *image)
 		print_json(cli, image, &result);
 	else if (cli_prints(cli))
 		print_text(cli, image, &result);
-	if (cli->digest && !cli->json && cli_prints(cli))
-		digests_text(&cli->out, job->output ? job->output : image, &result.digests);
+	rewrite_print_digests(cli, image, job->output, &result.digests);
 	return EXIT_CLEAN;
 }
 
 static int run(struct cli *cli)
 {
 	struct compact_job *job = cli->own;
+	int status = rewrite_check_output(
+		cli, job->output, job->options.flags & GOW_COMPACT_PUNCH ? "--punch" : NULL);
 
-	if (job->output && (cli->arg_count != 1 || cli->files_from))
-		return cli_usage(cli, "--output: one image makes one new file");
-	if (job->output && job->options.flags & GOW_COMPACT_PUNCH)
-		return cli_usage(cli, "--punch works in place; it takes no --output");
+	if (status)
+		return status;
 	job->options.struct_size = sizeof job->options;
 	job->options.common = cli->shared;
 	job->options.output = job->output;

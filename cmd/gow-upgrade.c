@@ -5,8 +5,8 @@
 
 #include "common/batch.h"
 #include "common/cli.h"
-#include "common/digest.h"
 #include "common/options.h"
+#include "common/rewrite.h"
 #include "common/size.h"
 
 enum { TO = 1, OUTPUT, ROLLBACK };
@@ -54,9 +54,7 @@ static void print_json(struct cli *cli, const char *image, const gow_upgrade_res
 	const struct upgrade_job *job = cli->own;
 	struct doc doc;
 
-	doc_begin(&doc, &cli->out, cli->tool->name, image);
-	if (job->output)
-		doc_text(&doc, "output", job->output);
+	rewrite_json_begin(&doc, cli, image, job->output);
 	doc_uint(&doc, "version_before", result->old_version);
 	doc_uint(&doc, "version_after", result->new_version);
 	doc_bool(&doc, "changed", result->changed && !cli->dry_run);
@@ -67,24 +65,16 @@ static void print_json(struct cli *cli, const char *image, const gow_upgrade_res
 	doc_uint(&doc, "extra_bytes", result->extra_bytes);
 	doc_uint(&doc, "bytes_before", result->old_file_size);
 	doc_uint(&doc, "bytes_after", result->new_file_size);
-	if (cli->digest)
-		digests_json(&doc, &result->digests);
-	if (cli->dry_run)
-		doc_bool(&doc, "dry_run", true);
-	doc_end(&doc, EXIT_CLEAN);
+	rewrite_json_end(&doc, cli, &result->digests);
 }
 
 static void print_text(struct cli *cli, const char *image, const gow_upgrade_result *result)
 {
 	const struct upgrade_job *job = cli->own;
-	char moved[SIZE_TEXT], written[SIZE_TEXT], extra[SIZE_TEXT];
+	char moved[SIZE_TEXT], written[SIZE_TEXT];
 	bool worked = result->changed || job->output;
 
-	out_name(&cli->out, image);
-	if (job->output) {
-		out_print(&cli->out, " -> ");
-		out_name(&cli->out, job->output);
-	}
+	rewrite_print_names(cli, image, job->output);
 	if (!worked && job->options.flags & GOW_UPGRADE_ROLLBACK) {
 		out_print(&cli->out, ": nothing to roll back\n");
 		return;
@@ -105,10 +95,7 @@ static void print_text(struct cli *cli, const char *image, const gow_upgrade_res
 	          result->resumed && !result->rolled_back ? ", resumed where it stopped" : "",
 	          size_long(moved, sizeof moved, result->moved_bytes),
 	          size_long(written, sizeof written, result->written_bytes));
-	if (cli->dry_run)
-		out_print(&cli->out, ", %s of disk needed",
-		          size_long(extra, sizeof extra, result->extra_bytes));
-	out_print(&cli->out, "\n");
+	rewrite_print_end(cli, result->extra_bytes);
 }
 
 static int upgrade_image(struct cli *cli, const char *image)
@@ -124,20 +111,19 @@ static int upgrade_image(struct cli *cli, const char *image)
 		print_json(cli, image, &result);
 	else if (cli_prints(cli))
 		print_text(cli, image, &result);
-	if (cli->digest && !cli->json && cli_prints(cli))
-		digests_text(&cli->out, job->output ? job->output : image, &result.digests);
+	rewrite_print_digests(cli, image, job->output, &result.digests);
 	return EXIT_CLEAN;
 }
 
 static int run(struct cli *cli)
 {
 	struct upgrade_job *job = cli->own;
+	const bool rollback = job->options.flags & GOW_UPGRADE_ROLLBACK;
+	int status = rewrite_check_output(cli, job->output, rollback ? "--rollback" : NULL);
 
-	if (job->output && (cli->arg_count != 1 || cli->files_from))
-		return cli_usage(cli, "--output: one image makes one new file");
-	if (job->output && job->options.flags & GOW_UPGRADE_ROLLBACK)
-		return cli_usage(cli, "--rollback works in place; it takes no --output");
-	if (job->options.to && job->options.flags & GOW_UPGRADE_ROLLBACK)
+	if (status)
+		return status;
+	if (job->options.to && rollback)
 		return cli_usage(cli,
 		                 "--rollback goes back to where it came from; it takes no --to");
 	job->options.struct_size = sizeof job->options;

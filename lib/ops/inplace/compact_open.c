@@ -67,13 +67,10 @@ static int compact_at(void *context, struct gow_location *location, bool only_lo
 	code = gow_proof_begin(&proof, error);
 	if (!code && !only_look)
 		code = gow_compact_file(&job, work->result, error);
-	if (!code)
-		code = gow_proof_end(&proof, only_look ? NULL : location->file, error);
-	if (!code)
-		code = gow_proof_compare(&proof, error);
-	if (!code)
-		work->result->digests = proof.digests;
-	return code;
+	if (code)
+		return code;
+	return gow_proof_conclude(&proof, only_look ? NULL : location->file, &work->result->digests,
+	                          error);
 }
 
 static int compact_in_place(const char *path, const gow_compact_options *options,

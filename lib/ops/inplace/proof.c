@@ -56,3 +56,15 @@ int gow_proof_compare(const struct gow_proof *proof, gow_error *error)
 	                after[0] ? after : "none");
 	return gow_fail_in_file(error, code, proof->file->name);
 }
+
+int gow_proof_conclude(struct gow_proof *proof, struct gow_file *file, gow_digests *digests,
+                       gow_error *error)
+{
+	int code = gow_proof_end(proof, file, error);
+
+	if (!code)
+		code = gow_proof_compare(proof, error);
+	if (!code)
+		*digests = proof->digests;
+	return code;
+}

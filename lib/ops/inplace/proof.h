@@ -33,4 +33,8 @@ int gow_proof_end(struct gow_proof *proof, struct gow_file *file, gow_error *err
 /* GOW_ERR_MISMATCH where there was a digest, and it is not the same after. */
 int gow_proof_compare(const struct gow_proof *proof, gow_error *error);
 
+/* gow_proof_end() and gow_proof_compare(); gives the digests where both succeed. */
+int gow_proof_conclude(struct gow_proof *proof, struct gow_file *file, gow_digests *digests,
+                       gow_error *error);
+
 #endif

@@ -71,13 +71,10 @@ static int upgrade_at(void *context, struct gow_location *location, bool look, b
 		proof.wanted = options->common.flags & GOW_COMMON_DIGEST;
 		code = gow_proof_begin(&proof, error);
 	}
-	if (!code)
-		code = gow_proof_end(&proof, look ? NULL : location->file, error);
-	if (!code)
-		code = gow_proof_compare(&proof, error);
-	if (!code)
-		work->result->digests = proof.digests;
-	return code;
+	if (code)
+		return code;
+	return gow_proof_conclude(&proof, look ? NULL : location->file, &work->result->digests,
+	                          error);
 }
 
 static int upgrade_in_place(const char *path, const gow_upgrade_options *options,
