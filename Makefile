@@ -11,6 +11,7 @@
 #   TESTS="NAME..."        check: only these test files
 #   FUZZ_SECONDS=N         fuzz: how long, all targets together
 #   FUZZ_SEED=N            fuzz: with what to begin (another every time)
+#   FIO_SECONDS=N          soak-fio: how long
 #   TARGETS="NAME..."      fuzz: only these targets
 #   DEPS=no                never look at, or install, Debian packages
 #   V=1                    print whole commands
@@ -382,9 +383,15 @@ bench: packages all tests ## measure against peers (needs tests/bench/run)
 
 # Takes minutes; a sample of it is in the suite.
 PROBE_IMAGES ?= 1000
-.PHONY: soak-probe soak-boot
+# How long random writes are done; a short run is in the suite.
+FIO_SECONDS ?= 3600
+.PHONY: soak-probe soak-boot soak-fio
 soak-boot: packages all tests ## boot guests from images of every version, and cut the power
 	@$(RUN_ENV) GOW_SUITE_TIMEOUT=7200 tests/run -v tests/soak-boot
+
+soak-fio: packages all tests ## random writes, trims and flushes with fio for FIO_SECONDS, judged by a raw twin
+	@$(RUN_ENV) FIO_SECONDS=$(FIO_SECONDS) GOW_SUITE_TIMEOUT=$$(($(FIO_SECONDS) + 1200)) \
+		tests/run -v tests/soak-fio
 
 soak-probe: packages all tests ## ask gow-probe for the layout of PROBE_IMAGES generated images
 	@$(RUN_ENV) tests/soak-probe $(PROBE_IMAGES)
