@@ -189,6 +189,58 @@ testQemuNbd() {
 	assertStatus 0
 }
 
+# serve_rounded FILE HOW: qemu-nbd rounds sizes up to 512 bytes, others to 4096; $uri.
+serve_rounded() {
+	if [ "$2" = 512 ]; then
+		rm -f "$tmp/s"
+		start_server qemu-nbd -t -r -f raw -k "$tmp/s" "$1"
+		uri="nbd+unix:///?socket=$tmp/s"
+		for _ in $(seq 100); do
+			[ ! -S "$tmp/s" ] || break
+			sleep 0.1
+		done
+	else
+		serve_nbd -r --filter=truncate file "$1" round-up="$2"
+	fi
+}
+
+# An image of version 1 begins with 4194324 bytes, so its size is no multiple of 512. The zeros that a
+# server adds are no block, and data at the end that is one is.
+testNbdSizesAreRoundedUp() {
+	need_servers || return 0
+	printf 'version 1\nsize 1M\nmap 0-14 0 shuffle 5\ndata 0-14 pattern 3\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/a.gow"
+	make_raw "$tmp/recipe" "$tmp/a.raw"
+	cp "$tmp/a.gow" "$tmp/leaky.gow"
+	printf '%0512d' 0 >>"$tmp/leaky.gow"
+	for rounding in 512 4096; do
+		serve_rounded "$tmp/a.gow" $rounding
+		run gow-check --data --digest --json "$uri"
+		assertStatus 0
+		assertJson '.findings == []'
+		assertEquals "$("$GOW_TESTBIN/guestdigest" "$tmp/a.raw")" "$(json .digest)"
+		run gow-info --json "$uri"
+		assertStatus 0
+		assertJson ".leaked_blocks == 0 and .present_blocks == 15 and
+			.file_size == $(stat -c %s "$tmp/a.gow")"
+		run gow-convert --force "$uri" "$tmp/x.raw"
+		assertStatus 0
+		assertSameFile "$tmp/a.raw" "$tmp/x.raw"
+		serve_rounded "$tmp/leaky.gow" $rounding
+		run gow-check --json "$uri"
+		assertStatus 2
+		assertJson '.findings[0].id == "space.leak"'
+	done
+	# The last sector of a block that is in use may be zeros.
+	printf 'version 1\nsize 1M\nmap 0 0\nblocks 1\ndata 0 zero\ntruncate data_start+492\n' \
+		>"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/a.gow"
+	serve_rounded "$tmp/a.gow" 512
+	run gow-check --data --json "$uri"
+	assertStatus 2
+	assertJson '.findings[0].id == "space.tail"'
+}
+
 testUnknownScheme() {
 	run gow-check ftp://host/x
 	assertStatus 8

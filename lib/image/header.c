@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/block.h"
 #include "base/error.h"
 
 /* ---- preamble ---------------------------------------------------------------------------- */
@@ -120,6 +121,26 @@ static int read_preamble(struct gow_file *file, uint8_t *bytes, size_t *size, go
 	return gow_file_read(file, 0, bytes, GOW_PREAMBLE_MAX, size, error);
 }
 
+/*
+ * Without the zeros that a server added when it rounded the file's size up: less than it rounds to,
+ * where by the header no block is.
+ */
+static uint64_t own_size(struct gow_file *file, const struct gow_layout *layout,
+                         const uint8_t *bytes, size_t size, uint64_t file_size)
+{
+	const uint64_t start = gow_layout_data_start(layout);
+	const uint64_t blocks = file_size > start ? (file_size - start) / GOW_BLOCK_SIZE : 0;
+	const uint64_t excess = file_size > start ? (file_size - start) % GOW_BLOCK_SIZE : 0;
+	uint8_t end[GOW_FILE_GRAIN];
+
+	if (!excess || excess >= file->rounding || excess > sizeof end ||
+	    block_count_of(layout, (uint32_t)gow_min(blocks, UINT32_MAX), bytes, size) > blocks ||
+	    gow_file_read_all(file, file_size - excess, end, (size_t)excess, NULL) ||
+	    !gow_is_zero(end, (size_t)excess))
+		return file_size;
+	return file_size - excess;
+}
+
 /* Takes the fields as the row says where they are. */
 static int parse(struct gow_file *file, const struct gow_layout *row, const uint8_t *bytes,
                  size_t size, struct gow_header *header, gow_error *error)
@@ -133,6 +154,7 @@ static int parse(struct gow_file *file, const struct gow_layout *row, const uint
 		code = gow_layout_resolve(row, logical_size, &layout, error);
 	if (code)
 		return code;
+	file_size = own_size(file, layout, bytes, size, file_size);
 	*header = (struct gow_header){
 		.layout = layout,
 		.pending = is_pending(layout, bytes, size),

@@ -14,7 +14,7 @@
 #include "gow.h"
 
 /* Raised with every change of this page: a module of another number is not used. */
-enum { GOW_MODULE_ABI = 5 };
+enum { GOW_MODULE_ABI = 6 };
 
 /* The symbol that a module exports, a struct gow_module. */
 #define GOW_MODULE_SYMBOL "gow_module"
@@ -42,6 +42,8 @@ struct gow_remote_info {
 	                         * however soon after another, leaves it as it was */
 	bool has_holes;        /* next_data knows more than "all is data" */
 	bool can_zero;         /* zero is quicker than a write of zeros */
+	uint64_t rounding;     /* the object's own size may be less, by less than this: servers of
+	                         * blocks round it up; 0: it is exact */
 	uint64_t request_best; /* bytes: a request of so many is efficient */
 	uint64_t request_most; /* bytes: a larger one is refused */
 };

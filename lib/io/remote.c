@@ -442,6 +442,7 @@ int gow_remote_open(const char *uri, const struct gow_remote_options *options,
 		return code;
 	}
 	made->base.preferred_request = (size_t)made->info.request_best;
+	made->base.rounding = made->info.rounding;
 	*file = &made->base;
 	return GOW_OK;
 }

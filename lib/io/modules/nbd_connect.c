@@ -191,6 +191,12 @@ int gow_nbd_connect(struct gow_remote *remote, gow_error *error)
 	}
 }
 
+/* To sectors, as qemu-nbd does, or to the larger ones of disks. */
+static uint64_t rounding_of(uint64_t size)
+{
+	return size % 4096 == 0 ? 4096 : size % 512 == 0 ? 512 : 0;
+}
+
 int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow_error *error)
 {
 	struct nbd_handle *nbd = remote->nbd;
@@ -215,6 +221,7 @@ int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow
 		.size = remote->size,
 		.has_holes = nbd_can_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1,
 		.can_zero = nbd_can_zero(nbd) == 1,
+		.rounding = rounding_of(remote->size),
 		.request_best = GOW_NBD_REQUEST_BEST < remote->most ? GOW_NBD_REQUEST_BEST
 		                                                    : remote->most,
 		.request_most = remote->most,
