@@ -216,6 +216,22 @@ testNbdBlockSizes() {
 	done
 }
 
+# An image of version 1 has no size that is a multiple of anything. Some servers read its end all the
+# same, others cannot.
+testNbdBlockSizesAndAnOddSize() {
+	for policy in allow error; do
+		rm -f "$tmp/s"
+		serve_nbd -r --filter=blocksize-policy file "$work/a.gow" blocksize-minimum=4096 \
+			blocksize-error-policy=$policy
+		run gow-info "$uri"
+		assertStatus 0
+		run gow-convert --force "$uri" "$tmp/x.raw"
+		[ $policy = error ] || assertSameFile "$work/a.raw" "$tmp/x.raw"
+		[ $policy = allow ] || assertErr 'multiples of 4096 bytes only, so the last 20 bytes'
+	done
+	assertStatus 8
+}
+
 testHttpsCertificates() {
 	make_certificates "$tmp/good"
 	make_certificates "$tmp/old" -1

@@ -58,6 +58,14 @@ static int ask_status(struct gow_remote *remote, uint64_t offset, gow_error *err
 
 		if (size > (1u << 30))
 			size = 1u << 30;
+		/* The end of an export whose size is no multiple: the server cannot be asked. */
+		if (size < remote->least) {
+			extents.found = true;
+			extents.run.start = before;
+			extents.run.end = remote->size;
+			break;
+		}
+		size -= size % remote->least;
 		code = gow_nbd_await(
 			remote,
 			nbd_aio_block_status(remote->nbd, size, before,

@@ -111,6 +111,9 @@ static int set_up(struct gow_remote *remote, gow_error *error)
 	                                              LIBNBD_ALLOW_TRANSPORT_UNIX) == -1 ||
 	    nbd_set_uri_allow_local_file(nbd, true) == -1 ||
 	    nbd_set_tls_verify_peer(nbd, true) == -1 ||
+	    /* The end of an export of an odd size: the server decides. */
+	    nbd_set_strict_mode(nbd, nbd_get_strict_mode(nbd) & ~(uint32_t)LIBNBD_STRICT_ALIGN) ==
+	            -1 ||
 	    nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1)
 		return gow_nbd_fail(error, "cannot set up libnbd");
 	if (!strncmp(remote->uri, "nbds", 4) && !strstr(remote->uri, "tls-certificates=") &&

@@ -117,10 +117,17 @@ static bool may_pass(int number)
 }
 
 /* The server refused a piece. */
-static int put_back(struct piece *piece, gow_error *error)
+static int put_back(const struct gow_remote *remote, struct piece *piece, gow_error *error)
 {
 	const int code = gow_nbd_fail(error, "cannot read");
 
+	if (nbd_get_errno() == EINVAL && remote->size % remote->least &&
+	    piece->offset + piece->size > remote->size - remote->size % remote->least)
+		return gow_fail(error, GOW_ERR_IO,
+		                "the server reads multiples of %llu bytes only, so the last %llu "
+		                "bytes of the export cannot be read: serve it in another way",
+		                (unsigned long long)remote->least,
+		                (unsigned long long)(remote->size % remote->least));
 	if (!may_pass(nbd_get_errno()) || ++piece->tries >= GOW_NBD_TRIES)
 		return gow_fail_at_offset(error, code, piece->offset);
 	piece->cookie = -1;
@@ -147,7 +154,7 @@ static int retire(struct gow_remote *remote, struct batch *batch, gow_error *err
 		if (over == 1)
 			settle(piece);
 		else
-			code = put_back(piece, error);
+			code = put_back(remote, piece, error);
 	}
 	return code;
 }
