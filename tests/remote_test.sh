@@ -169,6 +169,40 @@ testNbdDestinationTooSmall() {
 	assertErr 'nothing was written'
 }
 
+# Other bytes of the export stay as they are, though the server takes multiples of 4096 only.
+testNbdDestinationOfLargeBlocks() {
+	need_servers || return 0
+	printf 'version 3\nsize 1049088\nmap 0-14 0 shuffle 5\nmap 16 15\ndata 0-15 pattern 3\n' \
+		>"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/odd.gow"
+	make_raw "$tmp/recipe" "$tmp/want"
+	head -c 2097152 /dev/zero | tr '\0' x >"$tmp/dest"
+	tail -c +1049089 "$tmp/dest" >>"$tmp/want"
+	serve_nbd --filter=blocksize-policy file "$tmp/dest" blocksize-minimum=4096 \
+		blocksize-error-policy=error
+	run gow-convert --force --verify "$tmp/odd.gow" "$uri"
+	assertStatus 0
+	assertSameFile "$tmp/want" "$tmp/dest"
+	# Zeros, too.
+	printf 'version 3\nsize 1049088\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/zero.gow"
+	make_raw "$tmp/recipe" "$tmp/want"
+	tail -c +1049089 "$tmp/dest" >>"$tmp/want"
+	run gow-convert --force "$tmp/zero.gow" "$uri"
+	assertStatus 0
+	assertSameFile "$tmp/want" "$tmp/dest"
+}
+
+# The name in a message is that of the file that failed.
+testNbdWriteErrorsNameTheExport() {
+	need_servers || return 0
+	truncate -s 8M "$tmp/dest"
+	serve_nbd --filter=error file "$tmp/dest" error-pwrite-rate=1
+	run gow-convert "$work/d.gow" "$uri"
+	assertStatus 8
+	assertErr "^gow-convert: nbd[+]unix:.*cannot write"
+}
+
 testNbdErrorsAreReported() {
 	need_servers || return 0
 	serve_nbd --filter=error file "$work/d.gow" error-pread-rate=1

@@ -177,7 +177,9 @@ static int remote_read(struct gow_file *base, uint64_t offset, void *buf, size_t
 	}
 	(void)pthread_mutex_unlock(&file->mutex);
 	*got = done;
-	return code == GOW_ERR_STOPPED ? code : gow_fail_at_offset(error, code, offset + done);
+	if (code && code != GOW_ERR_STOPPED)
+		code = gow_fail_at_offset(error, code, offset + done);
+	return gow_fail_in_file(error, code, base->name);
 }
 
 static int remote_size(struct gow_file *base, uint64_t *size, gow_error *error)
@@ -201,7 +203,7 @@ static int remote_next_data(struct gow_file *base, uint64_t offset, uint64_t *st
 	(void)pthread_mutex_lock(&file->mutex);
 	code = file->module->next_data(file->remote, offset, start, end, error);
 	(void)pthread_mutex_unlock(&file->mutex);
-	return code;
+	return gow_fail_in_file(error, code, base->name);
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -233,7 +235,7 @@ static int remote_write(struct gow_file *base, uint64_t offset, const void *buf,
 	forget(file);
 	code = file->module->write(file->remote, offset, buf, size, error);
 	(void)pthread_mutex_unlock(&file->mutex);
-	return code;
+	return gow_fail_in_file(error, code, base->name);
 }
 
 static int remote_zero(struct gow_file *base, uint64_t offset, uint64_t size, gow_error *error)
@@ -247,7 +249,7 @@ static int remote_zero(struct gow_file *base, uint64_t offset, uint64_t size, go
 	forget(file);
 	code = file->module->zero(file->remote, offset, size, error);
 	(void)pthread_mutex_unlock(&file->mutex);
-	return code;
+	return gow_fail_in_file(error, code, base->name);
 }
 
 static int remote_sync(struct gow_file *base, gow_error *error)
@@ -260,7 +262,7 @@ static int remote_sync(struct gow_file *base, gow_error *error)
 	(void)pthread_mutex_lock(&file->mutex);
 	code = file->module->sync(file->remote, error);
 	(void)pthread_mutex_unlock(&file->mutex);
-	return code;
+	return gow_fail_in_file(error, code, base->name);
 }
 
 static int remote_close(struct gow_file *base, gow_error *error)

@@ -150,28 +150,68 @@ static int drop(struct gow_remote *remote, int code)
 	return code;
 }
 
+/* Writes bytes that the server takes as one request. */
+static int write_piece(struct gow_remote *remote, uint64_t offset, const void *buf, size_t size,
+                       gow_error *error)
+{
+	int code = need_connection(remote, error);
+
+	if (code)
+		return code;
+	code = gow_nbd_await(remote,
+	                     nbd_aio_pwrite(remote->nbd, buf, size, offset, NBD_NULL_COMPLETION, 0),
+	                     CHANGE_SECONDS, "cannot write", error);
+	return code ? drop(remote, code) : GOW_OK;
+}
+
+/* Writes a part of what the server takes as a whole only: the rest of it is read first. */
+static int write_part(struct gow_remote *remote, uint64_t offset, const void *buf, size_t size,
+                      gow_error *error)
+{
+	const uint64_t start = offset - offset % remote->least;
+	const size_t whole = (size_t)(remote->size - start < remote->least ? remote->size - start
+	                                                                   : remote->least);
+	char *bytes = malloc(whole);
+	int code = bytes ? need_connection(remote, error) : gow_fail_memory(error, whole);
+
+	if (!code) {
+		code = gow_nbd_await(
+			remote,
+			nbd_aio_pread(remote->nbd, bytes, whole, start, NBD_NULL_COMPLETION, 0),
+			CHANGE_SECONDS, "cannot read what is beside", error);
+		if (code)
+			(void)drop(remote, code);
+	}
+	if (!code) {
+		memcpy(bytes + (offset - start), buf, size);
+		code = write_piece(remote, start, bytes, whole, error);
+	}
+	free(bytes);
+	return code;
+}
+
 static int nbd_write(struct gow_remote *remote, uint64_t offset, const void *buf, size_t size,
                      gow_error *error)
 {
 	const char *bytes = buf;
+	int code = GOW_OK;
 
-	for (size_t done = 0; done < size;) {
-		size_t part = size - done;
-		int code = need_connection(remote, error);
+	while (size && !code) {
+		const size_t least = (size_t)remote->least, inside = (size_t)(offset % least);
+		size_t part = size < remote->most ? size : (size_t)remote->most;
 
-		if (code)
-			return code;
-		if (part > remote->most)
-			part = (size_t)remote->most;
-		code = gow_nbd_await(remote,
-		                     nbd_aio_pwrite(remote->nbd, bytes + done, part, offset + done,
-		                                    NBD_NULL_COMPLETION, 0),
-		                     CHANGE_SECONDS, "cannot write", error);
-		if (code)
-			return drop(remote, code);
-		done += part;
+		if (inside || part < least) {
+			part = size < least - inside ? size : least - inside;
+			code = write_part(remote, offset, bytes, part, error);
+		} else {
+			part -= part % least;
+			code = write_piece(remote, offset, bytes, part, error);
+		}
+		offset += part;
+		bytes += part;
+		size -= part;
 	}
-	return GOW_OK;
+	return code;
 }
 
 static int write_zeros(struct gow_remote *remote, uint64_t offset, uint64_t size, gow_error *error)
@@ -199,8 +239,19 @@ static int nbd_zero_range(struct gow_remote *remote, uint64_t offset, uint64_t s
 	if (nbd_can_zero(remote->nbd) != 1)
 		return write_zeros(remote, offset, size, error);
 	while (size) {
-		const uint64_t part = size < (1u << 30) ? size : 1u << 30;
+		const uint64_t least = remote->least, inside = offset % least;
+		uint64_t part = size < (1u << 30) ? size : 1u << 30;
 
+		if (inside || part < least) {
+			part = part < least - inside ? part : least - inside;
+			code = write_zeros(remote, offset, part, error);
+			if (code)
+				return code;
+			offset += part;
+			size -= part;
+			continue;
+		}
+		part -= part % least;
 		code = gow_nbd_await(
 			remote, nbd_aio_zero(remote->nbd, part, offset, NBD_NULL_COMPLETION, 0),
 			CHANGE_SECONDS, "cannot write zeros", error);
