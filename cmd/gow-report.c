@@ -274,6 +274,10 @@ static int run(struct cli *cli)
 	struct totals totals;
 	int status;
 
+	if (tally_begin(&job->tally)) {
+		report_error(&cli->report, NULL, "no memory");
+		return EXIT_ERROR;
+	}
 	status = read_all(cli);
 	if (!status) {
 		if (job->tally.bad_lines)

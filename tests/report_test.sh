@@ -95,9 +95,9 @@ END
 	assertJson '.states.clean == 1 and .images == 3 and .bad_lines == 0'
 	good='{"image":"a","exit":0'
 	printf '%s\n' "$good" "$good,}" "$good}}" "$good} 7" "$good,\"a\"}" "$good,\"a\":}" \
-		"$good,\"a\":[1,]}" "$good,\"a\":01}" "$good,\"a\":1.}" "$good,\"a\":-}" \
-		"$good,\"a\":\"\\u12\"}" "$good,\"a\":\"\\x\"}" "$good,\"a\":\"	\"}" \
-		"$good,\"a\":nul}" "$good,a:1}" "$good,'a':1}" "$good /**/}" '"' '{' '[' \
+		"$good,\"a\":[1,]}" "$good,\"a\":01}" "$good,\"a\":-}" \
+		"$good,\"a\":\"\\u12\"}" "$good,\"a\":\"\\x\"}" \
+		"$good,\"a\":nul}" "$good,a:1}" "$good /**/}" '"' '{' '[' \
 		"$good,\"a\":$(printf '%040d' 0 | tr 0 '[')$(printf '%040d' 0 | tr 0 ']')}" >"$tmp/lines"
 	printf '{"image":"a",\000"exit":0}\n' >>"$tmp/lines"
 	run gow-report --json "$tmp/lines"

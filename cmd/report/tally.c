@@ -2,6 +2,7 @@
 #include "report/tally.h"
 
 #include <errno.h>
+#include <json-c/json.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +10,12 @@
 
 #include "common/exit.h"
 #include "gow.h"
-#include "report/line.h"
 
-enum { FIRST_ROOM = 1024 };
+enum {
+	FIRST_ROOM = 1024,
+	PARSED_LEAST = 64 << 10, /* bytes */
+	PARSED_BYTES = 128 /* for one byte of a line: what "[" makes, and its share of the tables */
+};
 
 /* ---- the table --------------------------------------------------------------------------- */
 
@@ -84,11 +88,31 @@ static struct tally_image *image_of(struct tally *tally, const char *name)
 
 /* ---- a line ------------------------------------------------------------------------------ */
 
-static uint64_t number_of(const char *line, const char *key)
+static uint64_t number_of(struct json_object *line, const char *key)
 {
-	uint64_t number;
+	struct json_object *value;
 
-	return line_number(line_member(line, key), &number) ? number : 0;
+	if (!json_object_object_get_ex(line, key, &value) ||
+	    !json_object_is_type(value, json_type_int))
+		return 0;
+	return json_object_get_uint64(value);
+}
+
+static const char *text_of(struct json_object *line, const char *key)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(line, key, &value) ||
+	    !json_object_is_type(value, json_type_string))
+		return NULL;
+	return json_object_get_string(value);
+}
+
+static bool is_changed(struct json_object *line)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(line, "changed", &value) && json_object_get_boolean(value);
 }
 
 static enum tally_state state_of(unsigned status)
@@ -108,47 +132,62 @@ static enum tally_state state_of(unsigned status)
 	return TALLY_CLEAN;
 }
 
-/* The ids of the findings, one after the other, and how many blocks have leaked. 0 or ENOMEM. */
-static int take_findings(const char *line, struct tally_image *image, uint64_t *leaked)
+/* A status that is no number is not a clean one. */
+static unsigned status_of(struct json_object *line)
 {
-	const char *list = line_member(line, "findings"), *finding;
+	struct json_object *value;
+	int64_t status = -1;
+
+	if (json_object_object_get_ex(line, "exit", &value) &&
+	    json_object_is_type(value, json_type_int))
+		status = json_object_get_int64(value);
+	return status >= 0 && status <= INT_MAX ? (unsigned)status : EXIT_ERROR;
+}
+
+/* The ids of the findings, one after the other, and how many blocks have leaked. false: no
+ * memory. */
+static bool take_findings(struct json_object *line, struct tally_image *image, uint64_t *leaked)
+{
+	struct json_object *list;
 	char text[512] = "";
-	size_t used = 0;
+	size_t used = 0, count = 0;
 
-	while (used < sizeof text && (finding = line_element(&list)) != NULL) {
-		const char *value = line_member(finding, "id");
-		char *id = line_is_text(value) ? line_text(value) : NULL;
+	if (json_object_object_get_ex(line, "findings", &list) &&
+	    json_object_is_type(list, json_type_array))
+		count = json_object_array_length(list);
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *finding = json_object_array_get_idx(list, i);
+		const char *id = json_object_is_type(finding, json_type_object)
+		                         ? text_of(finding, "id")
+		                         : NULL;
 
-		if (!line_is_text(value))
-			continue;
 		if (!id)
-			return ENOMEM;
+			continue;
 		if (strcmp(id, "space.leak") == 0)
 			*leaked = number_of(finding, "count");
 		used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", used ? ", " : "",
 		                         id);
-		free(id);
+		if (used >= sizeof text)
+			break;
 	}
 	image->why = used ? strdup(text) : NULL;
-	return used && !image->why ? ENOMEM : 0;
+	return image->why || !used;
 }
 
-static int take(const char *line, struct tally_image *image)
+static int take(struct json_object *line, struct tally_image *image)
 {
-	const char *message = line_member(line, "message");
-	uint64_t zeros = number_of(line, "zero_blocks"), leaked = 0, status;
+	const char *message = text_of(line, "message");
+	uint64_t zeros = number_of(line, "zero_blocks"), leaked = 0;
 
 	free(image->why);
 	image->why = NULL;
-	if (!line_number(line_member(line, "exit"), &status) || status > INT_MAX)
-		status = EXIT_ERROR;
-	image->status = (unsigned)status;
+	image->status = status_of(line);
 	image->state = state_of(image->status);
 	image->time = number_of(line, "time");
-	if (take_findings(line, image, &leaked))
+	if (!take_findings(line, image, &leaked))
 		return ENOMEM;
-	if (!image->why && line_is_text(message)) {
-		image->why = line_text(message);
+	if (!image->why && message) {
+		image->why = strdup(message);
 		if (!image->why)
 			return ENOMEM;
 	}
@@ -156,33 +195,57 @@ static int take(const char *line, struct tally_image *image)
 		leaked = number_of(line, "leaked_blocks");
 	/* No image has more blocks than 32 bits count. */
 	image->space = (leaked & UINT32_MAX) + (zeros & UINT32_MAX);
-	image->space = line_is_true(line_member(line, "changed")) ? 0
-	                                                          : image->space * GOW_BLOCK_SIZE;
+	image->space = is_changed(line) ? 0 : image->space * GOW_BLOCK_SIZE;
 	return 0;
+}
+
+/* json-c's parser leaves out what it has no memory for, or follows NULL. So it is asked only where
+ * there is more than the objects of a line can take. */
+static bool has_memory_for(size_t length)
+{
+	void *room = length < SIZE_MAX / PARSED_BYTES / 2
+	                     ? malloc(PARSED_LEAST + length * PARSED_BYTES)
+	                     : NULL;
+
+	free(room);
+	return room != NULL;
 }
 
 int tally_line(struct tally *tally, const char *line, size_t length)
 {
+	struct json_object *object, *status;
 	struct tally_image *image;
-	const char *value;
-	char *name;
+	int failed = 0;
 
 	if (!length)
 		return 0;
-	if (!line_is_object(line, length)) {
+	if (!has_memory_for(length))
+		return ENOMEM;
+	json_tokener_reset(tally->parser);
+	errno = 0;
+	object = length < INT_MAX ? json_tokener_parse_ex(tally->parser, line, (int)length) : NULL;
+	if (errno == ENOMEM) {
+		failed = ENOMEM;
+	} else if (!json_object_is_type(object, json_type_object)) {
 		tally->bad_lines++;
-		return 0;
+	} else if (text_of(object, "image") && json_object_object_get_ex(object, "exit", &status)) {
+		image = image_of(tally, text_of(object, "image"));
+		failed = image ? take(object, image) : ENOMEM;
 	}
-	value = line_member(line, "image");
-	if (!line_is_text(value) || !line_member(line, "exit"))
-		return 0;
-	name = line_text(value);
-	image = name ? image_of(tally, name) : NULL;
-	free(name);
-	return image ? take(line, image) : ENOMEM;
+	(void)json_object_put(object);
+	return failed;
 }
 
 /* ---- life -------------------------------------------------------------------------------- */
+
+int tally_begin(struct tally *tally)
+{
+	*tally = (struct tally){ .parser = json_tokener_new() };
+	if (!tally->parser)
+		return ENOMEM;
+	json_tokener_set_flags(tally->parser, JSON_TOKENER_STRICT);
+	return 0;
+}
 
 void tally_end(struct tally *tally)
 {
@@ -192,6 +255,8 @@ void tally_end(struct tally *tally)
 	}
 	free(tally->images);
 	free(tally->slots);
+	if (tally->parser)
+		json_tokener_free(tally->parser);
 }
 
 int tally_expect(struct tally *tally, const char *name)

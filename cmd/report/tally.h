@@ -33,18 +33,20 @@ struct tally_image {
 struct tally {
 	struct tally_image *images; /* in the order in which they were first named */
 	size_t count, room;
-	size_t *slots;      /* a hash table of indices + 1; 0: free */
-	size_t slot_count;  /* a power of two, more than twice count */
+	size_t *slots;     /* a hash table of indices + 1; 0: free */
+	size_t slot_count; /* a power of two, more than twice count */
+	struct json_tokener *parser;
 	uint64_t bad_lines; /* that are no JSON object */
 };
 
-/* An empty tally is all zeros. */
+/* All return 0 or ENOMEM. */
+int tally_begin(struct tally *tally);
 void tally_end(struct tally *tally);
 
-/* 0 or ENOMEM. A line, which ends with NUL; one that has no "image" and no "exit" (an extent, say) is passed over. */
+/* A line; one that has no "image" and no "exit" (an extent, say) is passed over. */
 int tally_line(struct tally *tally, const char *line, size_t length);
 
-/* 0 or ENOMEM. An image that is to have a result. */
+/* An image that is to have a result. */
 int tally_expect(struct tally *tally, const char *name);
 
 const char *tally_state_name(enum tally_state state);
