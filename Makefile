@@ -357,7 +357,7 @@ RUN_ENV := BUILD='$(abspath $(BUILD))' CC='$(CC)' $(SAN_ENV)
 
 .PHONY: check demo bench fuzz
 check: packages all tests ## install what is missing, build, run every test
-	@$(RUN_ENV) tests/run -j$(NPROC) $(TESTS)
+	@$(RUN_ENV) tests/run $(TESTS)
 
 # Counted by a build of its own; what a program that is killed had counted is lost. The lines that
 # were never run stand in the .gcov files, marked #####.
@@ -365,7 +365,7 @@ check: packages all tests ## install what is missing, build, run every test
 COVERAGE := $(BUILD)/coverage
 coverage: packages ## which lines of lib/ the suites run (TESTS: these suites), the least covered files first
 	+@$(MAKE) --no-print-directory all tests BUILD='$(COVERAGE)' CFLAGS='-O0 -g --coverage'
-	@BUILD='$(abspath $(COVERAGE))' CC='$(CC)' tests/run -j$(NPROC) $(TESTS) || \
+	@BUILD='$(abspath $(COVERAGE))' CC='$(CC)' tests/run $(TESTS) || \
 		echo "some tests failed; their lines count all the same"
 	@BUILD='$(abspath $(COVERAGE))' contrib/coverage
 
