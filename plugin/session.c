@@ -127,6 +127,7 @@ static void *watch(void *unused)
 	return NULL;
 }
 
+/* Without the thread nobody would leave the image to whoever waits for it, so it is not served. */
 int session_watch(void)
 {
 	const int code = gow.read_only ? 0 : pthread_create(&watcher.thread, NULL, watch, NULL);

@@ -3,6 +3,8 @@
 # ends with a message and the right status; nothing is damaged, and the next run does the work.
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
+# shellcheck source=servers.sh
+. "$TESTS/servers.sh"
 
 [ -z "${SANITIZE:-}" ] || skip_suite "sanitizers need all addresses, and threads"
 
@@ -143,18 +145,53 @@ testFewAddresses() {
 	assertEquals "refused with 320 MiB" 0 "$failures"
 }
 
-# Compressors and what reads ahead work in the caller's thread then; gow-sync says that it cannot.
-# Root may start any number.
-testNoThreads() {
-	need_tool prlimit setpriv || return 0
+# need_threadless: $threadless is what runs a command that can start no thread. Root may start any
+# number.
+need_threadless() {
+	need_tool prlimit setpriv || return 1
 	chmod a+rwx "$work" "$tmp"
-	if [ "$(id -u)" -eq 0 ]; then
-		limited 'gow-sync: .*cannot start a thread' 8 prlimit --nproc=1 \
-			setpriv --reuid=54321 --regid=54321 --clear-groups
-	else
-		limited 'gow-sync: .*cannot start a thread' 8 prlimit --nproc=1
-	fi
-	assertEquals "failed without threads" 1 "$failures"
+	threadless='prlimit --nproc=1'
+	[ "$(id -u)" -ne 0 ] ||
+		threadless="$threadless setpriv --reuid=54321 --regid=54321 --clear-groups"
+}
+
+# Compressors, and what reads ahead, work in the caller's thread then.
+testNoThreads() {
+	need_threadless || return 0
+	# shellcheck disable=SC2086
+	limited 'no failure' 8 $threadless
+	assertEquals "failed without threads" 0 "$failures"
+}
+
+# More than gow-sync has under way at a time, in pieces, at a rate, from a server; and one that is
+# stopped keeps what came.
+testSyncWithoutThreads() {
+	need_threadless || return 0
+	printf 'version 3\nsize 64M\nmap 0-299 0 shuffle 5\ndata 0-299 pattern 3\n' |
+		make_image - "$tmp/big.gow"
+	chmod a+r "$tmp/big.gow"
+	mkdir -m 777 "$tmp/to"
+	sum=$("$GOW_TESTBIN/guestsum" "$tmp/big.gow" | sha256sum)
+	# shellcheck disable=SC2086
+	run $threadless "$GOW_BIN/gow-sync" --json --limit-rate 90M "$tmp/big.gow" "$tmp/to/c.gow"
+	assertStatus 0
+	assertEquals "$sum" "$("$GOW_TESTBIN/guestsum" "$tmp/to/c.gow" | sha256sum)"
+	need_tool nginx || return 0
+	serve_nginx "$tmp"
+	# shellcheck disable=SC2086
+	$threadless "$GOW_BIN/gow-sync" -q --limit-rate 8M "$url/big.gow" "$tmp/to/d.gow" 2>/dev/null &
+	for _ in $(seq 200); do
+		[ "$(stat -c %s "$tmp/to/d.gow.gow-sync" 2>/dev/null || echo 0)" -le 400 ] || break
+		sleep 0.05
+	done
+	kill -TERM $!
+	wait $!
+	assertEquals "stopped" 32 $?
+	# shellcheck disable=SC2086
+	run $threadless "$GOW_BIN/gow-sync" --json "$url/big.gow" "$tmp/to/d.gow"
+	assertStatus 0
+	assertJson '.resumed == true'
+	assertEquals "$sum" "$("$GOW_TESTBIN/guestsum" "$tmp/to/d.gow" | sha256sum)"
 }
 
 # A file that a shell's limit ends: the message names the file that was to be made, and the limit.

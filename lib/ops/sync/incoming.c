@@ -21,8 +21,10 @@ struct gow_sync_incoming {
 	struct gow_sync_requests *requests;
 	struct gow_sync_request *ahead; /* cut, and not asked for yet; the thread's */
 	uint32_t window;                /* blocks */
+	bool all_asked;                 /* there are no more requests; the thread's */
 	pthread_t thread;
 	bool running;
+	bool here; /* no thread could be started: the caller's reads, when it takes */
 	atomic_bool stop;
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t changed;
@@ -104,7 +106,8 @@ static bool look_ahead(struct gow_sync_incoming *in)
 		fail_memory(in, sizeof *request);
 		return false;
 	}
-	if (gow_sync_requests_next(in->requests, request)) {
+	in->all_asked = !gow_sync_requests_next(in->requests, request);
+	if (!in->all_asked) {
 		request->range.buf = malloc((size_t)request->blocks * GOW_BLOCK_SIZE);
 		if (request->range.buf) {
 			in->ahead = request;
@@ -116,14 +119,16 @@ static bool look_ahead(struct gow_sync_incoming *in)
 	return false;
 }
 
-/* Whether the rate lets another request begin. */
+/* Whether the rate lets another request begin. The caller's thread waits for a moment only. */
 static bool is_paid(const struct gow_sync_incoming *in, bool wait)
 {
 	double pause;
 
 	while ((pause = gow_sync_master_pause(&in->job->master)) > 0 && wait &&
-	       !atomic_load(&in->stop))
+	       !atomic_load(&in->stop)) {
 		gow_sync_nap(pause);
+		wait = !in->here;
+	}
 	return pause <= 0;
 }
 
@@ -135,7 +140,7 @@ static bool take_room(struct gow_sync_incoming *in, bool wait)
 	(void)pthread_mutex_lock(&in->mutex);
 	while (!(room = in->asked.blocks + in->came.blocks + in->keeping + in->ahead->blocks <=
 	                in->window) &&
-	       wait && !atomic_load(&in->stop))
+	       wait && !in->here && !atomic_load(&in->stop))
 		(void)pthread_cond_wait(&in->changed, &in->mutex);
 	if (room)
 		list_add(&in->asked, in->ahead);
@@ -190,50 +195,56 @@ static void range_done(void *context, const struct gow_remote_range *range)
 	(void)pthread_mutex_unlock(&in->mutex);
 }
 
-static void *read_all(void *context)
+/* Reads until next_range has no more; over: this was all. */
+static void read_stream(struct gow_sync_incoming *in)
 {
-	struct gow_sync_incoming *in = context;
 	const struct gow_remote_stream stream = { .context = in,
 		                                  .next = next_range,
 		                                  .done = range_done };
-	gow_error error;
-	int code;
 
-	gow_set_stop_flag(&in->stop);
-	code = gow_file_read_stream(in->job->master.file, &stream, &error);
+	gow_error error;
+	const int code = gow_file_read_stream(in->job->master.file, &stream, &error);
+
 	(void)pthread_mutex_lock(&in->mutex);
 	if (code && !in->code) {
 		in->code = code;
 		in->error = error;
 	}
-	in->over = true;
+	in->over = !in->here || in->code || in->all_asked || atomic_load(&in->stop);
 	(void)pthread_cond_broadcast(&in->changed);
 	(void)pthread_mutex_unlock(&in->mutex);
+}
+
+static void *read_all(void *context)
+{
+	struct gow_sync_incoming *in = context;
+
+	gow_set_stop_flag(&in->stop);
+	read_stream(in);
 	return NULL;
 }
 
 /* ---- the caller's side ------------------------------------------------------------------- */
 
-static int start(struct gow_sync_incoming *in, gow_error *error)
+/* Without a thread, blocks are read as they are taken: slower, but right. */
+static void start(struct gow_sync_incoming *in)
 {
 	sigset_t all, before;
-	int failed;
 
 	/* Signals are for the program's own threads. */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&in->thread, NULL, read_all, in);
+	in->running = pthread_create(&in->thread, NULL, read_all, in) == 0;
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	in->running = !failed;
-	return failed ? gow_fail_errno(error, failed, "cannot start a thread") : GOW_OK;
+	in->here = !in->running;
 }
 
 void gow_sync_incoming_stop(struct gow_sync_incoming *in)
 {
+	atomic_store(&in->stop, true);
 	if (!in->running)
 		return;
 	(void)pthread_mutex_lock(&in->mutex);
-	atomic_store(&in->stop, true);
 	(void)pthread_cond_broadcast(&in->changed);
 	(void)pthread_mutex_unlock(&in->mutex);
 	(void)pthread_join(in->thread, NULL);
@@ -255,13 +266,13 @@ int gow_sync_incoming_new(struct gow_sync_job *job, struct gow_sync_incoming **i
 	(void)pthread_mutex_init(&in->mutex, NULL); /* neither can fail here */
 	(void)pthread_cond_init(&in->changed, NULL);
 	code = gow_sync_requests_new(job, &in->requests, error);
-	if (!code)
-		code = start(in, error);
-	if (code)
+	if (code) {
 		gow_sync_incoming_free(in);
-	else
-		*incoming = in;
-	return code;
+		return code;
+	}
+	start(in);
+	*incoming = in;
+	return GOW_OK;
 }
 
 void gow_sync_incoming_free(struct gow_sync_incoming *in)
@@ -306,8 +317,10 @@ void gow_sync_incoming_take(struct gow_sync_incoming *in, struct gow_sync_list *
 	const struct timespec until = a_moment_from_now();
 
 	list_init(group);
+	if (in->here && !in->over)
+		read_stream(in); /* a window of it, or what the rate allows */
 	(void)pthread_mutex_lock(&in->mutex);
-	while (!in->over && in->came.blocks < in->window / 2)
+	while (!in->here && !in->over && in->came.blocks < in->window / 2)
 		if (pthread_cond_timedwait(&in->changed, &in->mutex, &until) != 0)
 			break;
 	*over = in->over;

@@ -2,6 +2,7 @@
 /*
  * incoming.h - what a job fetches, as it comes: a thread reads the master, several requests at a
  * time, as long as there is room in a window. What is in the window is fetched again after a kill.
+ * Where no thread can be started, whoever takes blocks reads them.
  */
 #ifndef GOW_OPS_SYNC_INCOMING_H
 #define GOW_OPS_SYNC_INCOMING_H
