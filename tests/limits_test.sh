@@ -4,7 +4,7 @@
 # shellcheck source=functions.sh
 . "$(dirname "$0")/functions.sh"
 # shellcheck source=servers.sh
-. "$TESTS/servers.sh"
+. "$(dirname "$0")/servers.sh"
 
 [ -z "${SANITIZE:-}" ] || skip_suite "sanitizers need all addresses, and threads"
 

@@ -1200,6 +1200,77 @@ testManyCrosslinks() {
 	esac
 }
 
+# A directory for the undo file that is not there: the message names it, in a dry run, too.
+testUndoFileInNoDirectory() {
+	damaged map-crosslink-v1
+	state_of "$image"
+	mkdir "$tmp/here"
+	for file in "$tmp/gone/undo" ../gone/undo; do
+		for option in -n -y; do
+			(cd "$tmp/here" && run gow-repair $option --undo-file $file "$image"; exit $status)
+			assertEquals "$option $file" 8 $?
+			assertErr "${file%/*}: .*No such file or directory"
+		done
+	done
+	# The working directory was removed.
+	(cd "$tmp/here" && rmdir "$tmp/here" && run gow-repair -y --undo-file undo "$image"; exit $status)
+	assertEquals 8 $?
+	assertErr 'cannot find the directory any more: No such file'
+	assertUnchanged "$image"
+	assertBeside
+}
+
+# stopped_repair CALL DIRECTORY: the repair is stopped at a call on the image; meanwhile the directory
+# of its undo file is removed.
+stopped_repair() {
+	FAULTIO_FILE="$image" FAULTIO_FAIL="$1:signal=19" LD_PRELOAD=$GOW_TESTBIN/faultio.so \
+		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" \
+		"$GOW_BIN/gow-repair" -y --undo-file "$2/undo" "$image" >"$out" 2>"$err" &
+	for _ in $(seq 1000); do
+		case $(cut -d ' ' -f 3 "/proc/$!/stat") in
+		T | Z) break ;;
+		esac
+		sleep 0.01
+	done
+	rm -r "$2"
+	kill -CONT $!
+	wait $!
+	status=$?
+}
+
+# Before there is an undo file, and after it was made: no repair without one.
+testUndoFileLosesItsDirectory() {
+	damaged map-crosslink-v1
+	mkdir "$tmp/elsewhere"
+	stopped_repair sync:1 "$tmp/elsewhere"
+	assertStatus 8
+	assertErr "$tmp/elsewhere: .*No such file or directory"
+	assertSameFile "$original" "$image"
+	assertBeside
+	for call in write:1 sync:2 sync:3; do
+		mkdir "$tmp/elsewhere"
+		stopped_repair $call "$tmp/elsewhere"
+		assertStatus 8
+		assertErr "$tmp/elsewhere: .*No such file or directory"
+		assertErr 'everything was rolled back'
+		assertNoErr 'cannot be removed'
+		assertSameFile "$original" "$image"
+		assertBeside
+	done
+	# Afterwards, it has to be brought back.
+	mkdir "$tmp/elsewhere"
+	run gow-repair -y --undo-file "$tmp/elsewhere/undo" "$image"
+	assertStatus 1
+	mv "$tmp/elsewhere" "$tmp/away"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr "must be brought back, $tmp/elsewhere/undo: No such file or directory"
+	mv "$tmp/away" "$tmp/elsewhere"
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertSameFile "$original" "$image"
+}
+
 # The undo file's name would be longer than names can be: said before anything is done, in a dry
 # run, too, and with --undo-file, which leaves a name beside the image as well.
 testLongName() {

@@ -353,8 +353,8 @@ int gow_check_room_for(const char *path, uint64_t need, gow_error *error)
 	if (!directory)
 		code = gow_fail_memory(error, strlen(path));
 	else if (statvfs(directory, &fs) < 0)
-		code = failed(gow_fail_errno(error, errno, "cannot ask for free space"), path,
-		              error);
+		code = failed(gow_fail_errno(error, errno, "cannot ask for free space there"),
+		              directory, error);
 	else
 		code = gow_check_room_of(gow_posix_room_in(&fs), need, path, error);
 	free(directory);

@@ -76,6 +76,11 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
                   struct gow_file *overlay, const struct gow_layout *layout, const char *what,
                   const char *pointed, struct gow_undo **undo, gow_error *error);
 
+/* Fails where no undo file can be made at pointed: its directory is not there, or it is a name for
+ * layers. */
+int gow_undo_check_pointed(const struct gow_undo_place *place, const char *pointed,
+                           gow_error *error);
+
 /* How many bytes its file will have. */
 int gow_undo_size(struct gow_file *image, struct gow_file *overlay, const struct gow_layout *layout,
                   uint64_t *size, gow_error *error);
@@ -99,6 +104,10 @@ int gow_undo_layers(const struct gow_undo_place *place, uint32_t **layers, size_
 int gow_undo_open(const struct gow_undo_place *place, uint32_t layer, bool write,
                   struct gow_undo **undo, gow_error *error);
 void gow_undo_close(struct gow_undo *undo);
+
+/* Whether its file is still found under its name; GOW_ERR_CHANGED, or why its directory is not. */
+int gow_undo_check_there(const struct gow_undo_place *place, const struct gow_undo *undo,
+                         gow_error *error);
 
 /* Removes its file, and the pointer to it; durable. The undo is still to be closed. */
 int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *undo,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "journal/undo_format.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,24 +116,33 @@ static int fill_pointer(void *context, struct gow_file *file, gow_error *error)
 	return code ? code : gow_undo_check_bytes(file, 0, bytes, 12 + length + 8, error);
 }
 
-/* The absolute name of a file that is yet to be made in directory. */
-static char *absolute(const struct gow_directory *directory, const char *name)
+/* The absolute name of a file that is yet to be made in directory, allocated. */
+static int absolute(const struct gow_directory *directory, const char *name, char **path,
+                    gow_error *error)
 {
 	char *real = realpath(directory->path, NULL);
-	char *path = NULL;
+	int code = GOW_OK;
 
-	if (real && asprintf(&path, "%s/%s", real, name) < 0)
-		path = NULL;
+	*path = NULL;
+	if (!real)
+		code = gow_fail_in_file(
+			error, gow_fail_errno(error, errno, "cannot find the directory any more"),
+			directory->path);
+	else if (asprintf(path, "%s/%s", real, name) < 0)
+		code = gow_fail_memory(error, strlen(real));
+	else if (strlen(*path) >= PATH_MAX)
+		code = gow_fail_in_file(error, gow_fail(error, GOW_ERR_LIMIT, "is too long a name"),
+		                        *path);
 	free(real);
-	return path;
+	return code;
 }
 
 /* A name that layers have, or are going to have: the pointer would stand in its way. */
 static int refuse_beside(const struct gow_undo_place *place, const char *path, gow_error *error)
 {
-	char *image = absolute(place->directory, place->image);
-	size_t length = image ? strlen(image) : 0;
-	int code = image ? GOW_OK : gow_fail_memory(error, PATH_MAX);
+	char *image;
+	int code = absolute(place->directory, place->image, &image, error);
+	const size_t length = image ? strlen(image) : 0;
 
 	if (!code && strncmp(path, image, length) == 0 &&
 	    strncmp(path + length, suffix, sizeof suffix - 1) == 0)
@@ -142,6 +152,24 @@ static int refuse_beside(const struct gow_undo_place *place, const char *path, g
 		                                 "--undo-file out"),
 		                        path);
 	free(image);
+	return code;
+}
+
+int gow_undo_check_pointed(const struct gow_undo_place *place, const char *pointed,
+                           gow_error *error)
+{
+	struct gow_directory *directory;
+	char *name, *full = NULL;
+	int code = gow_directory_reach(place->directory, pointed, &directory, &name, error);
+
+	if (code)
+		return code;
+	code = absolute(directory, name, &full, error);
+	if (!code)
+		code = refuse_beside(place, full, error);
+	gow_directory_close(directory);
+	free(name);
+	free(full);
 	return code;
 }
 
@@ -157,9 +185,7 @@ static int make_elsewhere(const struct gow_undo_place *place, const char *name, 
 
 	if (code)
 		return code;
-	undo->pointed = absolute(directory, there);
-	if (!undo->pointed || strlen(undo->pointed) >= PATH_MAX)
-		code = gow_fail_memory(error, PATH_MAX);
+	code = absolute(directory, there, &undo->pointed, error);
 	if (!code)
 		code = refuse_beside(place, undo->pointed, error);
 	if (!code)

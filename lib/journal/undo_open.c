@@ -57,20 +57,36 @@ static int check_trust(struct gow_directory *directory, const char *name,
 	return code;
 }
 
+/* The directory that a pointer leads to; NULL: it is gone. */
+static int reach_pointed(const struct gow_undo_place *place, const char *pointed,
+                         struct gow_directory **directory, char **name, gow_error *error)
+{
+	gow_error why = { .file = "" };
+	int code = gow_directory_reach(place->directory, pointed, directory, name, &why);
+
+	if (!code)
+		return GOW_OK;
+	*directory = NULL;
+	if (why.sys_errno == ENOENT || why.sys_errno == ENOTDIR)
+		return GOW_OK;
+	if (error)
+		*error = why;
+	return code;
+}
+
 /* Goes where the pointer leads, which is checked before it is opened for writing. */
 static int follow_pointer(const struct gow_undo_place *place, struct gow_undo *undo, bool write,
                           gow_error *error)
 {
 	struct gow_file *there = NULL;
-	struct gow_directory *directory;
+	struct gow_directory *directory = NULL;
 	char *name;
 	struct gow_owner image;
 	int code = gow_directory_owner(place->directory, place->image, &image, error);
 
 	if (!code)
-		code = gow_directory_reach(place->directory, undo->pointed, &directory, &name,
-		                           error);
-	if (!code) {
+		code = reach_pointed(place, undo->pointed, &directory, &name, error);
+	if (!code && directory) {
 		code = check_trust(directory, name, &image, error);
 		if (!code)
 			code = gow_directory_open_file(
@@ -147,6 +163,41 @@ void gow_undo_close(struct gow_undo *undo)
 	free(undo);
 }
 
+/* Whether the name in that directory is still the undo file's. */
+static int check_there(struct gow_directory *directory, const char *name,
+                       const struct gow_undo *undo, gow_error *error)
+{
+	if (gow_directory_check_entry(directory, name, undo->file, NULL, NULL) != GOW_ERR_CHANGED)
+		return GOW_OK;
+	return gow_fail_in_file(
+		error,
+		gow_fail(error, GOW_ERR_CHANGED, "the undo file was removed or replaced meanwhile"),
+		undo->file->name);
+}
+
+int gow_undo_check_there(const struct gow_undo_place *place, const struct gow_undo *undo,
+                         gow_error *error)
+{
+	struct gow_directory *directory = NULL;
+	char *name;
+	int code;
+
+	if (!undo->pointed) {
+		name = gow_undo_name(place, undo->layer);
+		code = name ? check_there(place->directory, name, undo, error)
+		            : gow_fail_memory(error, strlen(place->image));
+	} else {
+		code = gow_directory_reach(place->directory, undo->pointed, &directory, &name,
+		                           error);
+		if (code)
+			return code;
+		code = check_there(directory, name, undo, error);
+		gow_directory_close(directory);
+	}
+	free(name);
+	return code;
+}
+
 /* The pointer goes first: one that leads nowhere would stand in the way. */
 int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *undo,
                     gow_error *error)
@@ -162,8 +213,8 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 		code = gow_directory_sync(place->directory, error);
 	if (code || !undo->pointed)
 		return code;
-	code = gow_directory_reach(place->directory, undo->pointed, &directory, &there, error);
-	if (code)
+	code = reach_pointed(place, undo->pointed, &directory, &there, error);
+	if (code || !directory)
 		return code;
 	code = gow_directory_remove(directory, there, error);
 	if (!code)

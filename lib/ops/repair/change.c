@@ -321,6 +321,8 @@ static int prepare(struct gow_change *change, struct work *work, const char *wha
 	code = reserve(work, error);
 	if (!code)
 		code = safe_point(work, error);
+	if (!code)
+		code = gow_undo_check_there(&change->place, change->undo, error);
 	if (code) {
 		/* Also gives back what was reserved past the end. */
 		if (change->undo->new_size > change->undo->old_size)
@@ -339,6 +341,9 @@ static int commit(struct gow_change *change, struct work *work, gow_change_check
 		code = write_overlay(work, error);
 	if (!code)
 		code = check_result(change, work, check, context, error);
+	/* What was open all the time can take back what is of no use without it. */
+	if (!code)
+		code = gow_undo_check_there(&change->place, change->undo, error);
 	if (!code)
 		code = gow_undo_mark_done(change->undo, change->image, error);
 	return code ? code : gow_marks_settle(change->layout, work->overlay, change->image, error);

@@ -191,6 +191,7 @@ static int check_name(const struct gow_repair_job *job, gow_error *error)
 {
 	const struct gow_undo_place *place = gow_repair_place_of(job);
 	const char *slash = strrchr(place->image, '/');
+	int code = GOW_OK;
 
 	/* With --undo-file something under that name says where it is. */
 	if (strlen(slash ? slash + 1 : place->image) + strlen(".gow-undo") > NAME_MAX)
@@ -201,8 +202,12 @@ static int check_name(const struct gow_repair_job *job, gow_error *error)
 				"has a name too long for an undo file, which has .gow-undo added to "
 				"it; rename the image first"),
 			gow_repair_name_of(job));
-	return gow_directory_check_entry(place->directory, place->image, job->target->file,
-	                                 job->options->undo_file ? NULL : "use --undo-file", error);
+	if (job->options->undo_file)
+		code = gow_undo_check_pointed(place, job->options->undo_file, error);
+	return code ? code
+	            : gow_directory_check_entry(place->directory, place->image, job->target->file,
+	                                        job->options->undo_file ? NULL : "use --undo-file",
+	                                        error);
 }
 
 static int refuse_layout(const struct gow_repair_job *job, const char *why, gow_error *error)
