@@ -80,11 +80,16 @@ testCopies() {
 	assertEquals "disk.raw" "$(ls -A "$tmp/to")"
 }
 
-# A map whose entries all name one block: a copy and an entry for each of them, in 64 MiB.
+# A map whose entries all name one block, and one whose entries name many, each of them several times,
+# in no order: a copy and an entry for each of them, in 64 MiB.
 testDamagedMaps() {
 	for version in 1 3; do
-		printf 'version %s\nsize limit\nfill map 0\ndata 0 pattern 1\n' $version |
-			make_image - "$tmp/v$version.gow"
+		case $version in
+		1) printf 'version 1\nsize limit\nfill map 0\ndata 0 pattern 1\n' ;;
+		3) printf 'version 3\nsize limit\ncount 1048576\n%s\n%s\n%s\n%s\n' \
+			'map 0-1048575 0 shuffle 5' 'map 1048576-2097151 0 shuffle 6' \
+			'map 2097152-3145727 0 shuffle 7' 'map 3145728-4194303 5 step 0' ;;
+		esac | make_image - "$tmp/v$version.gow"
 		run sh -c 'ulimit -v 65536 && exec "$@"' sh \
 			"$GOW_BIN/gow-repair" -n -q "$tmp/v$version.gow"
 		assertStatus 4

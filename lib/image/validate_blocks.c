@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "image/validate_parts.h"
 
-enum { WINDOW_BLOCKS = 1 << 25, WORD_BITS = GOW_WORD_BITS };
+enum { WINDOW_BLOCKS = 1 << 25, WORD_BITS = GOW_WORD_BITS, OWNERS_LISTED = 1 << 19 };
 
 /* ---- what is named ----------------------------------------------------------------------- */
 
@@ -119,14 +119,15 @@ static int walk_leaks(struct gow_walk *walk)
 
 /*
  * The owners of shared blocks, grouped by block in ascending order and ascending within: a
- * counting sort, since there may be as many as the map has entries. rank[w] is the number of
- * shared blocks before word w of the bitmap.
+ * counting sort. There may be as many as the map has entries, so the list is of some blocks at a
+ * time. rank[w] is the number of shared blocks before word w of the bitmap.
  */
 struct owners {
 	uint32_t *rank;
-	uint32_t *first; /* by shared block: where its owners begin in list; one more at the end */
-	uint32_t *list;  /* logical blocks */
+	uint32_t *first; /* by shared block: where its owners begin; two more at the end */
+	uint32_t *list;  /* logical blocks; of the blocks from `from` to `to`, not included */
 	uint32_t blocks;
+	uint32_t from, to;
 };
 
 static void owners_release(struct owners *owners)
@@ -144,22 +145,28 @@ static uint32_t rank_of(const struct gow_walk *walk, const struct owners *owners
 	return owners->rank[index / WORD_BITS] + (uint32_t)__builtin_popcountll(before);
 }
 
-static bool entry_is_shared(const struct gow_walk *walk, uint32_t logical)
+/* The rank of the block that an entry names; false: nobody else names it. */
+static bool shared_rank(const struct gow_walk *walk, const struct owners *owners, uint32_t logical,
+                        uint32_t *rank)
 {
-	uint32_t index = walk->unchecked->entries[logical] - walk->window;
+	const uint32_t index = walk->unchecked->entries[logical] - walk->window;
 
-	return index < walk->width && gow_get_bit(walk->shared, index);
+	if (index >= walk->width || !gow_get_bit(walk->shared, index))
+		return false;
+	*rank = rank_of(walk, owners, index);
+	return true;
 }
 
-static int owners_find(const struct gow_walk *walk, struct owners *owners)
+static int owners_count(const struct gow_walk *walk, struct owners *owners)
 {
 	const uint32_t count = walk->unchecked->header.layout->map_entries;
 	const uint32_t words = (uint32_t)gow_divide_up(walk->width, WORD_BITS);
-	uint32_t total = 0;
+	uint32_t rank;
 
 	owners->rank = malloc(words * sizeof *owners->rank);
-	if (!owners->rank)
-		return gow_fail_memory(walk->error, words * sizeof *owners->rank);
+	owners->list = malloc(OWNERS_LISTED * sizeof *owners->list);
+	if (!owners->rank || !owners->list)
+		return gow_fail_memory(walk->error, OWNERS_LISTED * sizeof *owners->list);
 	for (uint32_t w = 0; w < words; w++) {
 		owners->rank[w] = owners->blocks;
 		owners->blocks += (uint32_t)__builtin_popcountll(walk->shared[w]);
@@ -170,45 +177,76 @@ static int owners_find(const struct gow_walk *walk, struct owners *owners)
 	/* Counted two places up, so that after the sums, and after filling the list, the
 	 * beginnings have moved down to where they belong. */
 	for (uint32_t i = 0; i < count; i++)
-		if (entry_is_shared(walk, i)) {
-			uint32_t index = walk->unchecked->entries[i] - walk->window;
-
-			owners->first[rank_of(walk, owners, index) + 2]++;
-			total++;
-		}
+		if (shared_rank(walk, owners, i, &rank))
+			owners->first[rank + 2]++;
 	for (uint32_t b = 2; b <= owners->blocks + 1; b++)
 		owners->first[b] += owners->first[b - 1];
-	if (!total) /* what is shared has owners, so this cannot be */
-		return 0;
-	owners->list = malloc((size_t)total * sizeof *owners->list);
-	if (!owners->list)
-		return gow_fail_memory(walk->error, (size_t)total * sizeof *owners->list);
-	for (uint32_t i = 0; i < count; i++)
-		if (entry_is_shared(walk, i)) {
-			uint32_t index = walk->unchecked->entries[i] - walk->window;
-
-			owners->list[owners->first[rank_of(walk, owners, index) + 1]++] = i;
-		}
 	return GOW_OK;
+}
+
+/* Lists the owners of the next blocks: of as many as there is room for, and of none where one alone
+ * has more. */
+static void owners_list(const struct gow_walk *walk, struct owners *owners)
+{
+	const uint32_t count = walk->unchecked->header.layout->map_entries;
+	uint32_t rank, begin;
+
+	owners->from = owners->to;
+	begin = owners->first[owners->from + 1];
+	while (owners->to < owners->blocks &&
+	       owners->first[owners->to + 2] - begin <= OWNERS_LISTED)
+		owners->to++;
+	if (owners->from == owners->to)
+		return;
+	for (uint32_t i = 0; i < count; i++)
+		if (shared_rank(walk, owners, i, &rank) && rank >= owners->from &&
+		    rank < owners->to)
+			owners->list[owners->first[rank + 1]++ - begin] = i;
+}
+
+static int report_owner(struct gow_walk *walk, uint32_t first, uint32_t other, bool counts)
+{
+	gow_place place = gow_walk_nowhere;
+
+	place.logical = first;
+	place.other = other;
+	place.physical = walk->unchecked->entries[first];
+	place.offset = gow_layout_block_offset(walk->unchecked->header.layout, place.physical);
+	/* Counted once, however many owners there are. */
+	return gow_walk_report(walk, GOW_MAP_CROSSLINK, place, counts);
 }
 
 /* One shared block: the first owner against each of the others. */
 static int report_owners(struct gow_walk *walk, const struct owners *owners, uint32_t block)
 {
-	uint32_t begin = owners->first[block];
+	const uint32_t begin = owners->first[block];
+	const uint32_t *list = owners->list + (begin - owners->first[owners->from]);
+	const uint32_t count = owners->first[block + 1] - begin;
 	int result = 0;
 
-	for (uint32_t i = begin + 1; i < owners->first[block + 1] && !result; i++) {
-		gow_place place = gow_walk_nowhere;
+	for (uint32_t i = 1; i < count && !result; i++)
+		result = report_owner(walk, list[0], list[i], i == 1);
+	return result;
+}
 
-		place.logical = owners->list[begin];
-		place.other = owners->list[i];
-		place.physical = walk->unchecked->entries[owners->list[begin]];
-		place.offset = gow_layout_block_offset(walk->unchecked->header.layout,
-		                                       place.physical);
-		/* Counted once, however many owners there are. */
-		result = gow_walk_report(walk, GOW_MAP_CROSSLINK, place, i == begin + 1);
+/* The same of the next block, which has too many of them for the list. */
+static int report_unlisted(struct gow_walk *walk, struct owners *owners)
+{
+	const uint32_t count = walk->unchecked->header.layout->map_entries;
+	const uint32_t block = owners->to++;
+	uint32_t first = 0, found = 0, rank;
+	int result = 0;
+
+	for (uint32_t i = 0; i < count && !result; i++) {
+		if (!shared_rank(walk, owners, i, &rank) || rank != block)
+			continue;
+		if (found)
+			result = report_owner(walk, first, i, found == 1);
+		else
+			first = i;
+		found++;
 	}
+	owners->first[block + 1] += found;
 	return result;
 }
 
@@ -219,9 +257,14 @@ static int walk_crosslinks(struct gow_walk *walk)
 
 	if (!walk->any_shared)
 		return 0;
-	result = owners_find(walk, &owners);
-	for (uint32_t b = 0; b < owners.blocks && !result; b++)
-		result = report_owners(walk, &owners, b);
+	result = owners_count(walk, &owners);
+	while (owners.to < owners.blocks && !result) {
+		owners_list(walk, &owners);
+		for (uint32_t b = owners.from; b < owners.to && !result; b++)
+			result = report_owners(walk, &owners, b);
+		if (owners.from == owners.to)
+			result = report_unlisted(walk, &owners);
+	}
 	owners_release(&owners);
 	return result;
 }

@@ -106,6 +106,41 @@ static void any_steps_come_back(void)
 	free(expected);
 }
 
+/* More of them than stay in memory; with and without a place for a temporary file. */
+static void many_steps_come_back(void)
+{
+	enum { MANY = 300000, FEW_BYTES = 3 << 20 };
+	static const char *const texts[TEXTS] = { "a", "b", "c", "d", "e" };
+	gow_repair_step *expected = check_alloc(MANY * sizeof *expected);
+	const char *before = getenv("TMPDIR");
+	char *saved = before ? strdup(before) : NULL;
+
+	for (int without = 0; without < 2; without++) {
+		struct rng rng = { 7 };
+		struct gow_steps steps = { .count = 0 };
+		struct reading reading = { expected, 0, SIZE_MAX };
+		gow_repair_step step = { .text = texts[0] };
+
+		if (without)
+			CHECK_EQ(0, setenv("TMPDIR", "/nowhere/at/all", 1));
+		for (size_t i = 0; i < MANY; i++) {
+			any_step(&rng, texts, &step);
+			expected[i] = step;
+			CHECK_OK(gow_steps_add(&steps, &step, &error), &error);
+		}
+		CHECK_EQ(without, steps.room > FEW_BYTES);
+		CHECK_OK(gow_steps_each(&steps, compare, &reading, &error), &error);
+		CHECK_EQ(MANY, reading.count);
+		reading = (struct reading){ expected, 0, MANY / 2 };
+		CHECK_EQ(GOW_ERR_STOPPED, gow_steps_each(&steps, compare, &reading, &error));
+		CHECK_EQ(MANY / 2, reading.count);
+		gow_steps_release(&steps);
+	}
+	CHECK_EQ(0, saved ? setenv("TMPDIR", saved, 1) : unsetenv("TMPDIR"));
+	free(saved);
+	free(expected);
+}
+
 static void a_visitor_can_end_the_walk(void)
 {
 	struct gow_steps steps = { .count = 0 };
@@ -146,5 +181,5 @@ static void a_run_takes_a_few_bytes(void)
 	gow_steps_release(&steps);
 }
 
-CHECK_MAIN(CHECK_TEST(any_steps_come_back), CHECK_TEST(a_visitor_can_end_the_walk),
-           CHECK_TEST(a_run_takes_a_few_bytes))
+CHECK_MAIN(CHECK_TEST(any_steps_come_back), CHECK_TEST(many_steps_come_back),
+           CHECK_TEST(a_visitor_can_end_the_walk), CHECK_TEST(a_run_takes_a_few_bytes))

@@ -17,7 +17,8 @@
 enum {
 	RECORD_MAX = 12 + (GOW_STEP_NUMBERS + 1) * 10,
 	ROOM = 16 * RECORD_MAX,
-	IN_BLOCKS = 1 << GOW_STEP_NUMBERS
+	IN_BLOCKS = 1 << GOW_STEP_NUMBERS,
+	PART = 1 << 20 /* of the file: bytes, of which the first say how many there are */
 };
 
 /* ---- numbers ----------------------------------------------------------------------------- */
@@ -139,11 +140,30 @@ static void remember(struct gow_step_memory *memory, unsigned which,
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
+/* Moves what there is to the file. That it cannot is no failure: memory has to do then. */
+static void save_part(struct gow_steps *steps)
+{
+	const uint32_t used = (uint32_t)steps->used;
+	const uint64_t at = steps->parts * PART;
+
+	if (!steps->file && gow_file_unnamed(NULL, &steps->file, NULL))
+		steps->no_file = true;
+	else if (gow_file_write(steps->file, at, &used, sizeof used, NULL) ||
+	         gow_file_write(steps->file, at + sizeof used, steps->bytes, used, NULL))
+		steps->no_file = true;
+	if (steps->no_file)
+		return;
+	steps->parts++;
+	steps->used = 0;
+}
+
 static int make_room(struct gow_steps *steps, gow_error *error)
 {
 	size_t room = steps->room + steps->room / 2 + ROOM;
 	uint8_t *grown;
 
+	if (!steps->no_file && steps->used + RECORD_MAX + sizeof(uint32_t) > PART)
+		save_part(steps);
 	if (steps->room - steps->used >= RECORD_MAX)
 		return GOW_OK;
 	grown = realloc(steps->bytes, room);
@@ -261,20 +281,51 @@ static int show_record(struct walk *walk, const uint8_t **from)
 	return code ? code : show(walk, which, numbers);
 }
 
+static int show_records(struct walk *walk, const uint8_t *from, size_t used)
+{
+	const uint8_t *end = from + used;
+	int code = GOW_OK;
+
+	while (!code && from != end)
+		code = show_record(walk, &from);
+	return code;
+}
+
+/* What is in the file. */
+static int show_parts(struct walk *walk, gow_error *error)
+{
+	const struct gow_steps *steps = walk->steps;
+	uint8_t *part = steps->parts ? malloc(PART) : NULL;
+	int code = steps->parts && !part ? gow_fail_memory(error, PART) : GOW_OK;
+
+	for (uint64_t i = 0; i < steps->parts && !code; i++) {
+		uint32_t used;
+
+		code = gow_file_read_all(steps->file, i * PART, &used, sizeof used, error);
+		if (!code)
+			code = gow_file_read_all(steps->file, i * PART + sizeof used, part, used,
+			                         error);
+		if (!code)
+			code = show_records(walk, part, used);
+	}
+	free(part);
+	return code;
+}
+
 int gow_steps_each(const struct gow_steps *steps, gow_step_visitor visit, void *context,
                    gow_error *error)
 {
 	struct walk *walk = calloc(1, sizeof *walk);
-	const uint8_t *from = steps->bytes;
-	int code = GOW_OK;
+	int code;
 
 	if (!walk)
 		return gow_fail_memory(error, sizeof *walk);
 	walk->steps = steps;
 	walk->visit = visit;
 	walk->context = context;
-	while (!code && from != steps->bytes + steps->used)
-		code = show_record(walk, &from);
+	code = show_parts(walk, error);
+	if (!code)
+		code = show_records(walk, steps->bytes, steps->used);
 	if (!code)
 		code = show_expected(walk, steps->expected);
 	free(walk);
@@ -284,5 +335,6 @@ int gow_steps_each(const struct gow_steps *steps, gow_step_visitor visit, void *
 void gow_steps_release(struct gow_steps *steps)
 {
 	free(steps->bytes);
+	(void)gow_file_close(steps->file, NULL);
 	*steps = (struct gow_steps){ .bytes = NULL };
 }

@@ -2,12 +2,13 @@
 /*
  * steps.h - the steps of a plan, in order. There may be two for every entry of a map, and mostly
  * each is what those before it led to expect; so only what nobody could expect is kept. A run of
- * any length takes a few bytes, and a step that fits no run about ten.
+ * any length takes a few bytes, and a step that fits no run about ten. Where even that becomes much,
+ * those before stand in a temporary file, if one can be had.
  */
 #ifndef GOW_OPS_REPAIR_STEPS_H
 #define GOW_OPS_REPAIR_STEPS_H
 
-#include "gow.h"
+#include "io/file.h"
 
 enum { GOW_STEP_NUMBERS = 7, GOW_STEP_SORTS = 64 };
 
@@ -30,6 +31,9 @@ struct gow_steps {
 	size_t count;
 	uint8_t *bytes;
 	size_t used, room;
+	struct gow_file *file; /* what was in bytes before, part by part; NULL: none */
+	uint64_t parts;
+	bool no_file;      /* none can be had: memory has to do */
 	uint64_t expected; /* steps since the last that had to be written down */
 	struct gow_step_memory memory;
 };
@@ -43,7 +47,8 @@ void gow_steps_release(struct gow_steps *steps);
 /* Appends a step; its text and its problem are static. */
 int gow_steps_add(struct gow_steps *steps, const gow_repair_step *step, gow_error *error);
 
-/* Visits all steps in order. Fails by itself only for want of memory. */
+/* Visits all steps in order. Fails by itself for want of memory, and where a temporary file cannot be
+ * read. */
 int gow_steps_each(const struct gow_steps *steps, gow_step_visitor visit, void *context,
                    gow_error *error);
 
