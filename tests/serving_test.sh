@@ -172,6 +172,71 @@ END
 	assertErrEmpty
 }
 
+# in_libvirt: what runs in a namespace with a libvirtd of its own, whose directories are $tmp's: a guest
+# is started, looked at and ended; then one from a corrupt image.
+in_libvirt() {
+	cat <<END
+set -u
+mount -t tmpfs tmpfs /run
+mkdir /run/libvirt $tmp/etc $tmp/etc/hooks
+for directory in /var/lib/libvirt /var/log/libvirt /var/cache/libvirt; do
+	[ ! -d \$directory ] || mount -t tmpfs tmpfs \$directory
+done
+mount --bind $tmp/etc /etc/libvirt || exit 1
+echo 'auth_unix_rw = "none"' >/etc/libvirt/libvirtd.conf
+cat >/etc/libvirt/qemu.conf <<CONF
+user = "root"
+group = "root"
+security_driver = "none"
+remember_owner = 0
+stdio_handler = "file"
+cgroup_controllers = [ ]
+namespaces = [ ]
+CONF
+cat >/etc/libvirt/hooks/qemu <<HOOK
+#!/bin/sh
+GOW_RUN=$tmp/run GOW_CHECK=$GOW_BIN/gow-check GOW_PLUGIN=$plugin GOW_USER=root
+export GOW_RUN GOW_CHECK GOW_PLUGIN GOW_USER
+exec $top/contrib/libvirt/qemu "\\\$@"
+HOOK
+chmod +x /etc/libvirt/hooks/qemu
+libvirtd 2>$tmp/libvirtd.log &
+for _ in \$(seq 100); do
+	[ ! -S /run/libvirt/libvirt-sock ] || break
+	sleep 0.1
+done
+virsh -q -c qemu:///system create $tmp/good.xml || cat /var/log/libvirt/qemu/*.log
+virsh -q -c qemu:///system list --name
+qemu-img compare -f raw -F raw $work/gold.raw "nbd+unix:///?socket=$tmp/run/win4lin.sock" 2>&1
+virsh -q -c qemu:///system destroy win4lin
+ls $tmp/run
+virsh -q -c qemu:///system create $tmp/bad.xml
+echo "refused \$?"
+END
+}
+
+# A real libvirtd runs the hook. It is not among the packages that are installed for the tests, and
+# takes seconds: this is for whoever changes the hook.
+testHookInLibvirt() {
+	need_root || return 0
+	need_tool libvirtd virsh qemu-system-x86_64 qemu-img unshare || return 0
+	cp "$work/gold.gow" "$tmp/good.gow"
+	make_image map-crosslink-v3 "$tmp/bad.gow"
+	for image in good bad; do
+		sed "s|type=\"kvm\"|type=\"qemu\"|; s|>1024<|>64<|; s|/srv/guests/win4lin.gow|$tmp/$image.gow|
+			s|/run/gow/|$tmp/run/|" "$top/contrib/libvirt/gow-guest.xml" >"$tmp/$image.xml"
+	done
+	in_libvirt >"$tmp/inside"
+	timeout 60 unshare --mount --pid --fork --kill-child --mount-proc sh "$tmp/inside" \
+		>"$tmp/said" 2>&1
+	assertEquals "$(cat "$tmp/said" "$tmp/libvirtd.log")" 0 $?
+	assertTrue "$(cat "$tmp/said")" "grep -qx win4lin $tmp/said"
+	assertTrue "$(cat "$tmp/said")" "grep -q 'Images are identical' $tmp/said"
+	assertTrue "$(cat "$tmp/said")" "grep -q 'refused 1' $tmp/said"
+	assertTrue "libvirt does not say why: $(cat "$tmp/said")" "grep -q 'corrupt.*gow-repair' $tmp/said"
+	assertFalse "the socket is left: $(cat "$tmp/said")" "grep -q 'sock$' $tmp/said"
+}
+
 testDomainIsValid() {
 	need_tool virt-xml-validate || return 0
 	virt-xml-validate "$top/contrib/libvirt/gow-guest.xml" domain >"$tmp/said" 2>&1
