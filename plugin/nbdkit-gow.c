@@ -36,8 +36,10 @@ static bool is_uri(const char *name)
 static int set_path(const char *value)
 {
 	free(gow.path);
+	free(gow.shown);
 	gow.path = is_uri(value) ? strdup(value) : nbdkit_absolute_path(value);
-	return gow.path ? 0 : -1;
+	gow.shown = gow.path ? gow_shown_name(gow.path) : NULL;
+	return gow.shown ? 0 : -1;
 }
 
 static int plugin_config(const char *key, const char *value)
@@ -80,6 +82,7 @@ static void plugin_unload(void)
 {
 	session_close();
 	free(gow.path);
+	free(gow.shown);
 	free(gow.layout);
 }
 
@@ -95,7 +98,7 @@ static void *plugin_open(int readonly)
 	(void)pthread_rwlock_unlock(&gow.lock);
 	if (!given_up)
 		return NBDKIT_HANDLE_NOT_NEEDED;
-	nbdkit_error("%s: the image was left to another process", gow.path);
+	nbdkit_error("%s: the image was left to another process", gow.shown);
 	return NULL;
 }
 
@@ -153,7 +156,7 @@ static int enter(bool change)
 	if (gow.image)
 		return 0;
 	(void)pthread_rwlock_unlock(&gow.lock);
-	nbdkit_error("%s: the image was left to another process", gow.path);
+	nbdkit_error("%s: the image was left to another process", gow.shown);
 	nbdkit_set_error(ESHUTDOWN);
 	return -1;
 }

@@ -43,7 +43,7 @@ int complain(const gow_error *error)
 {
 	char text[1024];
 
-	nbdkit_error("%s: %s", error->file[0] ? error->file : gow.path,
+	nbdkit_error("%s: %s", error->file[0] ? error->file : gow.shown,
 	             gow_error_text(error, text, sizeof text));
 	nbdkit_set_error(errno_of(error));
 	return -1;
@@ -53,9 +53,9 @@ static void on_note(void *context, gow_note_level level, const char *file, const
 {
 	(void)context;
 	if (level == GOW_NOTE_WARNING)
-		nbdkit_error("warning: %s: %s", file ? file : gow.path, text);
+		nbdkit_error("warning: %s: %s", file ? file : gow.shown, text);
 	else
-		nbdkit_debug("%s: %s", file ? file : gow.path, text);
+		nbdkit_debug("%s: %s", file ? file : gow.shown, text);
 }
 
 static const gow_monitor monitor = { .note = on_note };
@@ -79,7 +79,7 @@ static void give_up(void)
 	gow_error error;
 
 	(void)pthread_rwlock_wrlock(&gow.lock);
-	nbdkit_error("%s: another process wants to open the image: this server stops", gow.path);
+	nbdkit_error("%s: another process wants to open the image: this server stops", gow.shown);
 	if (!gow.read_only && gow_image_flush(gow.image, &error))
 		(void)complain(&error);
 	gow_image_close(gow.image);

@@ -12,6 +12,7 @@
 
 struct session {
 	char *path;
+	char *shown; /* the path for messages: of a URI without its secrets */
 	char *layout;
 	bool read_only;
 	gow_image *image;

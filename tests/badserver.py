@@ -123,6 +123,34 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(part)
 
+    def do_star(self, count, first, last):
+        self.answer(first, last, total="*")
+
+    def do_huge(self, count, first, last):
+        self.answer(first, last, total=2 ** 64 - 1)
+
+    def do_empty(self, count, first, last):
+        self.fail(416, ("Content-Range", "bytes */0"))
+
+    def do_emptyfile(self, count, first, last):
+        self.fail(200)
+
+    def do_packed(self, count, first, last):
+        if self.headers.get("Accept-Encoding") == "identity":
+            self.answer(first, last)
+        else:
+            self.do_whole(count, first, last)
+
+    def do_proxied(self, count, first, last):
+        want = "Basic " + base64.b64encode(b"guest:hunter2").decode()
+        if "closed" in self.path and self.headers.get("Proxy-Authorization") != want:
+            self.fail(407, ("Proxy-Authenticate", 'Basic realm="x"'))
+        else:
+            self.answer(first, last)
+
+    def do_CONNECT(self):
+        self.fail(407, ("Proxy-Authenticate", 'Basic realm="x"'))
+
     def do_grows(self, count, first, last):
         self.answer(first, last, total=len(DATA) + 512 * count)
 

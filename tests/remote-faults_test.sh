@@ -34,6 +34,7 @@ testServersThatServeWell() {
 	served anonymous 0
 	served weak 0
 	served redirect 0
+	served packed 0
 }
 
 testServersThatBreakAndRecover() {
@@ -61,6 +62,10 @@ testServersThatLie() {
 	assertStatus 8
 	assertErr 'shorter'
 	served whole 8 'ignores ranges.*download'
+	served star 8 'does not say how long'
+	served huge 8 'larger than'
+	served empty 8 'is empty'
+	served emptyfile 8 'is empty'
 }
 
 testObjectsThatChange() {
@@ -126,6 +131,98 @@ testProxy() {
 	no_proxy=nowhere.invalid run gow-check http://nowhere.invalid/a.gow
 	unset http_proxy
 	assertTrue "the proxy was not asked" "grep -q ^proxied $log"
+}
+
+testProxyWithPassword() {
+	http_proxy=$bad https_proxy=$bad
+	export http_proxy https_proxy
+	run gow-check http://closed.invalid/a.gow
+	assertStatus 8
+	assertErr 'proxy wants.*407.*http_proxy'
+	run gow-check https://closed.invalid/a.gow
+	assertStatus 8
+	assertErr 'proxy wants.*407.*http_proxy'
+	http_proxy=http://guest:hunter2@${bad#http://}
+	run gow-check http://closed.invalid/a.gow
+	assertStatus 0
+	unset http_proxy https_proxy
+}
+
+# A password with characters that should have been encoded, a URI without its slashes, a proxy that is
+# none: nothing of it is repeated.
+testNoSecretIsRepeated() {
+	for uri in 'http://guest:hun/ter2@127.0.0.1:1/x' 'http://guest:hun?ter2@127.0.0.1:1/x' \
+		'http://guest:hun#ter2@127.0.0.1:1/x' 'http:guest:hunter2@127.0.0.1:99999/x' \
+		'http:///guest:hunter2@127.0.0.1:99999/x' 'nbd://guest:hun/ter2@127.0.0.1:1/x' \
+		'ftp://guest:hunter2@h/x' 'https://guest:hunter2@127.0.0.1:99999/x'; do
+		run gow-info --json -v --wait 0 "$uri"
+		assertStatus 8
+		assertNoOut 'ter2|hun'
+		assertNoErr 'ter2|hun'
+	done
+	for proxy in http://guest:hunter2@h:999999 guest:hunter2@h:999999 'http://guest:hun ter2@h:1'; do
+		http_proxy=$proxy run gow-info --json -v http://nowhere.invalid/x
+		assertStatus 8
+		assertNoOut 'ter2|hun'
+		assertNoErr 'ter2|hun'
+	done
+	run gow-convert --json --progress=json "http://guest:hunter2@${bad#http://}/ok/a.gow?key=hunter2" \
+		"$tmp/x.raw"
+	assertStatus 0
+	assertNoOut 'ter2|hun'
+	assertNoErr 'ter2|hun'
+	run gow-convert --force "http://guest:hunter2@${bad#http://}/ok/a.gow?key=hunter2" "$tmp/x.tar"
+	assertStatus 0
+	run gow-info --picture="$tmp/x.svg" "http://guest:hunter2@${bad#http://}/ok/a.gow?key=hunter2"
+	assertStatus 0
+	run gow-convert --metadata-only "http://guest:hunter2@${bad#http://}/ok/a.gow?key=hunter2" \
+		"$tmp/x.meta"
+	# Files are named after the last part of the path, and nothing has the secret.
+	assertEquals "$(bsdtar -tf "$tmp/x.tar" | head -n 1)" a.gow
+	assertNull "$(grep -al hunter2 "$tmp"/x.*)"
+	plugin=$BUILD/plugin/nbdkit-gow-plugin.so
+	[ -f "$plugin" ] || return 0
+	nbdkit -U - "$plugin" "file=http://guest:hunter2@${bad#http://}/gone/a.gow?key=hunter2" \
+		layout=nonesuch --run true >"$out" 2>&1
+	assertNoOut 'ter2|hun'
+	nbdkit -U - "$plugin" "file=http://guest:hunter2@h:99999/a.gow?key=hunter2" \
+		--run true >"$out" 2>&1
+	assertNoOut 'ter2|hun'
+}
+
+# Names that have to be encoded, and addresses with colons.
+testNamesInUris() {
+	cp "$work/a.gow" "$tmp/a b%20#.gow"
+	serve_nginx "$tmp"
+	run gow-check "$url/a%20b%2520%23.gow"
+	assertStatus 0
+	if command -v qemu-nbd >/dev/null; then
+		rm -f "$tmp/s"
+		start_server qemu-nbd -t -r -f raw -k "$tmp/s" -x 'gold /%' "$work/a.gow"
+		for _ in $(seq 100); do
+			[ ! -S "$tmp/s" ] || break
+			sleep 0.1
+		done
+		run gow-check "nbd+unix:///gold%20%2F%25?socket=$tmp/s"
+		assertStatus 0
+	fi
+	"$python" -c 'import socket; socket.socket(socket.AF_INET6).bind(("::1", 0))' 2>/dev/null ||
+		{ skip 'no IPv6 here'; return 0; }
+	sixth=$port
+	while [ "$sixth" = "$port" ]; do
+		sixth=$(free_port)
+	done
+	start_server nbdkit -f -r -i ::1 -p "$sixth" file "$work/a.gow"
+	for _ in $(seq 100); do
+		nbdinfo --size "nbd://[::1]:$sixth/" >/dev/null 2>&1 && break
+		sleep 0.05
+	done
+	run gow-check "nbd://[::1]:$sixth/"
+	assertStatus 0
+	sixth=$(free_port)
+	serve_nginx "$tmp" "listen [::1]:$sixth;"
+	run gow-check "http://[::1]:$sixth/a%20b%2520%23.gow"
+	assertStatus 0
 }
 
 # stopped SIGNAL TOOL ARG...: the tool ends by the signal long before any limit of time.
@@ -250,6 +347,51 @@ testHttpsCertificates() {
 		[ $state = good ] || assertErr 'expired'
 	done
 	tls=
+}
+
+# What was asked for over TLS never comes without.
+testRedirectOutOfTls() {
+	make_certificates "$tmp/good"
+	tls=1
+	serve_nginx "$work" "ssl_certificate $tmp/good/server-cert.pem;" \
+		"ssl_certificate_key $tmp/good/server-key.pem;" \
+		"location /out/ { return 302 $bad/ok/a.gow; }" 'location /in/ { return 302 /a.gow; }'
+	tls=
+	SSL_CERT_FILE=$tmp/good/ca-cert.pem
+	export SSL_CERT_FILE
+	run gow-check "https://localhost:$port/in/x"
+	assertStatus 0
+	run gow-check "https://localhost:$port/out/x"
+	assertStatus 8
+	assertErr 'not supported|disabled'
+	unset SSL_CERT_FILE
+}
+
+# The certificate is of an authority that is trusted, and of another host.
+testCertificatesOfAnotherHost() {
+	make_certificates "$tmp/other" 2 elsewhere.invalid
+	tls=1
+	serve_nginx "$work" "ssl_certificate $tmp/other/server-cert.pem;" \
+		"ssl_certificate_key $tmp/other/server-key.pem;"
+	tls=
+	SSL_CERT_FILE=$tmp/other/ca-cert.pem
+	export SSL_CERT_FILE
+	run gow-check "https://localhost:$port/a.gow"
+	assertStatus 8
+	assertErr 'certificate|subject'
+	if nbdkit --dump-config | grep -q 'tls=yes'; then
+		kill $! # nginx, for its port
+		port=$(free_port)
+		start_server nbdkit -f -i 127.0.0.1 -p "$port" --tls=require \
+			--tls-certificates="$tmp/other" file "$work/a.gow"
+		wait_for_port "$port"
+		for host in localhost 127.0.0.1; do
+			run gow-check "nbds://$host:$port/"
+			assertStatus 8
+			assertErr 'certificate'
+		done
+	fi
+	unset SSL_CERT_FILE
 }
 
 testNbdsCertificates() {

@@ -87,15 +87,15 @@ serve_badly() {
 	wait_for_port "$port"
 }
 
-# make_certificates DIRECTORY [DAYS]: an authority (ca-cert.pem) and a server's certificate of it
-# (server-cert.pem, server-key.pem) for localhost; DAYS may be negative: it has expired.
+# make_certificates DIRECTORY [DAYS [HOST]]: an authority (ca-cert.pem) and a server's certificate of it
+# (server-cert.pem, server-key.pem) for localhost, or that host; DAYS may be negative: it has expired.
 make_certificates() {
 	mkdir -p "$1"
 	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=authority \
 		-keyout "$1/ca-key.pem" -out "$1/ca-cert.pem" 2>/dev/null
-	openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout "$1/server-key.pem" \
+	openssl req -newkey rsa:2048 -nodes -subj "/CN=${3:-localhost}" -keyout "$1/server-key.pem" \
 		-out "$1/request" 2>/dev/null
-	echo 'subjectAltName=DNS:localhost,IP:127.0.0.1' >"$1/names"
+	echo "subjectAltName=DNS:${3:-localhost,IP:127.0.0.1}" >"$1/names"
 	openssl x509 -req -in "$1/request" -CA "$1/ca-cert.pem" -CAkey "$1/ca-key.pem" \
 		-CAcreateserial -days "${2:-2}" -extfile "$1/names" -out "$1/server-cert.pem" 2>/dev/null
 }

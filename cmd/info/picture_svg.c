@@ -119,7 +119,8 @@ static void put_legend(FILE *file)
 static void put_picture(FILE *file, const char *image, const gow_info *info,
                         const struct picture *picture)
 {
-	const char *slash = strrchr(image, '/');
+	char *shown = gow_shown_name(image);
+	const char *slash = shown ? strrchr(shown, '/') : NULL;
 	char layout[PICTURE_LAYOUT];
 
 	(void)fprintf(
@@ -129,7 +130,8 @@ static void put_picture(FILE *file, const char *image, const gow_info *info,
 		"fill=\"#263238\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
 		WIDTH + 2 * LEFT, HEIGHT, WIDTH + 2 * LEFT, HEIGHT);
 	(void)fprintf(file, "<text x=\"%d\" y=\"30\" font-size=\"18\" font-weight=\"bold\">", LEFT);
-	put_text(file, slash && slash[1] ? slash + 1 : image);
+	put_text(file, slash && slash[1] ? slash + 1 : shown ? shown : "");
+	free(shown);
 	(void)fprintf(file,
 	              "</text>\n<text x=\"%d\" y=\"30\" text-anchor=\"end\">%s, "
 	              "fragmentation %.1f %%, %" PRIu64 " leaked, %" PRIu64 " zeros</text>\n",

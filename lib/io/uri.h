@@ -19,6 +19,10 @@ bool gow_name_is_uri(const char *name);
 /* The protocol that a name begins with; NULL: none that is known. */
 const struct gow_scheme *gow_scheme_of(const char *name);
 
+/* The last part of a path, or of a URI's path without its query: what is named after a file is named
+ * after that. May be "". free() it; NULL where memory is short. */
+char *gow_last_part(const char *name);
+
 /* Fails for a URI of which gow_scheme_of knows nothing; shown is its name for messages. */
 int gow_refuse_scheme(const char *shown, gow_error *error);
 

@@ -244,7 +244,9 @@ static int prepare(struct gow_remote *remote, const char *uri, gow_error *error)
 {
 	remote->multi = curl_multi_init();
 	remote->uri = strdup(uri);
-	if (!remote->multi || !remote->uri)
+	/* A server that packs what it sends has no ranges of it. */
+	remote->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
+	if (!remote->multi || !remote->uri || !remote->headers)
 		return gow_fail_memory(error, sizeof *remote);
 	for (size_t i = 0; i < remote->connections; i++) {
 		struct gow_http_transfer *transfer = &remote->transfers[i];
@@ -266,14 +268,18 @@ static int remember(struct gow_remote *remote, const struct gow_http_answer *ans
                     gow_error *error)
 {
 	char line[GOW_HTTP_HEADER_SIZE + 16];
+	struct curl_slist *longer;
 
 	remote->first = *answer;
 	remote->size = answer->total;
 	if (answer->etag[0] != '"')
 		return GOW_OK;
 	(void)snprintf(line, sizeof line, "If-Range: %s", answer->etag);
-	remote->headers = curl_slist_append(NULL, line);
-	return remote->headers ? GOW_OK : gow_fail_memory(error, sizeof line);
+	longer = curl_slist_append(remote->headers, line);
+	if (!longer)
+		return gow_fail_memory(error, sizeof line);
+	remote->headers = longer;
+	return GOW_OK;
 }
 
 /* A server that is far away gets more requests at a time: most of the time they are under way. */

@@ -24,6 +24,7 @@ struct gow_http_answer {
 	char date[GOW_HTTP_HEADER_SIZE]; /* of the answer */
 	uint64_t start, end, total;      /* of Content-Range; end is exclusive */
 	bool has_range;
+	bool no_total; /* Content-Range has a '*' for it */
 };
 
 /* One request of a range. */
@@ -45,7 +46,7 @@ struct gow_remote {
 	struct gow_http_transfer transfers[GOW_HTTP_CONNECTIONS_MOST];
 	size_t connections;         /* so many of these are used */
 	size_t welcome;             /* and so many get new work: the server has refused more */
-	struct curl_slist *headers; /* If-Range, or NULL */
+	struct curl_slist *headers; /* that are sent, with If-Range once it is known */
 	char *uri;
 	struct gow_http_answer first; /* what the object is compared with */
 	uint64_t size;

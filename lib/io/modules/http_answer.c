@@ -57,8 +57,10 @@ static void take_range(struct gow_http_answer *answer, const char *value)
 	if (strncasecmp(value, "bytes ", 6) != 0)
 		return;
 	value += 6;
-	if (!take_number(&value, '-', &first) || !take_number(&value, '/', &last) ||
-	    !take_number(&value, '\0', &total) || last < first || last >= total)
+	if (!take_number(&value, '-', &first) || !take_number(&value, '/', &last))
+		return;
+	answer->no_total = !strcmp(value, "*");
+	if (!take_number(&value, '\0', &total) || last < first || last >= total)
 		return;
 	answer->has_range = true;
 	answer->start = first;
@@ -107,11 +109,13 @@ int gow_http_judge_status(long status, bool *again, gow_error *error)
 			"the server ignores ranges (it answers 200 to a request of a part): "
 			"download the file first, or serve it with a server that knows ranges");
 	case 401:
+		return gow_fail(error, GOW_ERR_IO,
+		                "the server wants a user and a password (401): "
+		                "put them in ~/.netrc");
 	case 407:
 		return gow_fail(error, GOW_ERR_IO,
-		                "the server wants a user and a password (%ld): "
-		                "put them in ~/.netrc",
-		                status);
+		                "the proxy wants a user and a password (407): "
+		                "set http_proxy and https_proxy to http://USER:PASSWORD@HOST:PORT");
 	case 403:
 		return gow_fail(error, GOW_ERR_IO, "the server refuses access (403)");
 	case 404:
@@ -119,8 +123,7 @@ int gow_http_judge_status(long status, bool *again, gow_error *error)
 		return gow_fail(error, GOW_ERR_IO, "there is no such object on the server (%ld)",
 		                status);
 	case 416:
-		return gow_fail(error, GOW_ERR_CHANGED,
-		                "the object has become shorter, or is empty (416)");
+		return gow_fail(error, GOW_ERR_CHANGED, "the object has become shorter (416)");
 	case 412:
 		return gow_fail(error, GOW_ERR_CHANGED,
 		                "the object was replaced on the server (412)");

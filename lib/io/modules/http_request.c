@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/error.h"
@@ -43,6 +44,13 @@ static int judge_part(const struct gow_remote *remote, const struct gow_http_tra
 {
 	const struct gow_http_answer *answer = &transfer->answer;
 
+	if (answer->no_total)
+		return gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                "the server does not say how long the object is: "
+		                "download the file first");
+	if (answer->total > INT64_MAX)
+		return gow_fail(error, GOW_ERR_IO,
+		                "the server says that the object is larger than files can be");
 	if (!answer->has_range || answer->start != transfer->range->offset + transfer->from)
 		return gow_fail(error, GOW_ERR_IO,
 		                "the server sent another part than the one asked for");
@@ -102,7 +110,8 @@ int gow_http_set_up(struct gow_http_transfer *transfer, const char *uri, gow_err
 	SET(CURLOPT_NOSIGNAL, 1L);
 	SET(CURLOPT_ERRORBUFFER, transfer->reason);
 	SET(CURLOPT_PROTOCOLS_STR, "http,https");
-	SET(CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+	/* What was asked for over TLS never comes without. */
+	SET(CURLOPT_REDIR_PROTOCOLS_STR, strncasecmp(uri, "https", 5) ? "http,https" : "https");
 	SET(CURLOPT_FOLLOWLOCATION, 1L);
 	SET(CURLOPT_MAXREDIRS, (long)REDIRECTS);
 	SET(CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL);
@@ -154,6 +163,38 @@ void gow_http_end(struct gow_remote *remote, struct gow_http_transfer *transfer)
 	(void)curl_multi_remove_handle(remote->multi, transfer->easy);
 }
 
+/* What libcurl quotes may be the proxy's URL: its user and password are taken out. */
+static void hide_passwords(char *text)
+{
+	char *quote = strchr(text, '\'');
+
+	while (quote) {
+		char *begin = quote + 1;
+		size_t length = strcspn(begin, "'");
+		const char *at = memrchr(begin, '@', length);
+		char *end = begin + length;
+		char *host = memmem(begin, length, "://", 3);
+
+		if (at) {
+			begin = host ? host + 3 : begin;
+			(void)memmove(begin, at + 1, strlen(at + 1) + 1);
+			end -= at + 1 - begin;
+		}
+		quote = *end ? strchr(end + 1, '\'') : NULL;
+	}
+}
+
+/* Whether the object turned out to be empty, which servers say in two ways. */
+static bool is_empty(struct gow_http_transfer *transfer, long status)
+{
+	curl_off_t length = -1;
+
+	if (status == 200 && curl_easy_getinfo(transfer->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T,
+	                                       &length) != CURLE_OK)
+		length = -1;
+	return !transfer->remote->size && (status == 416 || length == 0);
+}
+
 /* libcurl's answers for what may pass by itself. */
 static bool may_pass(CURLcode code)
 {
@@ -182,6 +223,15 @@ int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *tr
 	*again = false;
 	if (curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status))
 		status = 0;
+	hide_passwords(transfer->reason);
+	/* Of a proxy that was asked for a way to the server. */
+	if (!status && (curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &status) ||
+	                status != 407))
+		status = 0;
+	if (status == 407)
+		return gow_http_judge_status(status, again, error);
+	if (is_empty(transfer, status))
+		return gow_fail(error, GOW_ERR_IO, "the object is empty");
 	if (transfer->overflow)
 		return gow_fail(error, GOW_ERR_IO, "the server sent more than was asked for");
 	/* on_data refuses the body of other answers, which libcurl calls a write error. */
@@ -193,6 +243,10 @@ int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *tr
 		return gow_http_judge_status(status, again, error);
 	if (code == CURLE_WRITE_ERROR && judge_part(remote, transfer, error))
 		return judge_part(remote, transfer, error);
+	if (code == CURLE_URL_MALFORMAT)
+		return gow_fail(error, GOW_ERR_IO,
+		                "the URI is not valid: characters such as / and @ in parts of it "
+		                "are written as %%2F and %%40");
 	if (code) {
 		*again = may_pass(code);
 		return gow_fail(error, GOW_ERR_IO, "%s%s",

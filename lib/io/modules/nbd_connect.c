@@ -125,8 +125,13 @@ static int set_up(struct gow_remote *remote, gow_error *error)
 /* Waits until the handshake is over, at most until the deadline. */
 static int shake_hands(struct gow_remote *remote, double deadline, gow_error *error)
 {
+	/* libnbd's words have the URI in them, with what may be a password. */
 	if (nbd_aio_connect_uri(remote->nbd, remote->uri) == -1)
-		return gow_nbd_fail(error, "cannot connect");
+		return nbd_get_errno() == EINVAL
+		               ? gow_fail(error, GOW_ERR_IO,
+		                          "the URI is not valid: characters such as / and @ in "
+		                          "parts of it are written as %%2F and %%40")
+		               : gow_nbd_fail(error, "cannot connect");
 	while (nbd_aio_is_connecting(remote->nbd) == 1) {
 		if (asked_to_stop(remote))
 			return stopped(error);

@@ -9,6 +9,7 @@
 #include "disk/names.h"
 #include "io/draft.h"
 #include "io/stream.h"
+#include "io/uri.h"
 #include "ops/convert/job.h"
 
 /* What is to be in the archive. */
@@ -29,12 +30,14 @@ void gow_convert_choose_member(struct gow_convert_job *job)
 static int name_member(struct gow_convert_job *job, gow_error *error)
 {
 	const char *path = gow_is_standard_input(job->source_name) ? job->dest : job->source_name;
-	const char *slash = strrchr(path, '/');
-	const char *name = gow_is_standard_output(path) ? "disk" : slash ? slash + 1 : path;
+	char *name = gow_is_standard_output(path) ? strdup("disk") : gow_last_part(path);
 	size_t stem;
 
+	if (!name)
+		return gow_fail_memory(error, strlen(path));
 	(void)gow_suffix_of(name, &stem);
-	job->member = strndup(name, stem);
+	job->member = stem ? strndup(name, stem) : strdup("disk");
+	free(name);
 	return job->member ? GOW_OK : gow_fail_memory(error, stem);
 }
 

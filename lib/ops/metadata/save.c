@@ -13,6 +13,7 @@
 #include "journal/undo.h"
 #include "io/draft.h"
 #include "io/overlay.h"
+#include "io/uri.h"
 #include "ops/check/check.h"
 #include "ops/metadata/metadata.h"
 
@@ -227,10 +228,11 @@ static int find_sync(struct job *job, gow_error *error)
 /* After the image, in characters that are plain everywhere. */
 static void choose_name(struct job *job, const char *path)
 {
-	const char *slash = strrchr(path, '/');
+	char *part = gow_last_part(path);
 	size_t length;
 
-	(void)snprintf(job->name, sizeof job->name, "%.100s", slash ? slash + 1 : path);
+	(void)snprintf(job->name, sizeof job->name, "%.100s", part ? part : "");
+	free(part);
 	length = strlen(job->name);
 	if (length > 4 && strcmp(job->name + length - 4, GOW_METADATA_IMAGE) == 0)
 		job->name[length - 4] = '\0';
