@@ -161,6 +161,56 @@ testFailingCalls() {
 	faulty sync:5:EIO --in-place
 }
 
+# A disk that garbles what is written of the header, where no undo file has it: in place, and of a
+# copy that is made.
+testGarbledHeaders() {
+	for how in v1 none; do
+		option=
+		[ $how = none ] || option=--in-place
+		for nth in 0 1 2 3 4 5; do
+			rm -f "$tmp"/c.gow*
+			[ $how = none ] || copy_of $how
+			fault=
+			[ $nth = 0 ] || fault=FAULTIO_FAIL=write:$((writes - nth + 1)):flip
+			rm -f "$tmp/m.trace"
+			run_faulty FAULTIO_FILE='*/c.gow*' FAULTIO_TRACE="$tmp/m.trace" $fault \
+				gow-sync -q $option "$work/v2.gow" "$tmp/c.gow"
+			[ $nth != 0 ] || writes=$(grep -c ^write "$tmp/m.trace")
+			if [ "$status" -ne 0 ]; then
+				assertErr 'reads back as something else|corrupt|not what was meant'
+				run gow-check -q --boot "$tmp/c.gow"
+				assertTrue "$how $nth: boot" "[ $status -ne 0 ]"
+				assertGoesOn "$work/v2.gow" "$how $nth"
+			fi
+			assertInStep "$work/v2.gow"
+		done
+	done
+}
+
+# The mark is what keeps a copy in place from being used before it is finished.
+testGarbledMark() {
+	copy_of v1
+	run_faulty FAULTIO_FILE='*/c.gow' FAULTIO_FAIL=write:1:flip,write:5:kill \
+		gow-sync -q --in-place "$work/v2.gow" "$tmp/c.gow"
+	run gow-check "$tmp/c.gow"
+	assertStatus 4
+	assertOut 'journal\.pending'
+	assertGoesOn "$work/v2.gow" 'a mark'
+}
+
+# The record of what is overwritten in place: garbled, the copy would be taken for its own.
+testGarbledRecord() {
+	for nth in 1 2; do
+		copy_of v1
+		run_faulty FAULTIO_FILE='*/c.gow.gow-sync' FAULTIO_FAIL=write:$nth:flip \
+			gow-sync -q --in-place "$work/v2.gow" "$tmp/c.gow"
+		assertStatus 8
+		assertErr 'reads back as something else'
+		assertOld v1
+		assertGoesOn "$work/v2.gow" "record $nth"
+	done
+}
+
 # No room is left in the middle of it.
 testDiskFillsUp() {
 	need_root || return 0

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "io/readback.h"
 #include "journal/numbers.h"
 
 /* All numbers are little-endian. */
@@ -166,19 +167,28 @@ int gow_sync_record_each(struct gow_sync_record *record, gow_sync_row_visitor vi
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
+/* Writes bytes, which are to be there when a block is overwritten: durable, and read back. */
+static int write_durably(struct gow_sync_record *record, uint64_t at, const uint8_t *bytes,
+                         size_t size, gow_error *error)
+{
+	int code = gow_file_write(record->file, at, bytes, size, error);
+
+	if (!code)
+		code = gow_file_settle(record->file, error);
+	return code ? code : gow_file_compare(record->file, at, bytes, size, error);
+}
+
 static int write_head(struct gow_sync_record *record, gow_error *error)
 {
 	uint8_t head[HEAD] = { 0 };
 	struct gow_hash hash;
-	int code;
 
 	memcpy(head, head_magic, sizeof head_magic);
 	gow_record_put(head + 8, 4, FORMAT);
 	gow_record_put(head + 12, 4, record->in_place ? IN_PLACE : 0);
 	hash_bytes(head, HEAD_HASHED, 0, &hash);
 	memcpy(head + HEAD_HASHED, hash.bytes, sizeof hash.bytes);
-	code = gow_file_write(record->file, 0, head, sizeof head, error);
-	return code ? code : gow_file_sync(record->file, error);
+	return write_durably(record, 0, head, sizeof head, error);
 }
 
 int gow_sync_record_begin(struct gow_sync_record *record, bool in_place, gow_error *error)
@@ -222,12 +232,14 @@ int gow_sync_record_add(struct gow_sync_record *record, const struct gow_hash *i
 	memcpy(frame + FRAME_HASHED, identity->bytes, sizeof identity->bytes);
 	hash_bytes(frame + FRAME_HASHED, FRAME - FRAME_HASHED + size, record->end, &hash);
 	memcpy(frame + 16, hash.bytes, sizeof hash.bytes);
-	code = gow_file_write(record->file, record->end, frame, FRAME + size, error);
+	code = record->in_place
+	               ? write_durably(record, record->end, frame, FRAME + size, error)
+	               : gow_file_write(record->file, record->end, frame, FRAME + size, error);
 	if (code)
 		return code;
 	record->end += FRAME + size;
 	record->pending += count;
-	if (!record->in_place && record->pending < PENDING_MOST)
+	if (record->in_place || record->pending < PENDING_MOST)
 		return GOW_OK;
 	record->pending = 0;
 	return gow_file_sync(record->file, error);

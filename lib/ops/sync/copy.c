@@ -92,6 +92,16 @@ static int load_disk(struct gow_sync_job *job, struct gow_file *file, gow_error 
 	return code ? code : check_version(job, error);
 }
 
+/* What no other tool can go on with, either: but it is a copy. */
+static int refuse_begun(const struct gow_sync_job *job, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_CORRUPT,
+	                    "is in the middle of being synchronised in place, and its map is "
+	                    "damaged: remove it, and run gow-sync again, which makes a new copy");
+
+	return gow_fail_in_file(error, code, job->copy->file->name);
+}
+
 int gow_sync_copy_load(struct gow_sync_job *job, bool look, gow_error *error)
 {
 	struct gow_file *file = job->copy->file, *view = NULL;
@@ -117,7 +127,8 @@ int gow_sync_copy_load(struct gow_sync_job *job, bool look, gow_error *error)
 	if (!code)
 		code = load_disk(job, view ? view : file, error);
 	(void)gow_file_close(view, NULL);
-	return code;
+	return code == GOW_ERR_CORRUPT && in_place && job->record.file ? refuse_begun(job, error)
+	                                                               : code;
 }
 
 /* Numbers of the copy against the master's, from the first on. */

@@ -8,6 +8,7 @@
 #include "base/monitor.h"
 #include "io/overlay.h"
 #include "ops/repair/change.h"
+#include "ops/repair/marks.h"
 #include "ops/sync/job.h"
 
 /* What the undo file says; how its owner is known again. */
@@ -180,9 +181,7 @@ static int switch_at_once(struct gow_sync_job *job, gow_error *error)
 
 int gow_sync_mark(struct gow_sync_job *job, gow_error *error)
 {
-	int code = gow_header_write_magic(job->copy->file, job->disk.layout, true, error);
-
-	return code ? code : gow_file_sync(job->copy->file, error);
+	return gow_marks_write_pending(job->disk.layout, job->copy->file, error);
 }
 
 /* The count and the room for entries first, so that what a crash leaves can be judged. */
@@ -201,19 +200,63 @@ static int write_frame(const struct gow_sync_job *job, gow_error *error)
 	return code ? code : gow_file_sync(job->copy->file, error);
 }
 
-static int switch_in_steps(struct gow_sync_job *job, gow_error *error)
+/* Whether the fields of the header are on the disk as they were meant to be. */
+static int check_fields(const struct gow_sync_job *job, struct gow_file *meant, gow_error *error)
 {
-	struct gow_file *file = job->copy->file;
-	const struct gow_header header = new_header(job);
-	int code = write_frame(job, error);
+	const size_t size = (size_t)gow_layout_preamble_end(job->disk.layout);
+	uint8_t bytes[GOW_PREAMBLE_MAX], found[GOW_PREAMBLE_MAX] = { 0 };
+	int code = gow_file_read_all(meant, 0, bytes, size, error);
 
+	gow_file_drop_cache(job->copy->file);
 	if (!code)
-		code = write_map(job, file, error);
+		code = gow_file_read_all(job->copy->file, 0, found, size, error);
+	if (code || memcmp(bytes, found, size) == 0)
+		return code;
+	return gow_fail_in_file(
+		error,
+		gow_fail(error, GOW_ERR_MISMATCH, "reads back as something else than was written"),
+		job->copy->file->name);
+}
+
+/* The map is durable. The header says that all is over when it reads back as it was meant. */
+static int come_to_rest(struct gow_sync_job *job, gow_error *error)
+{
+	const struct gow_header header = new_header(job);
+	struct gow_file *file = job->copy->file, *at_rest;
+	int code = gow_overlay_new(file, &at_rest, error);
+
+	if (code)
+		return code;
+	code = gow_header_write(at_rest, &header, error);
+	if (!code)
+		code = check_result(job, at_rest, error);
+	if (!code)
+		code = gow_header_write(file, &header, error);
 	if (!code)
 		code = gow_file_sync(file, error);
 	if (!code)
-		code = gow_header_write(file, &header, error);
-	return code ? code : gow_file_sync(file, error);
+		code = check_fields(job, at_rest, error);
+	(void)gow_file_close(at_rest, NULL);
+	return code;
+}
+
+static int take_steps(struct gow_sync_job *job, gow_error *error)
+{
+	int code = write_frame(job, error);
+
+	if (!code)
+		code = write_map(job, job->copy->file, error);
+	if (!code)
+		code = gow_file_settle(job->copy->file, error);
+	return code ? code : come_to_rest(job, error);
+}
+
+/* What was garbled on its way to the disk is written once more: there is no record to roll back by. */
+static int switch_in_steps(struct gow_sync_job *job, gow_error *error)
+{
+	int code = take_steps(job, error);
+
+	return code == GOW_ERR_MISMATCH || code == GOW_ERR_CORRUPT ? take_steps(job, error) : code;
 }
 
 /* ---- afterwards -------------------------------------------------------------------------- */
