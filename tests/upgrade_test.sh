@@ -577,6 +577,36 @@ testFullDisk() {
 	fi
 }
 
+# A copy that shares its blocks with another file, on a file system that is nearly full: what writing
+# to them takes is had before the first byte is written, or nothing is done.
+testSharedOnAFullDisk() {
+	need_root || return 0
+	need_tool mkfs.xfs || return 0
+	truncate -s 350M "$tmp/fs"
+	mkfs.xfs -q -m reflink=1 "$tmp/fs" 2>/dev/null || { skip "no reflinks"; return; }
+	mount_file "$tmp/fs"
+	printf 'version 2\nsize 128M\nmap 0-599 0\ndata 0-599 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$mnt/other"
+	make_raw "$tmp/recipe" "$tmp/raw"
+	sync -f "$mnt"
+	for more in 0 200000 600000 4000000; do
+		cp --reflink=always "$mnt/other" "$mnt/image"
+		sync -f "$mnt"
+		need=$("$GOW_BIN/gow-upgrade" -n --json "$mnt/image" | jq .extra_bytes)
+		fallocate -l $(($(df --output=avail -B1 "$mnt" | tail -n 1) - need - more)) "$mnt/ballast"
+		run gow-upgrade "$mnt/image"
+		if [ $status -eq 0 ]; then
+			assertGuest "$mnt/image" "$tmp/raw"
+		else
+			assertStatus 8
+			assertErr '(needs|takes) [0-9]+ bytes.*nothing was written'
+			assertSameFile "$mnt/other" "$mnt/image"
+		fi
+		rm "$mnt/image" "$mnt/ballast"
+	done
+	assertStatus 0
+}
+
 # Room that was found too late to be too small: what was reserved by then is given back.
 testReservedSpaceIsGivenBack() {
 	need_root || return 0

@@ -110,6 +110,7 @@ static int take_steps(struct gow_compact *compact, enum gow_pass pass, gow_error
 static int check_means(struct gow_compact *compact, gow_error *error)
 {
 	const struct gow_layout *layout = compact->map.layout;
+	const uint64_t need = compact->pen.room;
 	int code;
 
 	if (layout->map_offset % sizeof(uint32_t) || layout->map_stride % sizeof(uint32_t))
@@ -122,9 +123,10 @@ static int check_means(struct gow_compact *compact, gow_error *error)
 		                      gow_round_up(compact->map.file_size, GOW_FILE_GRAIN),
 		                      GOW_FILE_GRAIN, error);
 	/* A full disk is to be met now, and not when the map has been changed. */
-	code = gow_check_room(compact->job->file, compact->pen.room, error);
-	if (!code && compact->pen.room)
-		code = take_steps(compact, GOW_PASS_RESERVE, error);
+	code = gow_check_room(compact->job->file, need, error);
+	if (!code && need)
+		code = gow_reserved_short(take_steps(compact, GOW_PASS_RESERVE, error), need,
+		                          error);
 	if (code)
 		gow_reserved_give_back(&compact->reserved, compact->job->file);
 	return code;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/inplace/pen.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
@@ -100,6 +101,16 @@ static int remember_holes(struct gow_pen *pen, uint64_t at, uint64_t stop, gow_e
 	return code;
 }
 
+int gow_reserved_short(int code, uint64_t need, gow_error *error)
+{
+	if (code == GOW_ERR_NO_SPACE && error)
+		(void)snprintf(error->what, sizeof error->what,
+		               "cannot reserve space, of which it takes %llu bytes; nothing was "
+		               "written",
+		               (unsigned long long)need);
+	return code;
+}
+
 /* ---- the pen ----------------------------------------------------------------------------- */
 
 /* Whole pages come of it, and are given back as such. */
@@ -176,8 +187,28 @@ int gow_pen_write(struct gow_pen *pen, uint64_t offset, const void *bytes, size_
 	return code;
 }
 
+/* The page at an end of a hole that takes a part of it: where it is shared, it gets a place of its own
+ * for the zeros. */
+static int mark_edge(struct gow_pen *pen, uint64_t at, gow_error *error)
+{
+	const uint64_t page = at - at % GOW_FILE_GRAIN;
+	uint64_t shared;
+	int code;
+
+	if (page == at)
+		return GOW_OK;
+	code = gow_file_shared(pen->file, page, GOW_FILE_GRAIN, &shared, error);
+	return code || !shared ? code : take_room(pen, page, GOW_FILE_GRAIN, error);
+}
+
 int gow_pen_clear(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error *error)
 {
-	return pen->pass == GOW_PASS_WRITE ? gow_file_clear(pen->file, offset, size, error)
-	                                   : GOW_OK;
+	int code;
+
+	if (pen->pass == GOW_PASS_WRITE)
+		return gow_file_clear(pen->file, offset, size, error);
+	if (pen->cannot_reserve || !size)
+		return GOW_OK;
+	code = mark_edge(pen, offset, error);
+	return code ? code : mark_edge(pen, offset + size, error);
 }

@@ -40,6 +40,8 @@ int gow_pen_clear(struct gow_pen *pen, uint64_t offset, uint64_t size, gow_error
 
 /* Makes holes again of what was reserved and has not been written to. What cannot be stays. */
 void gow_reserved_give_back(const struct gow_reserved *reserved, struct gow_file *file);
+/* Has the error of a failed reservation say how much was needed in all. Returns code. */
+int gow_reserved_short(int code, uint64_t need, gow_error *error);
 void gow_reserved_release(struct gow_reserved *reserved);
 
 /* How many bytes of the range have no space in the file. */

@@ -105,6 +105,27 @@ static int write_entries(struct gow_upgrade *upgrade, uint32_t first, uint32_t c
 	                                          upgrade->entries + first, error);
 }
 
+static bool are_zeros(const struct gow_upgrade *upgrade, uint32_t first, uint32_t count)
+{
+	return gow_is_zero(upgrade->versions + first, count * sizeof *upgrade->versions);
+}
+
+/* One hole for all parts from first on that are zeros; those before it belong to one already. */
+static int clear_versions(struct gow_upgrade *upgrade, uint32_t first, gow_error *error)
+{
+	const struct gow_layout *to = upgrade->to;
+	const uint64_t offset = gow_layout_version_offset(to, first);
+	uint32_t end = first;
+
+	if (first && are_zeros(upgrade, first - PART, PART))
+		return GOW_OK;
+	while (end < to->map_entries &&
+	       are_zeros(upgrade, end, (uint32_t)gow_min(PART, to->map_entries - end)))
+		end += (uint32_t)gow_min(PART, to->map_entries - end);
+	return gow_pen_clear(&upgrade->pen, offset, gow_layout_version_offset(to, end) - offset,
+	                     error);
+}
+
 /* In arrays of their own, numbers that are all zero become a hole. */
 static int write_versions(struct gow_upgrade *upgrade, uint32_t first, uint32_t count,
                           gow_error *error)
@@ -115,8 +136,8 @@ static int write_versions(struct gow_upgrade *upgrade, uint32_t first, uint32_t 
 	uint64_t size = (uint64_t)(count - 1) * to->versions_stride + sizeof *versions;
 	int code;
 
-	if (to->versions_stride == sizeof *versions && gow_is_zero(versions, (size_t)size))
-		return gow_pen_clear(&upgrade->pen, offset, size, error);
+	if (to->versions_stride == sizeof *versions && are_zeros(upgrade, first, count))
+		return clear_versions(upgrade, first, error);
 	code = gow_pen_mark(&upgrade->pen, offset, size, error);
 	return code || !gow_upgrade_writes(upgrade)
 	               ? code

@@ -267,10 +267,11 @@ int gow_upgrade_measure(struct gow_upgrade *upgrade, gow_error *error)
 
 static int reserve(struct gow_upgrade *upgrade, gow_error *error)
 {
-	int code = gow_check_room(upgrade->job->file, upgrade->pen.room, error);
+	const uint64_t need = upgrade->pen.room;
+	int code = gow_check_room(upgrade->job->file, need, error);
 
 	if (!code)
-		code = rehearse(upgrade, GOW_PASS_RESERVE, error);
+		code = gow_reserved_short(rehearse(upgrade, GOW_PASS_RESERVE, error), need, error);
 	if (!code && upgrade->pen.cannot_reserve)
 		gow_note(upgrade->job->monitor, GOW_NOTE_DETAIL, upgrade->job->file->name,
 		         "space cannot be reserved here; if it runs out, make room and run "
