@@ -162,6 +162,34 @@ testNames() {
 	done
 }
 
+# The medium of a CD is a disk like any other, also where there is a disk on it; -f tar looks inside.
+testIso() {
+	need_tool bsdtar || return 0
+	cp "$work/disk.raw" "$tmp/disk.raw"
+	bsdtar --format=iso9660 -cf "$tmp/cd.iso" -C "$tmp" disk.raw
+	tar cf "$tmp/cd.tar" -C "$tmp" cd.iso
+	gzip -c "$tmp/cd.iso" >"$tmp/cd.iso.gz"
+	cp "$tmp/cd.iso" "$tmp/cd.img"
+	for source in cd.iso cd.img cd.tar cd.iso.gz; do
+		run gow-convert --force --json "$tmp/$source" "$tmp/cd.gow"
+		assertStatus 0
+		assertJson '.recognized == "iso9660"'
+		run gow-convert --force "$tmp/cd.gow" "$tmp/back.raw"
+		assertSameFile "$tmp/cd.iso" "$tmp/back.raw"
+	done
+	run gow-convert --force --json - "$tmp/back.raw" <"$tmp/cd.iso"
+	assertJson '.recognized == "iso9660"'
+	assertSameFile "$tmp/cd.iso" "$tmp/back.raw"
+	for form in raw gow; do
+		run gow-convert --force -f tar "$tmp/cd.iso" "$tmp/inside.$form"
+		assertStatus 0
+	done
+	assertSameFile "$work/disk.raw" "$tmp/inside.raw"
+	# The name of a tar file on it: nobody can tell what was meant.
+	cp "$tmp/cd.iso" "$tmp/disk.tar"
+	refused 'has the name of an archive' "$tmp/disk.tar"
+}
+
 testPackedTwice() {
 	xz -c "$work/disk.raw" >"$tmp/d.raw.xz"
 	gzip -c "$work/disk.raw" >"$tmp/d.raw.gz"
