@@ -194,7 +194,8 @@ testFlushOnAnotherConnection() {
 	serve "$plugin" "$tmp/a.gow"
 	nbdinfo --can multi-conn "$uri"
 	assertTrue "no multi-conn" $?
-	qemu-io -f raw "$uri" <"$tmp/commands" >"$tmp/first" 2>&1 &
+	# Unless told, it asks for every write to be durable.
+	qemu-io -t writeback -f raw "$uri" <"$tmp/commands" >"$tmp/first" 2>&1 &
 	at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
 	exec 7>"$tmp/commands"
 	echo 'write -P 7 0 200k' >&7

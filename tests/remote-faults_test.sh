@@ -417,6 +417,22 @@ testNbdsCertificates() {
 		assertStatus 8
 		assertErr 'TLS'
 	done
+	# Nothing in a URI lets any server pass.
+	port=$(free_port)
+	start_server nbdkit -f -i 127.0.0.1 -p "$port" --tls=require --tls-certificates="$tmp/good" \
+		file "$work/a.gow"
+	wait_for_port "$port"
+	mkdir "$tmp/empty"
+	for rest in tls-certificates= '?tls-certificates=' "?tls-certificates=$tmp/empty" \
+		"?tls%2Dcertificates=$tmp/empty" '?x=tls-psk-file=' 'tls-psk-file=x' '?tls-psk-file=' \
+		'?tls-verify-peer=false' "?tls-certificates=$tmp/good&tls-certificates=$tmp/empty"; do
+		run gow-check "nbds://localhost:$port/$rest"
+		assertEquals "$rest" 8 "$status"
+	done
+	run gow-check "nbds://localhost:$port/?tls-certificates=$tmp/good"
+	assertStatus 0
+	run gow-check "nbds://localhost:$port/?tls-certificates=$tmp/empty"
+	assertErr 'no ca-cert.pem'
 	assertNull "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'gow-tls-*' -newer "$tmp/good" 2>/dev/null)"
 }
 

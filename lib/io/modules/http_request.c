@@ -16,7 +16,8 @@
 #include "io/modules/http.h"
 
 enum {
-	STALL_SECONDS = 10, /* without a byte: then another connection is tried */
+	STALL_SECONDS = 10, /* with less than so many bytes: then another connection is tried */
+	STALL_BYTES = 640,
 	REDIRECTS = 10
 };
 
@@ -118,7 +119,7 @@ int gow_http_set_up(struct gow_http_transfer *transfer, const char *uri, gow_err
 	SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
 	SET(CURLOPT_USERAGENT, "gow-tools/" GOW_VERSION);
 	SET(CURLOPT_CONNECTTIMEOUT, (long)GOW_HTTP_CONNECT_SECONDS);
-	SET(CURLOPT_LOW_SPEED_LIMIT, 1L);
+	SET(CURLOPT_LOW_SPEED_LIMIT, (long)STALL_BYTES / STALL_SECONDS);
 	SET(CURLOPT_LOW_SPEED_TIME, (long)STALL_SECONDS);
 	SET(CURLOPT_BUFFERSIZE, 512L * 1024);
 	SET(CURLOPT_HEADERFUNCTION, on_header);
@@ -244,9 +245,10 @@ int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *tr
 	if (code == CURLE_WRITE_ERROR && judge_part(remote, transfer, error))
 		return judge_part(remote, transfer, error);
 	if (code == CURLE_URL_MALFORMAT)
-		return gow_fail(error, GOW_ERR_IO,
-		                "the URI is not valid: characters such as / and @ in parts of it "
-		                "are written as %%2F and %%40");
+		return gow_fail(
+			error, GOW_ERR_IO,
+			"the URI is not valid: see gow-uri(7); / and @ in a name or a password "
+			"are written as %%2F and %%40");
 	if (code) {
 		*again = may_pass(code);
 		return gow_fail(error, GOW_ERR_IO, "%s%s",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * nbd.h - one connection to an NBD server, for the parts of the module: nbd_connect.c makes it and
- * makes it again, nbd_read.c reads over it, nbd.c asks for holes, writes, and is the module.
+ * makes it again, nbd_trust.c has whom to trust, nbd_read.c reads over it, nbd.c asks for holes,
+ * writes, and is the module.
  */
 #ifndef GOW_IO_MODULES_NBD_H
 #define GOW_IO_MODULES_NBD_H
@@ -61,6 +62,13 @@ int gow_nbd_turn(struct gow_remote *remote, gow_error *error);
  * made. */
 int gow_nbd_await(struct gow_remote *remote, int64_t cookie, double patience, const char *what,
                   gow_error *error);
+
+/* ---- nbd_trust.c -------------------------------------------------------------------------- */
+
+/* Says whom to trust, if the URI is one with TLS. */
+int gow_nbd_trust(struct gow_remote *remote, gow_error *error);
+/* Removes what that made; the connection has read it by then. */
+void gow_nbd_forget_trust(struct gow_remote *remote);
 
 /* ---- nbd_read.c --------------------------------------------------------------------------- */
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * nbd_connect.c - connecting to an NBD server, and waiting for it.
- *
- * TLS is verified always: libnbd does that only where it is given a directory with the
- * certificates to trust, so it gets one (a temporary one that names the system's, unless the URI
- * has tls-certificates).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -58,41 +54,6 @@ int gow_nbd_fail(gow_error *error, const char *what)
 
 /* ---- connecting --------------------------------------------------------------------------- */
 
-static void forget_trust(struct gow_remote *remote)
-{
-	char path[sizeof remote->trust + 32];
-
-	if (!remote->trust[0])
-		return;
-	(void)snprintf(path, sizeof path, "%s/ca-cert.pem", remote->trust);
-	(void)unlink(path);
-	(void)rmdir(remote->trust);
-	remote->trust[0] = '\0';
-}
-
-/* A directory of the form that libnbd wants, which names the certificates that are trusted here. */
-static int make_trust(struct gow_remote *remote, gow_error *error)
-{
-	const char *file = getenv("SSL_CERT_FILE"), *directory = getenv("TMPDIR");
-	char path[sizeof remote->trust + 32];
-
-	if (!file || !*file)
-		file = "/etc/ssl/certs/ca-certificates.crt";
-	if (!directory || strlen(directory) > 40)
-		directory = "/tmp";
-	(void)snprintf(remote->trust, sizeof remote->trust, "%s/gow-tls-XXXXXX", directory);
-	if (!mkdtemp(remote->trust)) {
-		remote->trust[0] = '\0';
-		return gow_fail_errno(error, errno, "cannot make a directory for certificates");
-	}
-	(void)snprintf(path, sizeof path, "%s/ca-cert.pem", remote->trust);
-	if (symlink(file, path))
-		return gow_fail_errno(error, errno, "cannot name the certificates");
-	if (nbd_set_tls_certificates(remote->nbd, remote->trust) == -1)
-		return gow_nbd_fail(error, "cannot set up TLS");
-	return GOW_OK;
-}
-
 static int set_up(struct gow_remote *remote, gow_error *error)
 {
 	struct nbd_handle *nbd = nbd_create();
@@ -116,10 +77,7 @@ static int set_up(struct gow_remote *remote, gow_error *error)
 	            -1 ||
 	    nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == -1)
 		return gow_nbd_fail(error, "cannot set up libnbd");
-	if (!strncmp(remote->uri, "nbds", 4) && !strstr(remote->uri, "tls-certificates=") &&
-	    !strstr(remote->uri, "tls-psk-file="))
-		return make_trust(remote, error);
-	return GOW_OK;
+	return gow_nbd_trust(remote, error);
 }
 
 /* Waits until the handshake is over, at most until the deadline. */
@@ -129,8 +87,8 @@ static int shake_hands(struct gow_remote *remote, double deadline, gow_error *er
 	if (nbd_aio_connect_uri(remote->nbd, remote->uri) == -1)
 		return nbd_get_errno() == EINVAL
 		               ? gow_fail(error, GOW_ERR_IO,
-		                          "the URI is not valid: characters such as / and @ in "
-		                          "parts of it are written as %%2F and %%40")
+		                          "the URI is not valid: see gow-uri(7); / and @ in a "
+		                          "name or a password are written as %%2F and %%40")
 		               : gow_nbd_fail(error, "cannot connect");
 	while (nbd_aio_is_connecting(remote->nbd) == 1) {
 		if (asked_to_stop(remote))
@@ -147,14 +105,15 @@ static int shake_hands(struct gow_remote *remote, double deadline, gow_error *er
 	return GOW_OK;
 }
 
-/* Connects once. */
-static int connect_once(struct gow_remote *remote, double deadline, gow_error *error)
+/* Connects once; *asked is false where it did not come to asking the server. */
+static int connect_once(struct gow_remote *remote, double deadline, bool *asked, gow_error *error)
 {
 	int code = set_up(remote, error);
 
+	*asked = !code;
 	if (!code)
 		code = shake_hands(remote, deadline, error);
-	forget_trust(remote);
+	gow_nbd_forget_trust(remote);
 	if (code) {
 		nbd_close(remote->nbd);
 		remote->nbd = NULL;
@@ -187,11 +146,13 @@ int gow_nbd_connect(struct gow_remote *remote, gow_error *error)
 	const double deadline = gow_nbd_now() +
 	                        (remote->wait > OPEN_SECONDS ? remote->wait : OPEN_SECONDS);
 	double pause = 0.2;
+	bool asked;
 	int code;
 
 	for (int tries = 1;; tries++) {
-		code = connect_once(remote, deadline, error);
-		if (!code || !may_connect(code) || (tries >= GOW_NBD_TRIES && remote->wait <= 0) ||
+		code = connect_once(remote, deadline, &asked, error);
+		if (!code || !asked || !may_connect(code) ||
+		    (tries >= GOW_NBD_TRIES && remote->wait <= 0) ||
 		    gow_nbd_now() + pause >= deadline)
 			return code;
 		gow_nbd_pause(pause);
