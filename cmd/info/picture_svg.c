@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "common/size.h"
@@ -174,6 +176,34 @@ static int publish(FILE *file, const char *temporary, const char *path)
 	return errno == EEXIST ? -1 : link(temporary, path);
 }
 
+/* The rights of a file that tells of the image: its own as far as the mask has them. Whom its group, or
+ * an access list, lets in there is not asked for here: only whom everybody's rights let in. */
+static mode_t rights_of(const struct stat *image, gid_t group, bool has_list)
+{
+	const mode_t mask = umask(0), mode = image->st_mode & 0666 & ~mask;
+
+	(void)umask(mask);
+	return has_list || group != image->st_gid ? mode & (0607 | (mode & 07) << 3) : mode;
+}
+
+/* Opens a new file that lets nobody in who may not read the image, whatever the directory's default
+ * access list says. */
+static int open_new(const char *path, const char *image)
+{
+	static const char list[] = "system.posix_acl_access";
+	struct stat of_image, own;
+	const bool is_file = stat(image, &of_image) == 0;
+	const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_file ? 0600 : 0666);
+
+	if (fd < 0 || !is_file)
+		return fd;
+	(void)fremovexattr(fd, list); /* there mostly is none */
+	if (fstat(fd, &own) == 0)
+		(void)fchmod(fd,
+		             rights_of(&of_image, own.st_gid, getxattr(image, list, NULL, 0) > 0));
+	return fd;
+}
+
 int picture_write_svg(const char *path, const char *image, gow_check *check, const gow_info *info,
                       gow_error *error)
 {
@@ -189,7 +219,7 @@ int picture_write_svg(const char *path, const char *image, gow_check *check, con
 		code = fail(error, path, "cannot be written");
 	}
 	if (!code && temporary) {
-		fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+		fd = open_new(temporary, image);
 		file = fd < 0 ? NULL : fdopen(fd, "w");
 		if (!file)
 			code = fail(error, path, "cannot be made");

@@ -235,12 +235,17 @@ static int make_begun(struct gow_sync_job *job, const char *path, struct gow_loc
 
 	if (!code)
 		code = gow_create(path, job->master.disk.logical_size, &create, error);
-	if (!code)
-		code = gow_location_open(path, GOW_FILE_WRITE, &options, location, error);
-	if (code)
-		return code;
-	if (!gow_file_is_remote(job->master.file))
-		code = gow_dress_like(location->file, job->master.file, error);
+	return code ? code : gow_location_open(path, GOW_FILE_WRITE, &options, location, error);
+}
+
+/* Before there is anything of the guest in it: a run that was killed may not have come to this. */
+static int dress_begun(const struct gow_sync_job *job, struct gow_location *location,
+                       gow_error *error)
+{
+	int code = gow_file_is_remote(job->master.file)
+	                   ? GOW_OK
+	                   : gow_dress_like(location->file, job->master.file, error);
+
 	if (code)
 		(void)gow_location_close(location, NULL);
 	return code;
@@ -281,6 +286,8 @@ int gow_sync_copy_new(struct gow_sync_job *job, const char *path, struct gow_loc
 	job->resumed = usable;
 	if (!code && !usable && !gow_sync_is_dry_run(job))
 		code = make_begun(job, begun, location, error);
+	if (!code && !gow_sync_is_dry_run(job))
+		code = dress_begun(job, location, error);
 	free(begun);
 	if (code || !location->file)
 		return code;
