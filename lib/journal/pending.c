@@ -156,7 +156,7 @@ static int add_upgrade_layouts(struct gow_file *file, struct gow_layouts *layout
 {
 	struct gow_trailer trailer;
 	bool found;
-	int code = gow_trailer_find_any(file, &trailer, &found, NULL);
+	int code = gow_trailer_find_last(file, &trailer, &found, NULL);
 
 	if (code == GOW_ERR_MEMORY)
 		return gow_fail_memory(error, GOW_TRAILER_SECTOR);

@@ -84,9 +84,10 @@ int gow_trailer_write_cursor(struct gow_file *file, struct gow_trailer *trailer,
 int gow_trailer_find(struct gow_file *file, const struct gow_header *header,
                      struct gow_trailer *trailer, bool *found, gow_error *error);
 
-/* The same where no preamble can be read: whatever whole record there is, the last one. */
-int gow_trailer_find_any(struct gow_file *file, struct gow_trailer *trailer, bool *found,
-                         gow_error *error);
+/* The same where no preamble can be read: the one that ends with the file. No search, since most files
+ * that are no images are raw disks. */
+int gow_trailer_find_last(struct gow_file *file, struct gow_trailer *trailer, bool *found,
+                          gow_error *error);
 
 /* The same, if it is of a move in progress. */
 int gow_trailer_find_moving(struct gow_file *file, struct gow_trailer *trailer, bool *found,

@@ -168,21 +168,25 @@ static int look(struct gow_file *file, const struct gow_header *header, struct g
 	return code;
 }
 
-int gow_trailer_find_any(struct gow_file *file, struct gow_trailer *trailer, bool *found,
-                         gow_error *error)
+int gow_trailer_find_last(struct gow_file *file, struct gow_trailer *trailer, bool *found,
+                          gow_error *error)
 {
 	uint64_t file_size;
 	int code = gow_file_size(file, &file_size, error);
 
 	*found = false;
-	return code ? code : search(file, file_size, trailer, found, error);
+	return code ? code : look_at_end(file, file_size, trailer, found, error);
 }
 
 int gow_trailer_find_moving(struct gow_file *file, struct gow_trailer *trailer, bool *found,
                             gow_error *error)
 {
-	int code = gow_trailer_find_any(file, trailer, found, error);
+	uint64_t file_size;
+	int code = gow_file_size(file, &file_size, error);
 
+	*found = false;
+	if (!code)
+		code = search(file, file_size, trailer, found, error);
 	*found = *found && trailer->stage == GOW_TRAILER_MOVING;
 	return code;
 }
