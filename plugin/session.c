@@ -52,7 +52,7 @@ int complain(const gow_error *error)
 static void on_note(void *context, gow_note_level level, const char *file, const char *text)
 {
 	(void)context;
-	if (level == GOW_NOTE_WARNING)
+	if (level == GOW_NOTE_WARNING || level == GOW_NOTE_IN_USE)
 		nbdkit_error("warning: %s: %s", file ? file : gow.shown, text);
 	else
 		nbdkit_debug("%s: %s", file ? file : gow.shown, text);
@@ -116,7 +116,7 @@ static void *watch(void *unused)
 	while (pause_watching()) {
 		int code;
 
-		(void)pthread_rwlock_rdlock(&gow.lock);
+		(void)pthread_rwlock_wrlock(&gow.lock);
 		code = gow_image_poll(gow.image, &error);
 		(void)pthread_rwlock_unlock(&gow.lock);
 		if (code == GOW_ERR_BUSY) {
@@ -130,13 +130,13 @@ static void *watch(void *unused)
 /* Without the thread nobody would leave the image to whoever waits for it, so it is not served. */
 int session_watch(void)
 {
-	const int code = gow.read_only ? 0 : pthread_create(&watcher.thread, NULL, watch, NULL);
+	const int code = pthread_create(&watcher.thread, NULL, watch, NULL);
 
 	if (code) {
 		nbdkit_error("cannot start a thread: %s", strerror(code));
 		return -1;
 	}
-	watcher.watching = !gow.read_only;
+	watcher.watching = true;
 	return 0;
 }
 

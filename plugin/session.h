@@ -29,7 +29,8 @@ int complain(const gow_error *error);
 int session_open(void);
 
 /* Begins to look for somebody who waits for the image: it is flushed and left to him then, and
- * nbdkit is asked to end. After nbdkit's fork, which ends threads. */
+ * nbdkit is asked to end. One that is only read is served on, and a warning printed. After nbdkit's
+ * fork, which ends threads. */
 int session_watch(void);
 
 /* Flushes and closes the image. May be called again. */

@@ -297,6 +297,19 @@ testNewcomerIsLetIn() {
 	assertEquals 08 "$(od -An -tx1 -N 1 "$tmp/a.raw" | tr -d ' ')"
 }
 
+# A server that only reads lets him in as well, says so, and goes on.
+testNewcomerToAReader() {
+	need_clients || return 0
+	need_leases "$tmp" || return 0
+	serve --filter=cow "$plugin" "file=$tmp/a.gow" read-only=true
+	client -c 'write -P 8 0 64k'
+	timeout 20 sh -c ": <>'$tmp/a.gow'"
+	assertTrue "the newcomer waits for long" $?
+	client -c 'read -P 8 0 64k'
+	stop_server -TERM
+	assertEquals "$(cat "$tmp/log")" 1 "$(grep -c 'warning.*a.gow.*opens it for writing' "$tmp/log")"
+}
+
 # assertAcknowledgedIsThere LOG RAW PATTERN: every write that the server answered well, by nbdkit's log,
 # is on the disk: the pattern, and the write's offset.
 assertAcknowledgedIsThere() {
