@@ -701,6 +701,14 @@ testAPlantedUndoFileIsNotObeyed() {
 	run gow-repair --undo "$image"
 	assertTrue "obeyed: status $status" "[ $((status & 12)) -ne 0 ]"
 	assertUnchanged "$image"
+	# It may be the record all the same, whose image went to another owner: it is named.
+	for option in -n '-n --clear-pending'; do
+		# shellcheck disable=SC2086 # words
+		run gow-repair $option "$image"
+		assertStatus 4
+		assertErr 'gow-undo: belongs to another user, so it is not believed'
+	done
+	assertUnchanged "$image"
 	# It does not hide the real one, whatever its number.
 	cp "$image.gow-undo" "$image.gow-undo.9"
 	chown nobody "$image.gow-undo.9"

@@ -125,7 +125,8 @@ struct gow_undo_search {
 	/* Without undo: a layer is there that may be the record all the same (damaged, unreadable,
 	 * not ours to trust, of an image of another length): the mark must stay. */
 	bool doubtful;
-	char doubt[512]; /* what speaks against the newest layer; "" where there is none */
+	/* What speaks against the newest layer, if only that it is another user's; "": nothing. */
+	char doubt[512];
 };
 
 /* Looks for the layer whose change of image is under way. found->undo is the caller's to close. */

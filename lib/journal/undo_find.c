@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "journal/undo.h"
+#include "journal/undo_format.h"
 
 /* Damage is no failure here: it is told in doubt. */
 static bool is_doubt(int code)
@@ -102,6 +103,30 @@ static void note_doubt(struct gow_undo_search *found, const gow_error *why, int 
 	*unread = *unread || code != GOW_ERR_CHANGED;
 }
 
+/* Another user's layer neither counts nor stands in the way. But it may be the record, of an image
+ * that went to another owner since: it is named where nothing else is. */
+static int name_untrusted(const struct gow_undo_place *place, struct gow_undo_search *found,
+                          gow_error *error)
+{
+	uint32_t *layers = NULL;
+	size_t count = 0;
+	bool unread = false;
+	int code = gow_undo_list_layers(place, true, &layers, &count, error);
+
+	for (size_t i = 0; i < count && !code && !found->doubt[0]; i++) {
+		struct gow_undo *undo = NULL;
+		gow_error why = { .file = "" };
+		int opened = gow_undo_open(place, layers[i], false, &undo, &why);
+
+		if (opened)
+			note_doubt(found, &why, opened, &unread);
+		gow_undo_close(undo);
+	}
+	found->missing = false;
+	free(layers);
+	return code;
+}
+
 int gow_undo_find(const struct gow_undo_place *place, struct gow_file *image, bool write,
                   struct gow_undo_search *found, gow_error *error)
 {
@@ -130,6 +155,8 @@ int gow_undo_find(const struct gow_undo_place *place, struct gow_file *image, bo
 		code = GOW_OK;
 	}
 	free(layers);
+	if (!code && !found->undo && !found->doubt[0])
+		code = name_untrusted(place, found, error);
 	/* That it fits is no proof: what the newer one changed may lie where this one puts back. */
 	if (!code && found->undo && unread) {
 		gow_undo_close(found->undo);
