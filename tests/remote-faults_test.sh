@@ -35,6 +35,7 @@ testServersThatServeWell() {
 	served weak 0
 	served redirect 0
 	served packed 0
+	served longtag 0
 }
 
 testServersThatBreakAndRecover() {

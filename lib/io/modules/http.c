@@ -267,12 +267,14 @@ static int prepare(struct gow_remote *remote, const char *uri, gow_error *error)
 static int remember(struct gow_remote *remote, const struct gow_http_answer *answer,
                     gow_error *error)
 {
+	const size_t length = strlen(answer->etag);
 	char line[GOW_HTTP_HEADER_SIZE + 16];
 	struct curl_slist *longer;
 
 	remote->first = *answer;
 	remote->size = answer->total;
-	if (answer->etag[0] != '"')
+	/* One that is too long for us has lost its end. */
+	if (length < 2 || answer->etag[0] != '"' || answer->etag[length - 1] != '"')
 		return GOW_OK;
 	(void)snprintf(line, sizeof line, "If-Range: %s", answer->etag);
 	longer = curl_slist_append(remote->headers, line);
