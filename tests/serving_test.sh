@@ -172,6 +172,41 @@ END
 	assertErrEmpty
 }
 
+# hook_of XML: what the hook says of a guest whose image is not there, with and without xmllint.
+hook_of() {
+	for path in "$PATH" "$tmp/bin"; do
+		PATH=$path GOW_RUN=$tmp/run GOW_CHECK=$GOW_BIN/gow-check GOW_PLUGIN=$plugin \
+			"$top/contrib/libvirt/qemu" guest prepare begin - <"$1" 2>&1
+		echo "status $?"
+	done >"$out"
+}
+
+testHookReadsMetadata() {
+	need_tool xmllint || return 0
+	mkdir "$tmp/bin"
+	for command in sh cat tr sed; do
+		ln -s "$(command -v $command)" "$tmp/bin/"
+	done
+	before='<domain><name>guest</name><metadata>'
+	after='</metadata></domain>'
+	space=https://gow-tools.example/libvirt/1
+	printf '%s\n' "$before" "<!-- <gow:image xmlns:gow='$space'>/old.gow</gow:image> -->" \
+		"<gow:image xmlns:gow='$space'>$tmp/a &amp; &lt;b.gow</gow:image>" \
+		"<!-- - <gow:image xmlns:gow='$space'>/new.gow</gow:image> -->" "$after" >"$tmp/xml"
+	hook_of "$tmp/xml"
+	assertEquals "$(cat "$out")" 2 "$(grep -c "a & <b.gow: cannot open" "$out")"
+	assertEquals "$(cat "$out")" 2 "$(grep -cx 'status 1' "$out")"
+	printf '%s\n' "$before" "<g:image xmlns:g='$space'>$tmp/a.gow</g:image>$after" >"$tmp/xml"
+	hook_of "$tmp/xml"
+	assertOut 'a.gow: cannot open'
+	assertOut 'xmllint is needed'
+	assertEquals "$(cat "$out")" 2 "$(grep -cx 'status 1' "$out")"
+	printf '%s\n' "$before" "<g:image xmlns:g='https://other.example/'>/a.gow</g:image>$after" \
+		>"$tmp/xml"
+	hook_of "$tmp/xml"
+	assertEquals "$(cat "$out")" 2 "$(grep -cx 'status 0' "$out")"
+}
+
 # in_libvirt: what runs in a namespace with a libvirtd of its own, whose directories are $tmp's: a guest
 # is started, looked at and ended; then one from a corrupt image.
 in_libvirt() {
