@@ -157,6 +157,28 @@ testEitherCursorIsGoodEnough() {
 	done
 }
 
+# A hole that is moved as one is longer than other chunks: what comes next is written over where it
+# was. With no cursor may it be moved again.
+testEitherCursorIsGoodEnoughBehindAHole() {
+	printf '%s\n' 'version 1' 'size 40M' 'map 0-99 0' 'map 100-399 100' 'map 400-450 400' \
+		'data 0-99 pattern 3' 'data 400-450 pattern 6' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/first"
+	make_raw "$tmp/recipe" "$tmp/raw"
+	for call in sync:11 sync:12; do
+		take_copy "$tmp/first" "$tmp/killed"
+		run_faulty FAULTIO_FILE="$tmp/killed" FAULTIO_FAIL=$call:kill \
+			gow-upgrade --to 2 "$tmp/killed"
+		end=$(stat -c %s "$tmp/killed")
+		for cursor in 5 3; do
+			take_copy "$tmp/killed" "$tmp/image"
+			poke "$tmp/image" $((end - cursor * 4096 + 24)) 5
+			run gow-upgrade --to 2 "$tmp/image"
+			assertStatus 0
+			assertGuest "$tmp/image" "$tmp/raw"
+		done
+	done
+}
+
 testACursorThatCannotBeRead() {
 	for cursor in 0 1; do
 		eval "at=\$cursor_$cursor"
