@@ -50,8 +50,8 @@ static void check_file(const struct history *history)
 		memset(want, 0, sizeof want);
 		memcpy(want, history->bytes + start,
 		       (size_t)(history->size - start < BLOCK ? history->size - start : BLOCK));
-		memfile_get(history->file, hm_data_start(layout) + (uint64_t)now.map[i] * BLOCK,
-		            bytes, BLOCK);
+		memfile_get(history->file, hm_data_start(layout) + (uint64_t)now.map[i] * BLOCK, bytes,
+		            BLOCK);
 		CHECK_BYTES(want, bytes, BLOCK);
 		/* A new block is written whole. */
 		if (!before->allocated[i])
@@ -119,8 +119,7 @@ static gow_image *open_image(struct memfile *file, const struct gow_layout *layo
 {
 	gow_image *image;
 
-	CHECK_OK(gow_image_from_file(memfile_open(file), layout, 1, policy, &image, &error),
-	         &error);
+	CHECK_OK(gow_image_from_file(memfile_open(file), layout, 1, policy, &image, &error), &error);
 	return image;
 }
 
@@ -181,8 +180,7 @@ static void guest_range_is_checked(void)
 	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_write(image, size, bytes, 1, &error), &error);
 	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_write(image, size - 1, bytes, 2, &error), &error);
 	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_write(image, UINT64_MAX, bytes, 2, &error), &error);
-	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_write(image, 5, bytes, SIZE_MAX - 2, &error),
-	           &error);
+	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_write(image, 5, bytes, SIZE_MAX - 2, &error), &error);
 	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_read(image, size, bytes, 1, &error), &error);
 	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_read(image, UINT64_MAX, bytes, 1, &error), &error);
 	CHECK_CODE(GOW_ERR_ARGUMENT, gow_image_read(image, 1, bytes, SIZE_MAX, &error), &error);
@@ -208,8 +206,7 @@ static void data_is_found(void)
 		uint64_t at = 0, start, end;
 
 		check_about("seed %llu", (unsigned long long)seed);
-		history_begin(&history, (enum hm_row)(seed % HM_ROWS), 1 + rng_below(&rng, 40),
-		              &rng);
+		history_begin(&history, (enum hm_row)(seed % HM_ROWS), 1 + rng_below(&rng, 40), &rng);
 		history_open(&history);
 		for (int i = 0; i < 4; i++)
 			history_write_random(&history, &rng, 3);
@@ -218,8 +215,7 @@ static void data_is_found(void)
 			uint64_t first = gow_image_map(history.image)->entries[1];
 
 			if (first != GOW_UNALLOCATED) {
-				uint64_t from = hm_data_start(&history.start.layout) +
-				                first * BLOCK;
+				uint64_t from = hm_data_start(&history.start.layout) + first * BLOCK;
 				struct gow_file *file = memfile_open(history.file);
 
 				CHECK_OK(gow_file_zero(file, from + 5000, 30000, &error), &error);
@@ -228,8 +224,7 @@ static void data_is_found(void)
 			}
 		}
 		do {
-			CHECK_OK(gow_image_next_data(history.image, at, &start, &end, &error),
-			         &error);
+			CHECK_OK(gow_image_next_data(history.image, at, &start, &end, &error), &error);
 			CHECK(start >= at && end <= history.size);
 			for (uint64_t i = at; i < start; i++)
 				CHECK_EQ(0, history.bytes[i]);
@@ -271,8 +266,7 @@ static void numbers_go_up_once_in_a_session(void)
 	image = open_image(file, &handmade.layout, &to_write);
 	for (int pass = 0; pass < 3; pass++) {
 		for (uint64_t i = 1; i < 7; i++)
-			CHECK_OK(gow_image_write(image, i * BLOCK + (uint64_t)pass, &byte, 1,
-			                         &error),
+			CHECK_OK(gow_image_write(image, i * BLOCK + (uint64_t)pass, &byte, 1, &error),
 			         &error);
 		CHECK_OK(gow_image_write(image, 8 * BLOCK, &zero, 1, &error), &error);
 		if (pass == 1)
@@ -365,9 +359,8 @@ static void check_entries(struct replay *replay)
 static void check_order(const struct history *history, struct memdisk *before)
 {
 	const struct memfile_call *log;
-	struct replay replay = {
-		memdisk_clone(before), memdisk_clone(before), &history->start, { .map = NULL }
-	};
+	struct replay replay = { memdisk_clone(before), memdisk_clone(before), &history->start,
+		                 { .map = NULL } };
 	const uint64_t data_start = hm_data_start(&history->start.layout);
 	size_t count;
 	bool unsynced = false;
@@ -411,8 +404,7 @@ static void writes_keep_their_order(void)
 		struct memdisk *before;
 
 		check_about("seed %llu", (unsigned long long)seed);
-		history_begin(&history, (enum hm_row)(seed % HM_ROWS), 2 + rng_below(&rng, 20),
-		              &rng);
+		history_begin(&history, (enum hm_row)(seed % HM_ROWS), 2 + rng_below(&rng, 20), &rng);
 		before = memdisk_clone(history.disk);
 		history_open(&history);
 		for (int round = 0; round < 3; round++) {
@@ -449,8 +441,8 @@ static void many_overwrites_cost_few_syncs(void)
 	image = open_image(file, &handmade.layout, &to_write);
 	for (int i = 0; i < WRITES; i++) {
 		rng_fill(&rng, bytes, SIZE);
-		CHECK_OK(gow_image_write(image, (uint64_t)rng_below(&rng, BLOCKS * 16) * SIZE,
-		                         bytes, SIZE, &error),
+		CHECK_OK(gow_image_write(image, (uint64_t)rng_below(&rng, BLOCKS * 16) * SIZE, bytes,
+		                         SIZE, &error),
 		         &error);
 	}
 	CHECK_OK(gow_image_flush(image, &error), &error);
@@ -579,8 +571,8 @@ static void first_and_last_block_of_the_largest_image(void)
 	struct memdisk *disk = memdisk_new();
 	struct memfile *file = memdisk_file(disk, "image");
 	uint8_t *empty = check_alloc(1 << 24);
-	static const uint8_t preamble[20] = { 'G', 'O', 'W', 0, 3, 0, 0, 0, 0, 0,
-		                              0,   0,   64,  0, 0, 0, 0, 0, 0, 0 };
+	static const uint8_t preamble[20] = { 'G', 'O', 'W', 0, 3, 0, 0, 0, 0, 0, 0, 0,
+		                              64,  0,   0,   0, 0, 0, 0, 0 };
 	uint8_t bytes[4096], back[4096];
 	uint64_t start, end;
 	gow_image *image;
@@ -688,8 +680,7 @@ static int run_script(struct history *history, struct rng *rng)
 
 	for (int step = 0; step < 8; step++) {
 		uint64_t offset = rng_next(rng) % history->size;
-		size_t size = (size_t)gow_min(1 + rng_below(rng, 3 * BLOCK),
-		                              history->size - offset);
+		size_t size = (size_t)gow_min(1 + rng_below(rng, 3 * BLOCK), history->size - offset);
 		int code;
 
 		rng_fill(rng, script_bytes, size);
@@ -750,9 +741,7 @@ static void every_call_may_fail(void)
 		int sys_errno;
 		size_t partial;
 		bool for_good;
-	} kinds[] = { { EIO, 0, false },
-		      { ENOSPC, 5000, false },
-		      { EIO, 300, true },
+	} kinds[] = { { EIO, 0, false }, { ENOSPC, 5000, false }, { EIO, 300, true },
 		      { ENOSPC, SIZE_MAX, false } };
 
 	for (uint64_t seed = 0; seed < 2 * HM_ROWS; seed++) {
@@ -765,8 +754,8 @@ static void every_call_may_fail(void)
 				continue;
 			do {
 				fault.nth++;
-				check_about("seed %llu, kind %zu, call %zu",
-				            (unsigned long long)seed, k, fault.nth);
+				check_about("seed %llu, kind %zu, call %zu", (unsigned long long)seed, k,
+				            fault.nth);
 			} while (run_with_fault(seed, &fault));
 			CHECK(fault.nth > 20);
 		}
@@ -787,11 +776,9 @@ static void opening_may_fail(void)
 			int code;
 
 			check_about("row %llu, call %zu", (unsigned long long)seed, n);
-			memdisk_fail(history.disk,
-			             &(struct memfile_fault){ .nth = n, .sys_errno = EIO });
-			code = gow_image_from_file(memfile_open(history.file),
-			                           &history.start.layout, 1, &to_write, &image,
-			                           &error);
+			memdisk_fail(history.disk, &(struct memfile_fault){ .nth = n, .sys_errno = EIO });
+			code = gow_image_from_file(memfile_open(history.file), &history.start.layout, 1,
+			                           &to_write, &image, &error);
 			failed = memdisk_has_failed(history.disk);
 			/* Where a record of an upgrade may end: what cannot be read is no record. */
 			if (failed && !code && !looked)
@@ -818,7 +805,7 @@ static void failed_flush_ends_the_session(void)
 
 	CHECK_OK(gow_image_write(image, 0, &byte, 1, &error), &error);
 	memdisk_fail(disk, &(struct memfile_fault){
-				   .nth = 1, .kinds = 1u << MEMFILE_SYNC, .sys_errno = EIO });
+		.nth = 1, .kinds = 1u << MEMFILE_SYNC, .sys_errno = EIO });
 	CHECK_CODE(GOW_ERR_IO, gow_image_flush(image, &error), &error);
 	before = count_calls(disk, changes);
 	CHECK_CODE(GOW_ERR_IO, gow_image_flush(image, &error), &error);
@@ -845,13 +832,9 @@ static void full_disk_loses_nothing(void)
 		for (int i = 0; i < 4; i++)
 			history_write_random(&history, &rng, 3);
 		/* Past the header, there is no room for anything. */
-		memdisk_fail(history.disk,
-		             &(struct memfile_fault){ .nth = 1,
-		                                      .kinds = 1u << MEMFILE_WRITE,
-		                                      .sys_errno = ENOSPC,
-		                                      .for_good = true,
-		                                      .from = hm_data_start(&history.start.layout),
-		                                      .partial = 700 });
+		memdisk_fail(history.disk, &(struct memfile_fault){
+			.nth = 1, .kinds = 1u << MEMFILE_WRITE, .sys_errno = ENOSPC, .for_good = true,
+			.from = hm_data_start(&history.start.layout), .partial = 700 });
 		memset(script_bytes, 'f', sizeof script_bytes);
 		for (uint64_t i = 0; i < history.blocks && !code; i++)
 			code = history_try_write(&history, i * BLOCK, script_bytes, 600, &error);
