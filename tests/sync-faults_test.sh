@@ -187,6 +187,21 @@ testGarbledHeaders() {
 	done
 }
 
+# What was begun of a larger disk is resumed for a smaller one: no entry is left past its end.
+testANewCopyOfASmallerMaster() {
+	run_faulty FAULTIO_FILE='*/c.gow*' FAULTIO_FAIL=rename:2:kill \
+		gow-sync -q "$work/all.gow" "$tmp/c.gow"
+	assertStatus 137
+	printf '%s\n' 'version 3' 'size 3M' 'map 0-9 0' 'data 0-9 pattern 8' 'ver 0-9 9' |
+		"$GOW_TESTBIN/mkimage" - "$tmp/m.gow"
+	run gow-sync -q "$tmp/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertInStep "$tmp/m.gow"
+	assertAlone
+	run gow-check -q --boot "$tmp/c.gow"
+	assertStatus 0
+}
+
 # The mark is what keeps a copy in place from being used before it is finished.
 testGarbledMark() {
 	copy_of v1
