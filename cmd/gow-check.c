@@ -203,7 +203,7 @@ static int run(struct cli *cli)
 	    (cli->arg_count != 1 || cli->files_from))
 		return cli_usage(cli, "a manifest is of one image; name just one");
 	/* Standard output is for the manifest alone. */
-	if (job->proof.write_manifest && strcmp(job->proof.write_manifest, "-") == 0)
+	if (job->proof.write_manifest && gow_is_standard_output(job->proof.write_manifest))
 		cli_redirect(cli, STDERR_FILENO);
 	return batch_run(cli, check_image);
 }

@@ -43,7 +43,7 @@ static int take(struct cli *cli, int option, const char *value)
 		job->options.flags |= GOW_COMPACT_PUNCH;
 		return EXIT_CLEAN;
 	default:
-		return cli_keep(cli, &job->output, value);
+		return cli_keep_file(cli, &job->output, "--output", value);
 	}
 }
 

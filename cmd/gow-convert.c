@@ -311,6 +311,7 @@ int main(int argc, char **argv)
 	static const struct cli_tool tool = {
 		.name = "gow-convert",
 		.arguments = "SOURCE DEST",
+		.streams = true,
 		.min_args = 2,
 		.max_args = 2,
 		.options = options,

@@ -61,10 +61,11 @@ static int take(struct cli *cli, int option, const char *value)
 	case SINCE:
 		return take_since(cli, value);
 	case COMPARE:
-		return cli_keep(cli, &job->other, value);
+		return cli_keep_file(cli, &job->other, "--compare", value);
 	case PICTURE:
 		job->draws = true;
-		return value && *value ? cli_keep(cli, &job->picture, value) : EXIT_CLEAN;
+		return value && *value ? cli_keep_file(cli, &job->picture, "--picture", value)
+		                       : EXIT_CLEAN;
 	case MAP:
 		job->map = true;
 		return EXIT_CLEAN;

@@ -34,7 +34,7 @@ static int take(struct cli *cli, int option, const char *value)
 	struct probe_job *job = cli->own;
 
 	(void)option;
-	return cli_keep(cli, &job->report, value);
+	return cli_keep_file(cli, &job->report, "--report", value);
 }
 
 static int status_of(const gow_probe *probe)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* gow-repair - repairs what gow-check finds, and undoes that. */
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/batch.h"
@@ -77,7 +78,17 @@ static int take_file(struct cli *cli, char **file, const char *name, const char 
 {
 	if (*file)
 		return cli_usage(cli, "%s: one file only", name);
-	return cli_keep(cli, file, value);
+	return cli_keep_file(cli, file, name, value);
+}
+
+/* It is read once more when the image has been opened for writing. */
+static int take_manifest(struct cli *cli, struct repair_job *job, const char *value)
+{
+	struct stat st;
+
+	if (stat(value, &st) == 0 && S_ISFIFO(st.st_mode))
+		return cli_usage(cli, "--manifest: '%s': a pipe cannot be read twice", value);
+	return take_file(cli, &job->manifest, "--manifest", value);
 }
 
 static int take(struct cli *cli, int option, const char *value)
@@ -94,7 +105,7 @@ static int take(struct cli *cli, int option, const char *value)
 	case ASSUME_VERSION:
 		return take_version(cli, job, value);
 	case MANIFEST:
-		return take_file(cli, &job->manifest, "--manifest", value);
+		return take_manifest(cli, job, value);
 	default:
 		job->preen |= option == PREEN;
 		job->yes |= option == YES;

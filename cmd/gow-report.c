@@ -302,6 +302,7 @@ int main(int argc, char **argv)
 	static const struct cli_tool tool = {
 		.name = "gow-report",
 		.arguments = "[FILE...]",
+		.streams = true,
 		.max_args = CLI_MANY,
 		.options = options,
 		.take = take,

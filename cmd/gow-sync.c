@@ -38,7 +38,7 @@ static int take_manifest(struct cli *cli, const char *value)
 {
 	struct sync_job *job = cli->own;
 
-	return cli_keep(cli, &job->manifest, value);
+	return cli_keep_file(cli, &job->manifest, "--manifest", value);
 }
 
 static int take_rate(struct cli *cli, const char *value)

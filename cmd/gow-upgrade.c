@@ -36,7 +36,7 @@ static int take(struct cli *cli, int option, const char *value)
 	uint64_t version;
 
 	if (option == OUTPUT)
-		return cli_keep(cli, &job->output, value);
+		return cli_keep_file(cli, &job->output, "--output", value);
 	if (option == ROLLBACK) {
 		job->options.flags |= GOW_UPGRADE_ROLLBACK;
 		return EXIT_CLEAN;

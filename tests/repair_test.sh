@@ -632,6 +632,10 @@ testAManifestDecidesAboutAMark() {
 		assertStatus 4
 		assertErr 'is not the disk of the manifest \(data.mismatch, 1\)'
 	done
+	mkfifo "$tmp/pipe"
+	run gow-repair -y --clear-pending --manifest "$tmp/pipe" "$image"
+	assertStatus 16
+	assertErr 'a pipe cannot be read twice'
 	run gow-repair -y --clear-pending --manifest "$tmp/none" "$image"
 	assertStatus 8
 	assertUnchanged "$image"

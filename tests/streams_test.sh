@@ -215,6 +215,46 @@ testManifestStreams() {
 	assertErr 'standard input: is a damaged manifest'
 }
 
+# What cannot be a stream says so, and makes no file of the name -.
+testNoStreams() {
+	cp "$work/vm.gow" "$tmp/vm.gow"
+	for call in 'gow-info -' 'gow-check -' 'gow-compact -' 'gow-upgrade -' 'gow-repair -n -' 'gow-probe -' \
+		'gow-sync - vm.gow' 'gow-sync vm.gow -' 'gow-create 1M -' 'gow-info vm.gow -' \
+		'gow-compact -o - vm.gow' 'gow-upgrade -o - vm.gow' 'gow-repair -y --salvage - vm.gow' \
+		'gow-repair -y --undo-file - vm.gow' 'gow-info --picture=- vm.gow' \
+		'gow-info --compare - vm.gow' 'gow-probe --report - vm.gow' 'gow-check --layout - vm.gow' \
+		'gow-sync --manifest - vm.gow new.gow' \
+		'gow-repair -y --clear-pending --manifest - vm.gow'; do
+		# shellcheck disable=SC2086 # a command and its words
+		(cd "$tmp" && run $call <"$work/vm.gow" && exit $status)
+		assertEquals "$call" 16 $?
+		assertErr "standard input and output cannot be used here; a file .*is ./-"
+		assertFalse "$call" "[ -e '$tmp/-' ]"
+	done
+	# A file of that name is one like any other.
+	cp "$work/vm.gow" "$tmp/-"
+	(cd "$tmp" && run gow-check ./-; exit $status)
+	assertEquals 0 $?
+	for name in /dev/stdout /dev/fd/1; do
+		"$GOW_BIN/gow-check" --write-manifest $name "$work/vm.gow" 2>"$err" | cat >"$tmp/manifest"
+		assertSameFile "$work/vm.manifest" "$tmp/manifest"
+	done
+	mkfifo "$tmp/fifo"
+	for call in "gow-convert --to raw vm.gow" "gow-convert --metadata-only --to tar vm.gow" \
+		"gow-check vm.gow --write-manifest"; do
+		# shellcheck disable=SC2086 # a command and its words
+		(cd "$tmp" && run $call fifo; exit $status)
+		assertEquals "$call" 8 $?
+		assertErr 'say - .standard output. and >FILE'
+	done
+	for call in "gow-compact vm.gow -o" "gow-create 1M"; do
+		# shellcheck disable=SC2086 # a command and its words
+		(cd "$tmp" && run $call fifo; exit $status)
+		assertEquals "$call" 8 $?
+		assertErr 'is no regular file and cannot be replaced$'
+	done
+}
+
 testThroughWindows() {
 	sed 's/$/\r/' "$work/vm.manifest" >"$tmp/crlf"
 	{ printf '\357\273\277'; cat "$tmp/crlf"; } >"$tmp/mark"

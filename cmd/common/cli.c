@@ -29,6 +29,16 @@ int cli_keep(struct cli *cli, char **to, const char *value)
 	return EXIT_ERROR;
 }
 
+int cli_keep_file(struct cli *cli, char **to, const char *option, const char *value)
+{
+	return strcmp(value, "-") == 0
+	               ? cli_usage(cli,
+	                           "%s: standard input and output cannot be used here; a file "
+	                           "of the name - is ./-",
+	                           option)
+	               : cli_keep(cli, to, value);
+}
+
 bool cli_prints(const struct cli *cli)
 {
 	return cli->json || !cli->report.quiet;

@@ -25,6 +25,7 @@ struct cli;
 struct cli_tool {
 	const char *name;
 	const char *arguments;            /* for the help: "IMAGE..." */
+	bool streams;                     /* an argument - is standard input or output */
 	size_t min_args, max_args;        /* --files-from stands for as many as are missing */
 	const struct poptOption *options; /* the tool's own, and those of options.h it takes */
 	/* One of the tool's own options, by its val, which is below CLI_SHARED. 0, or the status to
@@ -73,6 +74,9 @@ int cli_usage(struct cli *cli, const char *fmt, ...) __attribute__((format(print
  * is NULL.
  */
 int cli_keep(struct cli *cli, char **to, const char *value);
+
+/* The same for the name of a file, which - is not: standard input and output are refused. */
+int cli_keep_file(struct cli *cli, char **to, const char *option, const char *value);
 
 /* Whether results are wanted at all: with --json they are, even if --quiet. */
 bool cli_prints(const struct cli *cli);

@@ -171,7 +171,7 @@ static int take_layout(struct cli *cli, const char *value)
 
 	if (cli->layout)
 		return cli_usage(cli, "--layout: one only");
-	status = cli_keep(cli, &cli->layout, value);
+	status = cli_keep_file(cli, &cli->layout, "--layout", value);
 	cli->shared.layout = cli->layout;
 	return status;
 }
@@ -280,6 +280,10 @@ static int take_arguments(struct cli *cli)
 	if (cli->arg_count > cli->tool->max_args)
 		return cli_usage(cli, "one argument too many: '%s'",
 		                 cli->args[cli->tool->max_args]);
+	for (size_t i = 0; i < cli->arg_count && !cli->tool->streams; i++)
+		if (strcmp(cli->args[i], "-") == 0)
+			return cli_usage(cli, "-: standard input and output cannot be used here; a "
+			                      "file of that name is ./-");
 	return EXIT_CLEAN;
 }
 

@@ -85,14 +85,11 @@ static int check_no_device(const char *directory, const struct stat *st, gow_err
 	return code;
 }
 
-/* What stands there and is no file: a pipe or a terminal takes a raw disk under another name. */
-static int refuse_kind(const char *path, mode_t mode, gow_error *error)
+/* What stands there and is no file. */
+static int refuse_kind(const char *path, const char *hint, gow_error *error)
 {
-	const bool flows = S_ISFIFO(mode) || S_ISCHR(mode) || S_ISSOCK(mode);
-
 	return failed(gow_fail(error, GOW_ERR_UNSUPPORTED,
-	                       "is no regular file and cannot be replaced%s",
-	                       flows ? "; to write to it, say - (standard output) and >FILE" : ""),
+	                       "is no regular file and cannot be replaced%s", hint),
 	              path, error);
 }
 
@@ -105,7 +102,7 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) < 0 && errno == ENOENT)
 		return refuse_link(path, error);
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return refuse_kind(path, st.st_mode, error);
+		return refuse_kind(path, "", error);
 	if (lstat(path, &st) == 0 && !force)
 		return failed(gow_fail(error, GOW_ERR_EXISTS,
 		                       "exists already, and is not replaced; name another file"),
@@ -134,6 +131,16 @@ int gow_draft_check_force(const char *path, bool force, gow_error *error)
 		return code;
 	return failed(gow_fail(error, GOW_ERR_EXISTS, "exists already; use --force to replace it"),
 	              path, error);
+}
+
+int gow_draft_hint_stream(int code, const char *path, gow_error *error)
+{
+	struct stat st;
+
+	if (code != GOW_ERR_UNSUPPORTED || stat(path, &st) < 0 ||
+	    !(S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) || S_ISSOCK(st.st_mode)))
+		return code;
+	return refuse_kind(path, "; to write to it, say - (standard output) and >FILE", error);
 }
 
 /* Says what a failed call was for. What it said itself is kept where that is more than an errno. */

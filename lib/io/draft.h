@@ -31,6 +31,10 @@ int gow_draft_check(const char *path, bool force, gow_error *error);
 /* The same, with a hint at --force: for the tools that have it. */
 int gow_draft_check_force(const char *path, bool force, gow_error *error);
 
+/* With a hint at - where a pipe, a terminal or the like stands: for what can go to standard output.
+ * Returns code, of the check. */
+int gow_draft_hint_stream(int code, const char *path, gow_error *error);
+
 /* Begins a draft of path. A symbolic link's target is what gets replaced. */
 int gow_draft_begin(const char *path, const struct gow_draft_options *options,
                     struct gow_draft **draft, gow_error *error);

@@ -355,9 +355,11 @@ static int open_manifest(struct proof *proof, const char *path, gow_error *error
 static int begin_manifest(struct proof *proof, const char *path, gow_error *error)
 {
 	const struct gow_draft_options options = { .like = proof->check->file };
-	const bool loose = strcmp(path, "-") == 0;
-	int code = loose ? gow_file_unnamed(NULL, &proof->loose, error)
-	                 : gow_draft_begin(path, &options, &proof->draft, error);
+	const bool loose = gow_is_standard_output(path);
+	int code =
+		loose ? gow_file_unnamed(NULL, &proof->loose, error)
+		      : gow_draft_hint_stream(gow_draft_begin(path, &options, &proof->draft, error),
+	                                      path, error);
 
 	return code ? code
 	            : gow_manifest_begin(loose ? proof->loose : gow_draft_file(proof->draft),

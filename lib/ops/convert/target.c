@@ -29,8 +29,10 @@ static int check_target(const struct gow_convert_job *job, gow_error *error)
 	int code = GOW_OK;
 
 	if (job->target == GOW_CONVERT_TO_FILE)
-		return gow_draft_check_force(job->dest, gow_convert_has(job, GOW_CONVERT_FORCE),
-		                             error);
+		return gow_draft_hint_stream(
+			gow_draft_check_force(job->dest, gow_convert_has(job, GOW_CONVERT_FORCE),
+		                              error),
+			job->dest, error);
 	if (job->archive && job->target == GOW_CONVERT_TO_DEVICE)
 		code = gow_fail(error, GOW_ERR_ARGUMENT,
 		                "an archive is written to a file or to standard output, not to a "

@@ -367,7 +367,9 @@ int gow_metadata_save(const char *path, const char *dest, const gow_metadata_opt
 	int code = GOW_OK;
 
 	if (!gow_is_standard_output(dest))
-		code = gow_draft_check_force(dest, options->flags & GOW_METADATA_FORCE, error);
+		code = gow_draft_hint_stream(
+			gow_draft_check_force(dest, options->flags & GOW_METADATA_FORCE, error),
+			dest, error);
 	if (code)
 		return gow_fail_in_file(error, code, dest);
 	code = gow_check_open(path, &open_options, &job.check, error);
