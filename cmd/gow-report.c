@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/batch.h"
 #include "common/cli.h"
 #include "common/options.h"
 #include "common/signals.h"
@@ -59,11 +60,21 @@ static int take(struct cli *cli, int option, const char *value)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-typedef int (*take_line)(struct tally *tally, const char *line, size_t length);
+typedef int (*take_line)(struct tally *tally, char *line, size_t length);
 
-static int take_name(struct tally *tally, const char *line, size_t length)
+static int take_name(struct tally *tally, char *line, size_t length)
 {
 	return length ? tally_expect(tally, line) : 0;
+}
+
+static int take_line_name(struct tally *tally, char *line, size_t length)
+{
+	return take_name(tally, line, batch_drop_windows(line, length, false));
+}
+
+static int take_result(struct tally *tally, char *line, size_t length)
+{
+	return tally_line(tally, line, length);
 }
 
 /* Hands every line to take, without its end. 0 or errno. */
@@ -72,14 +83,22 @@ static int read_lines(struct tally *tally, FILE *file, int separator, take_line 
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t length;
+	bool first = true;
 	int failed = 0;
 
 	errno = 0;
 	while (!failed && !signals_stop() &&
 	       (length = getdelim(&line, &room, separator, file)) > 0) {
+		/* What Windows puts before a text. */
+		const size_t mark = first && separator == '\n' && length >= 3 &&
+		                                    memcmp(line, "\xef\xbb\xbf", 3) == 0
+		                            ? 3
+		                            : 0;
+
+		first = false;
 		if (line[length - 1] == separator)
 			line[--length] = '\0';
-		failed = take_it(tally, line, (size_t)length);
+		failed = take_it(tally, line + mark, (size_t)length - mark);
 		errno = 0;
 	}
 	/* getdelim runs out of memory without marking the stream. */
@@ -113,11 +132,12 @@ static int read_all(struct cli *cli)
 	int status = EXIT_CLEAN;
 
 	if (job->expect)
-		status = read_file(cli, job->expect, job->null_names ? '\0' : '\n', take_name);
+		status = job->null_names ? read_file(cli, job->expect, '\0', take_name)
+		                         : read_file(cli, job->expect, '\n', take_line_name);
 	if (!cli->arg_count)
-		status |= read_file(cli, "-", '\n', tally_line);
+		status |= read_file(cli, "-", '\n', take_result);
 	for (size_t i = 0; i < cli->arg_count && !(status & EXIT_STOPPED); i++)
-		status |= read_file(cli, cli->args[i], '\n', tally_line);
+		status |= read_file(cli, cli->args[i], '\n', take_result);
 	return status;
 }
 

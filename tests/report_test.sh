@@ -34,6 +34,17 @@ testEveryState() {
 	assertOut '^oldest check: 1970-01-01 00:03:20 UTC bad.gow$'
 	assertOut '^corrupt +bad.gow \(64 KiB to win\): map.range, space.leak$'
 	assertNoOut 'gone.gow'
+	# Both went through Windows.
+	run gow-report --json --expect "$tmp/list" "$tmp/lines"
+	cp "$out" "$tmp/before"
+	for mark in '' '\357\273\277'; do
+		for file in list lines; do
+			# shellcheck disable=SC2059 # the mark is a format
+			{ printf "$mark" && sed 's/$/\r/' "$tmp/$file"; } >"$tmp/$file.windows"
+		done
+		run gow-report --json --expect "$tmp/list.windows" "$tmp/lines.windows"
+		assertSameFile "$tmp/before" "$out"
+	done
 }
 
 # What was checked again is counted once, as it is now.

@@ -262,6 +262,13 @@ testThroughWindows() {
 		run gow-check --manifest "$tmp/$manifest" "$work/vm.gow"
 		assertStatus 0
 	done
+	run gow-probe "$work/vm.gow"
+	sed 's/$/\r/' "$out" >"$tmp/crlf.layout"
+	{ printf '\357\273\277'; cat "$tmp/crlf.layout"; } >"$tmp/mark.layout"
+	for layout in crlf mark; do
+		run gow-check --layout "$tmp/$layout.layout" "$work/vm.gow"
+		assertStatus 0
+	done
 	cp "$work/vm.gow" "$tmp/cr$(printf '\r')"
 	for list in '%s/vm.gow\r\n' '\357\273\277%s/vm.gow\r\n' '%s/vm.gow\r'; do
 		# shellcheck disable=SC2059

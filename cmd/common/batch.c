@@ -89,11 +89,7 @@ static int next_name(struct list *list, char **name, size_t *length)
 	return 0;
 }
 
-/*
- * A list from Windows has a carriage return at the end of every line (unless the name ends so),
- * and may have a mark before the first. Returns the length that is left.
- */
-static size_t drop_windows(char *name, size_t length, bool first)
+size_t batch_drop_windows(char *name, size_t length, bool first)
 {
 	struct stat st;
 
@@ -128,7 +124,7 @@ static int run_list(struct cli *cli, batch_job job, struct list *list, const cha
 			return status | EXIT_ERROR;
 		}
 		if (!cli->null_separated)
-			length = drop_windows(image, length, first);
+			length = batch_drop_windows(image, length, first);
 		first = false;
 		if (length)
 			status |= run_one(cli, job, image + (strlen(image) - length));

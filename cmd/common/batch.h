@@ -14,4 +14,11 @@ typedef int (*batch_job)(struct cli *cli, const char *image);
  */
 int batch_run(struct cli *cli, batch_job job);
 
+/*
+ * A list from Windows has a carriage return at the end of every line (unless there is a file of that
+ * name), and may have a mark before the first. Ends the name before the one; returns the length that
+ * is left, which is that of the name's end where it begins with the other.
+ */
+size_t batch_drop_windows(char *name, size_t length, bool first);
+
 #endif

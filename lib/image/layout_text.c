@@ -94,6 +94,9 @@ static int finish(const struct gow_layout_parse *parse, const bool seen[GOW_LAYO
 	return GOW_OK;
 }
 
+/* What Windows puts before a text. */
+static const char mark[] = "\xef\xbb\xbf";
+
 int gow_layout_parse(const char *text, size_t size, struct gow_layout *layout, gow_error *error)
 {
 	struct gow_layout made = { .name = "" };
@@ -101,6 +104,10 @@ int gow_layout_parse(const char *text, size_t size, struct gow_layout *layout, g
 	bool seen[GOW_LAYOUT_KEYS] = { false }, begun = false;
 	int code = GOW_OK;
 
+	if (size >= sizeof mark - 1 && memcmp(text, mark, sizeof mark - 1) == 0) {
+		text += sizeof mark - 1;
+		size -= sizeof mark - 1;
+	}
 	for (unsigned number = 1; size && !code; number++) {
 		char line[LINE_MAX_SIZE];
 		struct gow_value value = { line };
