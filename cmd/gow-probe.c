@@ -11,6 +11,7 @@
 #include "common/batch.h"
 #include "common/cli.h"
 #include "common/options.h"
+#include "common/streams.h"
 
 enum { REPORT = 1 };
 
@@ -281,10 +282,14 @@ static void write_text(FILE *file, const gow_probe *probe)
 
 static int write_report(const char *path, const gow_probe *probe)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-	int failed = file ? 0 : errno;
+	FILE *file;
+	int fd, failed;
 
+	if (access(path, F_OK) < 0 && streams_is_device_name(path))
+		return ENODEV;
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	file = fd < 0 ? NULL : fdopen(fd, "w");
+	failed = file ? 0 : errno;
 	if (!file && fd >= 0)
 		(void)close(fd);
 	if (file) {
@@ -294,6 +299,8 @@ static int write_report(const char *path, const gow_probe *probe)
 		if (fclose(file) && !failed)
 			failed = errno;
 	}
+	if (failed && fd >= 0) /* a part of it is of no use */
+		(void)unlink(path);
 	return failed;
 }
 

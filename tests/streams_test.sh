@@ -125,6 +125,20 @@ testNoSuchDevice() {
 		assertErr "$dest: there is no such device|Permission denied"
 		assertFalse "made" "[ -e $dest ]"
 	done
+	cp "$work/vm.gow" "$tmp/vm.gow"
+	make_image map-range-v1 "$tmp/broken.gow"
+	dest=/dev/gow-no-such-device
+	for call in "gow-create 1M $dest" "gow-compact -o $dest vm.gow" "gow-upgrade -o $dest vm.gow" \
+		"gow-check --write-manifest $dest vm.gow" "gow-info --picture=$dest vm.gow" \
+		"gow-probe --report=$dest vm.gow" "gow-repair -y --salvage=$dest broken.gow" \
+		"gow-repair -y --undo-file=$dest broken.gow" "gow-repair -n --undo-file=$dest broken.gow" \
+		"gow-convert --metadata-only -O tar vm.gow $dest"; do
+		# shellcheck disable=SC2086 # a command and its words
+		(cd "$tmp" && run $call; exit $status)
+		assertEquals "$call" 8 $?
+		assertErr "$dest: .*([Nn]o such device|Permission denied)"
+		assertEquals "made: $call" "" "$(find /dev -maxdepth 1 -name 'gow-no*')"
+	done
 }
 
 testDeviceInUse() {

@@ -280,8 +280,8 @@ static int take_arguments(struct cli *cli)
 	if (cli->arg_count > cli->tool->max_args)
 		return cli_usage(cli, "one argument too many: '%s'",
 		                 cli->args[cli->tool->max_args]);
-	for (size_t i = 0; i < cli->arg_count && !cli->tool->streams; i++)
-		if (strcmp(cli->args[i], "-") == 0)
+	for (const char *const *arg = cli->args; *arg && !cli->tool->streams; arg++)
+		if (strcmp(*arg, "-") == 0)
 			return cli_usage(cli, "-: standard input and output cannot be used here; a "
 			                      "file of that name is ./-");
 	return EXIT_CLEAN;

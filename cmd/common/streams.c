@@ -54,6 +54,19 @@ int streams_write(int fd, const void *data, size_t size)
 	return 0;
 }
 
+bool streams_is_device_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *above = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
+	char *real = realpath(above ? above : ".", NULL);
+	const bool is = real && (strcmp(real, "/dev") == 0 || strncmp(real, "/dev/", 5) == 0) &&
+	                strncmp(real, "/dev/shm", 8) != 0;
+
+	free(above);
+	free(real);
+	return is;
+}
+
 bool streams_colour(int fd)
 {
 	const char *no_color = getenv("NO_COLOR");

@@ -17,6 +17,9 @@ bool streams_fill(void);
  * with EINTR. */
 int streams_write(int fd, const void *data, size_t size);
 
+/* Whether a new file of that name would be one among the devices: the name of one was mistyped. */
+bool streams_is_device_name(const char *path);
+
 /* Whether fd is a terminal that may be written to in colour (NO_COLOR, TERM=dumb). */
 bool streams_colour(int fd);
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/size.h"
+#include "common/streams.h"
 #include "info/picture.h"
 
 /* In pixels. A band is as wide as it has cells at most. */
@@ -214,11 +215,11 @@ int picture_write_svg(const char *path, const char *image, gow_check *check, con
 
 	if (!code && asprintf(&temporary, "%s.gow-tmp-%ld", path, (long)getpid()) < 0)
 		temporary = NULL;
-	if (!code && (access(path, F_OK) == 0 || !temporary)) {
-		errno = temporary ? EEXIST : ENOMEM;
+	if (!code && (access(path, F_OK) == 0 || !temporary || streams_is_device_name(path))) {
+		errno = !temporary ? ENOMEM : access(path, F_OK) == 0 ? EEXIST : ENODEV;
 		code = fail(error, path, "cannot be written");
 	}
-	if (!code && temporary) {
+	if (!code) {
 		fd = open_new(temporary, image);
 		file = fd < 0 ? NULL : fdopen(fd, "w");
 		if (!file)

@@ -66,15 +66,14 @@ static int refuse_link(const char *path, gow_error *error)
 	              path, error);
 }
 
-/* A new name among the devices: a file there would take memory, and be gone at the next start. */
-static int check_no_device(const char *directory, const struct stat *st, gow_error *error)
+int gow_draft_check_no_device(const char *directory, gow_error *error)
 {
-	struct stat devices, root;
+	struct stat st, devices, root;
 	char *real;
 	int code = GOW_OK;
 
-	if (stat("/dev", &devices) < 0 || stat("/", &root) < 0 || st->st_dev != devices.st_dev ||
-	    devices.st_dev == root.st_dev)
+	if (stat(directory, &st) < 0 || stat("/dev", &devices) < 0 || stat("/", &root) < 0 ||
+	    st.st_dev != devices.st_dev || devices.st_dev == root.st_dev)
 		return GOW_OK;
 	real = realpath(directory, NULL);
 	if (real && strncmp(real, "/dev/shm", 8) != 0 &&
@@ -117,7 +116,7 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 	else if (access(directory, W_OK | X_OK) < 0)
 		code = gow_fail_errno(error, errno, "cannot make a file in its directory");
 	else if (lstat(path, &target) < 0)
-		code = check_no_device(directory, &st, error);
+		code = gow_draft_check_no_device(directory, error);
 	free(directory);
 	return code ? failed(code, path, error) : GOW_OK;
 }

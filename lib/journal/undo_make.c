@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "io/draft.h"
 #include "journal/undo.h"
 
 typedef int (*filler)(void *context, struct gow_file *file, gow_error *error);
@@ -167,6 +168,9 @@ int gow_undo_check_pointed(const struct gow_undo_place *place, const char *point
 	code = absolute(directory, name, &full, error);
 	if (!code)
 		code = refuse_beside(place, full, error);
+	if (!code)
+		code = gow_fail_in_file(error, gow_draft_check_no_device(directory->path, error),
+		                        full);
 	gow_directory_close(directory);
 	free(name);
 	free(full);
