@@ -142,6 +142,23 @@ testPackedData() {
 	everywhere 'is an Apple disk image' "$tmp/x.img"
 }
 
+testOtherPrograms() {
+	gow_forms=raw
+	for case in 'CD.image \0\377\377\377\377\377\377\377\377\377\377\0' 'floppy IMD 1.18: ' 'floppy TD\0' \
+		'floppy HXCPICFE' 'floppy DMS!' 'another.program \264nhD' 'another.program IsZ!' \
+		'old.version \047\265/\375' 'old.version \036\265/\375' 'lizard \006\042M\030' 'bzip3 BZ3v1' \
+		'compress.exe SZDD\210\360\0473A' 'memory LinuxGuestRecord' 'memory \177VirtualBox SavedState V2' \
+		'memory QEVM' 'sound ID3\003' 'picture II*\0'; do
+		packed x.img "${case#* }"
+		refused "is (a|an|the)? ?.*${case%% *}" "$tmp/x.img"
+	done
+	for name in x.vbk x.mrimg x.isz x.bz3 x.zz x.vmrs x.dms; do
+		packed "$name" ''
+		refused 'has the name of .* -f raw' "$tmp/$name"
+	done
+	gow_forms=
+}
+
 testNames() {
 	head -c 4096 /dev/urandom >"$tmp/random"
 	for name in x.rar x.tlz x.tar.gpg x.img.gz.part x.age x.7z.002 x.z01 x.r00 x.qcow2 x.VMDK x.ova \

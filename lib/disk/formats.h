@@ -19,7 +19,7 @@ enum gow_deed {
 	GOW_DEED_NO_DISK     /* anything else that is not a disk */
 };
 
-enum { GOW_SIGNATURES_MAX = 5 };
+enum { GOW_SIGNATURES_MAX = 7 };
 
 struct gow_signature {
 	uint32_t offset;
