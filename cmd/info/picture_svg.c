@@ -219,7 +219,7 @@ int picture_write_svg(const char *path, const char *image, gow_check *check, con
 		errno = !temporary ? ENOMEM : access(path, F_OK) == 0 ? EEXIST : ENODEV;
 		code = fail(error, path, "cannot be written");
 	}
-	if (!code) {
+	if (!code && temporary) {
 		fd = open_new(temporary, image);
 		file = fd < 0 ? NULL : fdopen(fd, "w");
 		if (!file)

@@ -212,7 +212,8 @@ const struct gow_file_format gow_file_formats[] = {
 	  .signs = { AT(0, "\xd4\xc3\xb2\xa1\x02\0"), AT(0, "\x0a\x0d\x0d\x0a"), AT(0, "PAGEDUMP"),
 	    AT(0, "PAGEDU64"), AT(0, "KDUMP   ") } },
 	{ "a saved guest's memory", GOW_DEED_NO_DISK, ".vmss .vmsn .vmrs .vsv .sav", NULL,
-	  .signs = { AT(0, "LinuxGuestRecord"), AT(0, "XenSavedDomain"), AT(0, "\x7fVirtualBox SavedState"), AT(0, "QEVM"), AT(0, "LibvirtQemudSave"), AT(0, "\xd2\xbe\xd2\xbe"),
+	  .signs = { AT(0, "LinuxGuestRecord"), AT(0, "XenSavedDomain"), AT(0, "\x7fVirtualBox SavedState"),
+	    AT(0, "QEVM"), AT(0, "LibvirtQemudSave"), AT(0, "\xd2\xbe\xd2\xbe"),
 	    AT(0, "\xd1\xbe\xd1\xbe") } },
 };
 
