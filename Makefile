@@ -443,7 +443,7 @@ lint-format:
 	@clang-format --dry-run --Werror $(FORMATTED)
 
 lint-spelling:
-	@codespell --check-filenames --ignore-words-list=nd,conectix $(TEXT)
+	@codespell --check-filenames --ignore-words-list=nd,conectix,daa,sav $(TEXT)
 
 lint-shell:
 	@shellcheck -x -P SCRIPTDIR -P tests $(sort $(SCRIPTS))

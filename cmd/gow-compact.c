@@ -63,7 +63,7 @@ static void print_json(struct cli *cli, const char *image, const gow_compact_res
 	doc_uint(&doc, "extra_bytes", result->extra_bytes);
 	doc_uint(&doc, "bytes_before", result->old_file_size);
 	doc_uint(&doc, "bytes_after", result->new_file_size);
-	rewrite_json_end(&doc, cli, &result->digests);
+	rewrite_json_end(&doc, cli, result->in_use, &result->digests);
 }
 
 static void print_text(struct cli *cli, const char *image, const gow_compact_result *result)
@@ -73,8 +73,9 @@ static void print_text(struct cli *cli, const char *image, const gow_compact_res
 
 	rewrite_print_names(cli, image, job->output);
 	if (!job->output && !result->changed) {
-		out_print(&cli->out, ": compact already, %s\n",
+		out_print(&cli->out, ": compact already, %s",
 		          size_long(after, sizeof after, result->new_file_size));
+		rewrite_print_line_end(cli, result->in_use);
 		return;
 	}
 	out_print(&cli->out,
@@ -87,7 +88,7 @@ static void print_text(struct cli *cli, const char *image, const gow_compact_res
 		          size_long(bytes, sizeof bytes, result->punched_bytes));
 	out_print(&cli->out, ", %s -> %s", size_long(before, sizeof before, result->old_file_size),
 	          size_long(after, sizeof after, result->new_file_size));
-	rewrite_print_end(cli, result->extra_bytes);
+	rewrite_print_end(cli, result->extra_bytes, result->in_use);
 }
 
 static int compact_image(struct cli *cli, const char *image)

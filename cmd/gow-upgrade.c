@@ -65,7 +65,7 @@ static void print_json(struct cli *cli, const char *image, const gow_upgrade_res
 	doc_uint(&doc, "extra_bytes", result->extra_bytes);
 	doc_uint(&doc, "bytes_before", result->old_file_size);
 	doc_uint(&doc, "bytes_after", result->new_file_size);
-	rewrite_json_end(&doc, cli, &result->digests);
+	rewrite_json_end(&doc, cli, result->in_use, &result->digests);
 }
 
 static void print_text(struct cli *cli, const char *image, const gow_upgrade_result *result)
@@ -80,7 +80,8 @@ static void print_text(struct cli *cli, const char *image, const gow_upgrade_res
 		return;
 	}
 	if (!worked) {
-		out_print(&cli->out, ": version %u already\n", result->new_version);
+		out_print(&cli->out, ": version %u already", result->new_version);
+		rewrite_print_line_end(cli, result->in_use);
 		return;
 	}
 	if (result->changed && result->old_version == result->new_version && !result->rolled_back) {
@@ -95,7 +96,7 @@ static void print_text(struct cli *cli, const char *image, const gow_upgrade_res
 	          result->resumed && !result->rolled_back ? ", resumed where it stopped" : "",
 	          size_long(moved, sizeof moved, result->moved_bytes),
 	          size_long(written, sizeof written, result->written_bytes));
-	rewrite_print_end(cli, result->extra_bytes);
+	rewrite_print_end(cli, result->extra_bytes, result->in_use);
 }
 
 static int upgrade_image(struct cli *cli, const char *image)

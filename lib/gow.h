@@ -924,6 +924,7 @@ typedef struct gow_compact_result {
 	uint64_t extra_bytes;    /* disk that it took: holes that blocks were moved into */
 	uint64_t old_file_size, new_file_size; /* bytes */
 	gow_digests digests;
+	bool in_use;             /* the image was written to, or may have been, while it was read */
 } gow_compact_result;
 
 /*
@@ -960,6 +961,7 @@ typedef struct gow_upgrade_result {
 	uint64_t extra_bytes;    /* disk that it took while it lasted, beyond what the file had */
 	uint64_t old_file_size, new_file_size; /* bytes */
 	gow_digests digests;     /* what is pending has none before */
+	bool in_use;             /* the image was written to, or may have been, while it was read */
 } gow_upgrade_result;
 
 /*

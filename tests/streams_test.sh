@@ -186,6 +186,25 @@ testInUseIsAlwaysSaid() {
 	run hold -w "$tmp/vm.gow" "$GOW_BIN/gow-info" -q --json "$tmp/vm.gow"
 	assertErr 'open for writing'
 	assertJson '.in_use == true'
+	new=$tmp/new.gow
+	for call in "gow-compact -o $new" "gow-compact -n" "gow-upgrade -o $new" "gow-upgrade -n" \
+		"gow-convert --metadata-only -O tar"; do
+		for form in '' -q --json '-q --json'; do
+			case $call in
+			*convert*) set -- $form "$tmp/vm.gow" "$new" ;;
+			*) set -- $form "$tmp/vm.gow" ;;
+			esac
+			# shellcheck disable=SC2086 # a command and its words
+			run hold -w "$tmp/vm.gow" "$GOW_BIN/"$call "$@"
+			assertStatus 0
+			assertEquals "warned: $call $form" 1 "$(grep -c 'open for writing' "$err")"
+			case $form in
+			*json) assertJson '.in_use == true' ;;
+			'') assertOut 'in use: this may mix old and new' ;;
+			esac
+			rm -f "$new"
+		done
+	done
 }
 
 testChangedWhileRead() {

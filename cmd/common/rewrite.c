@@ -23,14 +23,19 @@ void rewrite_print_names(struct cli *cli, const char *image, const char *output)
 	out_name(&cli->out, output);
 }
 
-void rewrite_print_end(struct cli *cli, uint64_t extra_bytes)
+void rewrite_print_line_end(struct cli *cli, bool in_use)
+{
+	out_print(&cli->out, "%s\n", in_use ? " (in use: this may mix old and new)" : "");
+}
+
+void rewrite_print_end(struct cli *cli, uint64_t extra_bytes, bool in_use)
 {
 	char extra[SIZE_TEXT];
 
 	if (cli->dry_run)
 		out_print(&cli->out, ", %s of disk needed",
 		          size_long(extra, sizeof extra, extra_bytes));
-	out_print(&cli->out, "\n");
+	rewrite_print_line_end(cli, in_use);
 }
 
 void rewrite_json_begin(struct doc *doc, struct cli *cli, const char *image, const char *output)
@@ -40,8 +45,10 @@ void rewrite_json_begin(struct doc *doc, struct cli *cli, const char *image, con
 		doc_text(doc, "output", output);
 }
 
-void rewrite_json_end(struct doc *doc, struct cli *cli, const gow_digests *digests)
+void rewrite_json_end(struct doc *doc, struct cli *cli, bool in_use, const gow_digests *digests)
 {
+	if (in_use)
+		doc_bool(doc, "in_use", true);
 	if (cli->digest)
 		digests_json(doc, digests);
 	if (cli->dry_run)

@@ -15,11 +15,13 @@ int rewrite_check_output(struct cli *cli, const char *output, const char *in_pla
 void rewrite_print_names(struct cli *cli, const char *image, const char *output);
 
 /* Ends a line about what was done, or what a dry run would need. */
-void rewrite_print_end(struct cli *cli, uint64_t extra_bytes);
+/* Ends the line; says whether the image may have been changing. */
+void rewrite_print_line_end(struct cli *cli, bool in_use);
+void rewrite_print_end(struct cli *cli, uint64_t extra_bytes, bool in_use);
 
 /* Begins and ends a document about one image. */
 void rewrite_json_begin(struct doc *doc, struct cli *cli, const char *image, const char *output);
-void rewrite_json_end(struct doc *doc, struct cli *cli, const gow_digests *digests);
+void rewrite_json_end(struct doc *doc, struct cli *cli, bool in_use, const gow_digests *digests);
 
 /* The line with the digests, where they were asked for. */
 void rewrite_print_digests(struct cli *cli, const char *image, const char *output,

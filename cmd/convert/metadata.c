@@ -35,18 +35,19 @@ static void print_text(struct cli *cli, const char *source, const char *dest,
 	out_print(out, " -> ");
 	out_name(out, dest);
 	if (result->restored)
-		out_print(out, ": %srestored without its data: %s, a file of %s\n",
+		out_print(out, ": %srestored without its data: %s, a file of %s",
 		          cli->dry_run ? "would be " : "", name,
 		          size_long(size, sizeof size, result->file_size));
 	else if (cli->dry_run)
-		out_print(out, ": would be the metadata of a file of %s, %s\n",
+		out_print(out, ": would be the metadata of a file of %s, %s",
 		          size_short(size, sizeof size, result->file_size),
 		          size_short(kept, sizeof kept, result->kept_bytes));
 	else
-		out_print(out, ": metadata of a file of %s: %s, packed into %s\n",
+		out_print(out, ": metadata of a file of %s: %s, packed into %s",
 		          size_short(size, sizeof size, result->file_size),
 		          size_short(kept, sizeof kept, result->kept_bytes),
 		          size_short(written, sizeof written, result->written));
+	out_print(out, "%s\n", result->in_use ? " (in use: this may mix old and new)" : "");
 }
 
 /* An option that is about copying a disk, which does not happen here. */

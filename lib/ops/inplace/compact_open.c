@@ -69,6 +69,7 @@ static int compact_at(void *context, struct gow_location *location, bool only_lo
 		code = gow_compact_file(&job, work->result, error);
 	if (code)
 		return code;
+	work->result->in_use = location->lock.in_use;
 	return gow_proof_conclude(&proof, only_look ? NULL : location->file, &work->result->digests,
 	                          error);
 }

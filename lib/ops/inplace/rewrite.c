@@ -214,6 +214,7 @@ static void report(const struct rewrite *rewrite, gow_compact_result *result)
 		.old_file_size = map->file_size,
 		.new_file_size = size,
 		.digests = rewrite->proof.digests,
+		.in_use = gow_image_lock(rewrite->image)->in_use,
 	};
 }
 

@@ -73,6 +73,7 @@ static int upgrade_at(void *context, struct gow_location *location, bool look, b
 	}
 	if (code)
 		return code;
+	work->result->in_use = location->lock.in_use;
 	return gow_proof_conclude(&proof, look ? NULL : location->file, &work->result->digests,
 	                          error);
 }
@@ -92,13 +93,22 @@ static int upgrade_in_place(const char *path, const gow_upgrade_options *options
 	return code;
 }
 
-/* What version it is, and whether it can become the one wanted. */
+/* What version it is, and whether it can become the one wanted. Whatever is to be said of it is said
+ * when it is converted. */
 static int check_source(const char *path, const gow_open_options *options,
                         const struct gow_layout *to, gow_upgrade_result *outcome, gow_error *error)
 {
+	gow_open_options quiet = *options;
+	gow_monitor monitor = { .note = NULL };
 	gow_image *image;
-	int code = gow_image_open(path, options, &image, error);
+	int code;
 
+	if (options->common.monitor) {
+		monitor = *options->common.monitor;
+		monitor.note = NULL;
+		quiet.common.monitor = &monitor;
+	}
+	code = gow_image_open(path, &quiet, &image, error);
 	if (code)
 		return code;
 	outcome->old_version = gow_image_version(image);
@@ -140,6 +150,7 @@ static int upgrade_to_new(const char *path, const gow_upgrade_options *options,
 	if (code)
 		return code;
 	outcome.new_version = to->version;
+	outcome.in_use = converted.in_use;
 	outcome.moved_bytes = converted.data_bytes;
 	outcome.written_bytes = converted.data_bytes + gow_layout_header_end(to);
 	outcome.extra_bytes = outcome.new_file_size = converted.file_size;
