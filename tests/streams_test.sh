@@ -189,13 +189,13 @@ testInUseIsAlwaysSaid() {
 	new=$tmp/new.gow
 	for call in "gow-compact -o $new" "gow-compact -n" "gow-upgrade -o $new" "gow-upgrade -n" \
 		"gow-convert --metadata-only -O tar"; do
-		for form in '' -q --json '-q --json'; do
+		for form in '' '-q --json'; do
+			set -- "$tmp/vm.gow"
 			case $call in
-			*convert*) set -- $form "$tmp/vm.gow" "$new" ;;
-			*) set -- $form "$tmp/vm.gow" ;;
+			*convert*) set -- "$tmp/vm.gow" "$new" ;;
 			esac
 			# shellcheck disable=SC2086 # a command and its words
-			run hold -w "$tmp/vm.gow" "$GOW_BIN/"$call "$@"
+			run hold -w "$tmp/vm.gow" "$GOW_BIN/"$call $form "$@"
 			assertStatus 0
 			assertEquals "warned: $call $form" 1 "$(grep -c 'open for writing' "$err")"
 			case $form in
