@@ -152,6 +152,16 @@ testOtherPrograms() {
 		packed x.img "${case#* }"
 		refused "is (a|an|the)? ?.*${case%% *}" "$tmp/x.img"
 	done
+	# What lies beside a disk where others packed it does not count.
+	mkdir "$tmp/beside"
+	cp "$work/disk.raw" "$tmp/beside/disk.raw"
+	packed beside/._disk.raw '\000\005\026\007'
+	packed beside/.DS_Store '\000\000\000\001Bud1'
+	packed beside/OVMF_VARS.fd '0123456789012345678901234567890123456789_FVH'
+	tar cf "$tmp/beside.tar" -C "$tmp/beside" .
+	run gow-convert --force "$tmp/beside.tar" "$tmp/back.raw"
+	assertStatus 0
+	assertSameFile "$work/disk.raw" "$tmp/back.raw"
 	for name in x.vbk x.mrimg x.isz x.bz3 x.zz x.vmrs x.dms; do
 		packed "$name" ''
 		refused 'has the name of .* -f raw' "$tmp/$name"
