@@ -122,7 +122,8 @@ testAssumeVersionRestoresTheMark() {
 
 testAFileThatBecameLonger() {
 	mark=41 # the mark, and then none
-	for more in 512 4097 1M 7340032; do
+	# Also by so much that the record begins or ends a piece of 1 MiB in which it is looked for.
+	for more in 512 1044580 1M 7340032; do
 		take_copy "$work/pending" "$tmp/image"
 		truncate -s "+$more" "$tmp/image"
 		poke "$tmp/image" 3 $mark
