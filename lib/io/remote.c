@@ -8,23 +8,9 @@
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/module_load.h"
+#include "io/windows.h"
 
-enum {
-	WINDOWS = 4,             /* places in the file that are read at the same time */
-	WINDOW_LEAST = 64 << 10, /* bytes; what a read here and there fetches */
-	WINDOW_ORDER = 1 << 20,  /* what reading in order fetches at once to begin with */
-	WINDOW_MOST = 4 << 20,   /* and what it fetches in the end */
-	PIECES = 64              /* ranges handed to a module at once */
-};
-
-/* Bytes of the file that were fetched. */
-struct window {
-	uint64_t offset;
-	size_t size; /* bytes that are there; 0: none */
-	size_t room;
-	uint8_t *data;
-	uint64_t used; /* when, by the count of reads */
-};
+enum { PIECES = 64 /* ranges handed to a module at once */ };
 
 struct remote_file {
 	struct gow_file base;
@@ -34,8 +20,7 @@ struct remote_file {
 	pthread_t opener; /* the thread that may ask the monitor */
 	const gow_monitor *monitor;
 	pthread_mutex_t mutex; /* of all below, and of the module */
-	struct window windows[WINDOWS];
-	uint64_t reads;
+	struct gow_windows windows;
 	uint64_t fetched, requests;
 };
 
@@ -47,9 +32,9 @@ static struct remote_file *remote_of(const struct gow_file *file)
 }
 
 /* Fetches a range in requests that are in flight together. */
-static int fetch(struct remote_file *file, uint64_t offset, void *buf, size_t size,
-                 gow_error *error)
+static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_error *error)
 {
+	struct remote_file *file = context;
 	const size_t piece = gow_file_preferred_request(&file->base);
 	struct gow_remote_range pieces[PIECES];
 	uint8_t *to = buf;
@@ -73,89 +58,6 @@ static int fetch(struct remote_file *file, uint64_t offset, void *buf, size_t si
 	return code;
 }
 
-static struct window *find_window(struct remote_file *file, uint64_t offset)
-{
-	for (size_t i = 0; i < WINDOWS; i++) {
-		struct window *window = &file->windows[i];
-
-		if (window->size && offset >= window->offset &&
-		    offset - window->offset < window->size)
-			return window;
-	}
-	return NULL;
-}
-
-/* The window that ends where this read begins, which is read in order then; or the one that was
- * used longest ago. */
-static struct window *choose_window(struct remote_file *file, uint64_t offset, size_t *ahead)
-{
-	struct window *oldest = &file->windows[0];
-
-	*ahead = WINDOW_LEAST;
-	for (size_t i = 0; i < WINDOWS; i++) {
-		struct window *window = &file->windows[i];
-
-		if (window->size && window->offset + window->size == offset) {
-			const size_t next = window->size < WINDOW_ORDER / 2 ? WINDOW_ORDER
-			                                                    : 2 * window->size;
-
-			*ahead = next < WINDOW_MOST ? next : WINDOW_MOST;
-			return window;
-		}
-		if (window->used < oldest->used)
-			oldest = window;
-	}
-	return oldest;
-}
-
-static int fill_window(struct remote_file *file, uint64_t offset, size_t wanted,
-                       struct window **filled, gow_error *error)
-{
-	size_t size;
-	struct window *window = choose_window(file, offset, &size);
-	int code;
-
-	if (size < wanted)
-		size = wanted < WINDOW_MOST ? wanted : WINDOW_MOST;
-	if (size > file->info.size - offset)
-		size = (size_t)(file->info.size - offset);
-	window->size = 0;
-	if (window->room < size) {
-		uint8_t *grown = realloc(window->data, size);
-
-		if (!grown)
-			return gow_fail_memory(error, size);
-		window->data = grown;
-		window->room = size;
-	}
-	code = fetch(file, offset, window->data, size, error);
-	if (code)
-		return code;
-	window->offset = offset;
-	window->size = size;
-	*filled = window;
-	return GOW_OK;
-}
-
-/* Gives what one window has of the range. */
-static int read_part(struct remote_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
-                     gow_error *error)
-{
-	struct window *window = find_window(file, offset);
-	int code = GOW_OK;
-
-	if (!window)
-		code = fill_window(file, offset, size, &window, error);
-	if (code)
-		return code;
-	window->used = ++file->reads;
-	*got = window->size - (size_t)(offset - window->offset);
-	if (*got > size)
-		*got = size;
-	memcpy(buf, window->data + (offset - window->offset), *got);
-	return GOW_OK;
-}
-
 static int remote_read(struct gow_file *base, uint64_t offset, void *buf, size_t size, size_t *got,
                        gow_error *error)
 {
@@ -171,8 +73,8 @@ static int remote_read(struct gow_file *base, uint64_t offset, void *buf, size_t
 	while (done < size && !code) {
 		size_t part = 0;
 
-		code = read_part(file, offset + done, (uint8_t *)buf + done, size - done, &part,
-		                 error);
+		code = gow_windows_read(&file->windows, offset + done, (uint8_t *)buf + done,
+		                        size - done, &part, error);
 		done += part;
 	}
 	(void)pthread_mutex_unlock(&file->mutex);
@@ -213,13 +115,6 @@ static int cannot_write(gow_error *error)
 	return gow_fail(error, GOW_ERR_UNSUPPORTED, "a file on a server is only read");
 }
 
-/* What was read before is not what is there now. */
-static void forget(struct remote_file *file)
-{
-	for (size_t i = 0; i < WINDOWS; i++)
-		file->windows[i].size = 0;
-}
-
 static int remote_write(struct gow_file *base, uint64_t offset, const void *buf, size_t size,
                         gow_error *error)
 {
@@ -232,7 +127,7 @@ static int remote_write(struct gow_file *base, uint64_t offset, const void *buf,
 		return gow_fail(error, GOW_ERR_NO_SPACE, "the export has only %llu bytes",
 		                (unsigned long long)file->info.size);
 	(void)pthread_mutex_lock(&file->mutex);
-	forget(file);
+	gow_windows_forget(&file->windows);
 	code = file->module->write(file->remote, offset, buf, size, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	return gow_fail_in_file(error, code, base->name);
@@ -246,7 +141,7 @@ static int remote_zero(struct gow_file *base, uint64_t offset, uint64_t size, go
 	if (!file->module->zero)
 		return cannot_write(error);
 	(void)pthread_mutex_lock(&file->mutex);
-	forget(file);
+	gow_windows_forget(&file->windows);
 	code = file->module->zero(file->remote, offset, size, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	return gow_fail_in_file(error, code, base->name);
@@ -272,8 +167,7 @@ static int remote_close(struct gow_file *base, gow_error *error)
 	(void)error;
 	if (file->remote)
 		file->module->close(file->remote);
-	for (size_t i = 0; i < WINDOWS; i++)
-		free(file->windows[i].data);
+	gow_windows_release(&file->windows);
 	(void)pthread_mutex_destroy(&file->mutex);
 	free(file->base.name);
 	free(file);
@@ -445,6 +339,9 @@ int gow_remote_open(const char *uri, const struct gow_remote_options *options,
 	}
 	made->base.preferred_request = (size_t)made->info.request_best;
 	made->base.rounding = made->info.rounding;
+	made->windows.file_size = made->info.size;
+	made->windows.fetch = fetch;
+	made->windows.context = made;
 	*file = &made->base;
 	return GOW_OK;
 }
