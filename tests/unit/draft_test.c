@@ -392,7 +392,7 @@ static void attributes_are_copied(void)
 static void room_is_asked_for(void)
 {
 	const char *path = place_path();
-	char missing[4300];
+	char missing[4300], directory[4300];
 	struct gow_file *file;
 
 	place_file(path, "", 0);
@@ -405,9 +405,10 @@ static void room_is_asked_for(void)
 	CHECK_CODE(GOW_ERR_NO_SPACE, gow_check_room(file, UINT64_MAX, &error), &error);
 	CHECK_OK(gow_check_room_for(place_path(), 1, &error), &error);
 	CHECK_CODE(GOW_ERR_NO_SPACE, gow_check_room_for(place_path(), UINT64_MAX, &error), &error);
+	(void)snprintf(directory, sizeof directory, "%s/no", place());
 	(void)snprintf(missing, sizeof missing, "%s/no/such", place());
 	CHECK_CODE(GOW_ERR_IO, gow_check_room_for(missing, 1, &error), &error);
-	CHECK_STR(missing, error.file);
+	CHECK_STR(directory, error.file);
 	CHECK_OK(gow_file_close(file, &error), &error);
 }
 
