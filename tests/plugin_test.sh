@@ -106,7 +106,7 @@ testLockIsTakenBeforeTheBackground() {
 	serve "$plugin" "$tmp/a.gow"
 	run gow-compact "$tmp/a.gow"
 	assertStatus 64
-	nbdkit -U - "$plugin" "$tmp/a.gow" --run true >"$tmp/second" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/a.gow" --run true >"$tmp/second" 2>&1
 	assertFalse "a second server starts" $?
 	assertTrue "$(cat "$tmp/second")" "grep -q 'locked' $tmp/second"
 }
@@ -126,14 +126,14 @@ testReadersShare() {
 testRefusesWhatIsCorrupt() {
 	need_clients || return 0
 	make_image map-crosslink-v3 "$tmp/bad.gow"
-	nbdkit -U - "$plugin" "$tmp/bad.gow" --run true >"$tmp/said" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/bad.gow" --run true >"$tmp/said" 2>&1
 	assertFalse "a corrupt image is served" $?
 	assertTrue "$(cat "$tmp/said")" "grep -q 'gow-repair' $tmp/said"
-	nbdkit -U - "$plugin" "$tmp/none.gow" --run true >"$tmp/said" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/none.gow" --run true >"$tmp/said" 2>&1
 	assertFalse "no image is served" $?
-	nbdkit -U - "$plugin" "$tmp/a.gow" color=red --run true >"$tmp/said" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/a.gow" color=red --run true >"$tmp/said" 2>&1
 	assertFalse "an unknown parameter" $?
-	nbdkit -U - "$plugin" --run true >"$tmp/said" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" --run true >"$tmp/said" 2>&1
 	assertFalse "no parameter" $?
 }
 
@@ -401,11 +401,11 @@ testInferredLayout() {
 	stop_server -TERM
 	assertUnchanged "$tmp/foreign"
 	# What is inferred is not written to.
-	nbdkit -U - "$plugin" "$tmp/foreign" layout=auto --run true >"$tmp/said" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/foreign" layout=auto --run true >"$tmp/said" 2>&1
 	assertFalse "an inferred layout is written by" $?
 	assertTrue "$(cat "$tmp/said")" "grep -q 'for reading only' $tmp/said"
 	head -c 1000000 /dev/zero >"$tmp/zeros"
-	nbdkit -r -U - "$plugin" "$tmp/zeros" layout=auto --run true >"$tmp/said" 2>&1
+	nbdkit -r -U "$tmp/refused" "$plugin" "$tmp/zeros" layout=auto --run true >"$tmp/said" 2>&1
 	assertFalse "what has no layout is served" $?
 	assertTrue "$(cat "$tmp/said")" "grep -q 'gow-probe' $tmp/said"
 	assertUnchanged "$tmp/foreign"
@@ -428,7 +428,7 @@ testGivenLayout() {
 	# A block that is new has the number 1; the others' numbers, 1 to 3, go up once a run at most.
 	run gow-info --json --layout "$tmp/foreign.layout" "$tmp/foreign"
 	assertJson '.layout == "foreign" and .highest_version <= 4'
-	nbdkit -U - "$plugin" "$tmp/foreign" layout=nonesuch --run true >"$tmp/said" 2>&1
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/foreign" layout=nonesuch --run true >"$tmp/said" 2>&1
 	assertFalse "a layout that is not there" $?
 	assertTrue "$(cat "$tmp/said")" "grep -q 'no layout .nonesuch' $tmp/said"
 }

@@ -183,10 +183,10 @@ testNoSecretIsRepeated() {
 	assertNull "$(grep -al hunter2 "$tmp"/x.*)"
 	plugin=$BUILD/plugin/nbdkit-gow-plugin.so
 	[ -f "$plugin" ] || return 0
-	nbdkit -U - "$plugin" "file=http://guest:hunter2@${bad#http://}/gone/a.gow?key=hunter2" \
+	nbdkit -U "$tmp/refused" "$plugin" "file=http://guest:hunter2@${bad#http://}/gone/a.gow?key=hunter2" \
 		layout=nonesuch --run true >"$out" 2>&1
 	assertNoOut 'ter2|hun'
-	nbdkit -U - "$plugin" "file=http://guest:hunter2@h:99999/a.gow?key=hunter2" \
+	nbdkit -U "$tmp/refused" "$plugin" "file=http://guest:hunter2@h:99999/a.gow?key=hunter2" \
 		--run true >"$out" 2>&1
 	assertNoOut 'ter2|hun'
 }

@@ -71,9 +71,9 @@ testLayoutParameter() {
 	nbdkit -r -U - "$plugin" "$work/gold.gow" layout=gow1 --run "nbdcopy \"\$uri\" '$tmp/x.raw'"
 	assertTrue "with its layout" $?
 	assertSameFile "$work/gold.raw" "$tmp/x.raw"
-	nbdkit -r -U - "$plugin" "$work/gold.gow" layout=gow2 --run true >"$tmp/said" 2>&1
+	nbdkit -r -U "$tmp/refused" "$plugin" "$work/gold.gow" layout=gow2 --run true >"$tmp/said" 2>&1
 	assertFalse "with another layout" $?
-	nbdkit -r -U - "$plugin" "$work/gold.gow" layout=nonesuch --run true >"$tmp/said" 2>&1
+	nbdkit -r -U "$tmp/refused" "$plugin" "$work/gold.gow" layout=nonesuch --run true >"$tmp/said" 2>&1
 	assertTrue "$(cat "$tmp/said")" "grep -q 'no layout' $tmp/said"
 }
 
