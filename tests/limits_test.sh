@@ -180,7 +180,7 @@ testSyncWithoutThreads() {
 	serve_nginx "$tmp"
 	# shellcheck disable=SC2086
 	$threadless "$GOW_BIN/gow-sync" -q --limit-rate 8M "$url/big.gow" "$tmp/to/d.gow" 2>/dev/null &
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		[ "$(stat -c %s "$tmp/to/d.gow.gow-sync" 2>/dev/null || echo 0)" -le 400 ] || break
 		sleep 0.05
 	done

@@ -26,7 +26,7 @@ serve() {
 	server=$!
 	at_end "kill $server 2>/dev/null; wait $server 2>/dev/null; true"
 	uri="nbd+unix:///?socket=$tmp/s"
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ ! -S "$tmp/s" ] || break
 		sleep 0.1
 	done
@@ -199,7 +199,7 @@ testFlushOnAnotherConnection() {
 	at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
 	exec 7>"$tmp/commands"
 	echo 'write -P 7 0 200k' >&7
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		grep -q wrote "$tmp/first" && break
 		sleep 0.05
 	done
@@ -347,7 +347,7 @@ testNewcomerUnderLoad() {
 			--rate_iops=3000 --time_based --runtime=60 --norandommap --verify=pattern --do_verify=0 --verify_state_save=0 \
 			--verify_pattern=0x01020304%o >"$tmp/fio" 2>&1 &
 		writer=$!
-		for _ in $(seq 100); do
+		for _ in $(seq 600); do
 			[ "$(grep -c 'Write.*return=0' "$tmp/requests")" -lt 100 ] || break
 			sleep 0.05
 		done

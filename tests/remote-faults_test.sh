@@ -200,7 +200,7 @@ testNamesInUris() {
 	if command -v qemu-nbd >/dev/null; then
 		rm -f "$tmp/s"
 		start_server qemu-nbd -t -r -f raw -k "$tmp/s" -x 'gold /%' "$work/a.gow"
-		for _ in $(seq 100); do
+		for _ in $(seq 600); do
 			[ ! -S "$tmp/s" ] || break
 			sleep 0.1
 		done
@@ -214,7 +214,7 @@ testNamesInUris() {
 		sixth=$(free_port)
 	done
 	start_server nbdkit -f -r -i ::1 -p "$sixth" file "$work/a.gow"
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		nbdinfo --size "nbd://[::1]:$sixth/" >/dev/null 2>&1 && break
 		sleep 0.05
 	done

@@ -229,7 +229,7 @@ serve_rounded() {
 		rm -f "$tmp/s"
 		start_server qemu-nbd -t -r -f raw -k "$tmp/s" "$1"
 		uri="nbd+unix:///?socket=$tmp/s"
-		for _ in $(seq 100); do
+		for _ in $(seq 600); do
 			[ ! -S "$tmp/s" ] || break
 			sleep 0.1
 		done

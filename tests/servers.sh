@@ -70,7 +70,7 @@ serve_nbd() {
 	rm -f "$tmp/s"
 	start_server nbdkit -f -U "$tmp/s" "$@"
 	uri="nbd+unix:///?socket=$tmp/s"
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ ! -S "$tmp/s" ] || break
 		sleep 0.1
 	done

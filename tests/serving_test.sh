@@ -108,7 +108,7 @@ testQemuStorageDaemon() {
 	need_tool qemu-storage-daemon || return 0
 	start_server qemu-storage-daemon --blockdev "file,node-name=f,filename=$work/gold.gow,read-only=on" \
 		--nbd-server "addr.type=unix,addr.path=$tmp/q" --export nbd,id=e,node-name=f,name=gold
-	for _ in $(seq 100); do
+	for _ in $(seq 600); do
 		[ ! -S "$tmp/q" ] || break
 		sleep 0.1
 	done
@@ -236,7 +236,7 @@ exec $top/contrib/libvirt/qemu "\\\$@"
 HOOK
 chmod +x /etc/libvirt/hooks/qemu
 libvirtd 2>$tmp/libvirtd.log &
-for _ in \$(seq 100); do
+for _ in \$(seq 600); do
 	[ ! -S /run/libvirt/libvirt-sock ] || break
 	sleep 0.1
 done

@@ -31,7 +31,7 @@ testProgressOnRequest() {
 	child=$!
 	wait_for_record
 	kill -USR1 "$child"
-	for _ in $(seq 200); do
+	for _ in $(seq 600); do
 		[ ! -s "$err" ] || break
 		sleep 0.05
 	done
