@@ -433,15 +433,25 @@ testGivenLayout() {
 	assertTrue "$(cat "$tmp/said")" "grep -q 'no layout .nonesuch' $tmp/said"
 }
 
+# Blocks that are neighbours of the guest's disk, and not in the file, are fetched together.
 testImageOnAServer() {
 	need_clients || return 0
-	run gow-convert "$tmp/a.gow" "$tmp/want.raw"
-	nbdkit -f -r -U "$tmp/below" file "$tmp/a.gow" &
+	printf '%s\n' 'version 3' 'size 10485248' 'map 0-99 0 shuffle 7' 'map 120-159 100 shuffle 3' \
+		'blocks 140' 'data 0-139 pattern 1' >"$tmp/recipe"
+	"$GOW_TESTBIN/mkimage" "$tmp/recipe" "$tmp/a.gow"
+	"$GOW_TESTBIN/mkimage" --raw "$tmp/recipe" "$tmp/want.raw"
+	nbdkit -f -r -U "$tmp/below" --filter=log file "$tmp/a.gow" logfile="$tmp/requests" &
 	at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
-	sleep 0.5
+	for _ in $(seq 600); do
+		[ ! -S "$tmp/below" ] || break
+		sleep 0.1
+	done
 	serve "$plugin" "nbd+unix:///?socket=$tmp/below"
-	assertTrue "$(nbdcopy "$uri" "$tmp/out.raw" 2>&1)" $?
+	: >"$tmp/requests"
+	assertTrue "$(nbdcopy --request-size=1048576 "$uri" "$tmp/out.raw" 2>&1)" $?
 	assertSameFile "$tmp/want.raw" "$tmp/out.raw"
+	count=$(grep -c 'Read.*\.\.\.$' "$tmp/requests")
+	assertTrue "$count requests" "[ $count -gt 0 ] && [ $count -lt 120 ]"
 }
 
 # shellcheck source=/dev/null
