@@ -2,6 +2,7 @@
 /* Images whose file somebody else opened: what a descriptor must be, its lock, and its end. */
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "support/check.h"
@@ -137,7 +138,28 @@ static void what_is_no_image_is_refused(void)
 	CHECK_STR("it", error.file);
 }
 
+/* What a program asks that has a name, or an image, and wants the digest alone. */
+static void a_name_has_the_digest_of_its_image(void)
+{
+	const char *path = make_image();
+	uint8_t bytes[512] = { 1, 2, 3 };
+	gow_digest empty, of_image, of_path;
+	gow_image *image;
+
+	CHECK_OK(gow_digest_path(path, NULL, &empty, &error), &error);
+	CHECK_OK(gow_image_open(path, &write_it, &image, &error), &error);
+	CHECK_OK(gow_image_write(image, 70000, bytes, sizeof bytes, &error), &error);
+	CHECK_OK(gow_image_digest(image, NULL, &of_image, &error), &error);
+	CHECK_OK(gow_image_flush(image, &error), &error);
+	gow_image_close(image);
+	CHECK_OK(gow_digest_path(path, NULL, &of_path, &error), &error);
+	CHECK_STR(of_image.text, of_path.text);
+	CHECK(strcmp(empty.text, of_path.text) != 0);
+	CHECK_CODE(GOW_ERR_ARGUMENT, gow_digest_path(path, &write_it, &of_path, &error), &error);
+}
+
 CHECK_MAIN(CHECK_TEST(what_is_written_is_read_back),
            CHECK_TEST(the_file_is_locked_until_it_is_closed),
            CHECK_TEST(unfit_descriptors_are_refused), CHECK_TEST(other_kinds_are_refused),
-           CHECK_TEST(what_is_no_image_is_refused))
+           CHECK_TEST(what_is_no_image_is_refused),
+           CHECK_TEST(a_name_has_the_digest_of_its_image))
