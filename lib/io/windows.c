@@ -40,9 +40,7 @@ static struct gow_window *find(struct gow_windows *windows, uint64_t offset)
 /* How much the window that comes after this one, in order, fetches. */
 static size_t size_after(const struct gow_window *window)
 {
-	if (window->size < ORDER / 2)
-		return ORDER;
-	if (window->seconds < quick)
+	if (window->size < ORDER / 2 || window->seconds < quick)
 		return ORDER;
 	return window->size < MOST / 2 ? 2 * window->size : MOST;
 }

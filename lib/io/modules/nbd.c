@@ -190,6 +190,20 @@ static int write_part(struct gow_remote *remote, uint64_t offset, const void *bu
 	return code;
 }
 
+/* How much of a range one request is about, of most bytes at most. *whole is false where that is only a
+ * part of what the server takes as a whole. */
+static uint64_t next_request(const struct gow_remote *remote, uint64_t offset, uint64_t size,
+                             uint64_t most, bool *whole)
+{
+	const uint64_t least = remote->least, inside = offset % least;
+	const uint64_t part = size < most ? size : most;
+
+	*whole = !inside && part >= least;
+	if (*whole)
+		return part - part % least;
+	return size < least - inside ? size : least - inside;
+}
+
 static int nbd_write(struct gow_remote *remote, uint64_t offset, const void *buf, size_t size,
                      gow_error *error)
 {
@@ -197,16 +211,12 @@ static int nbd_write(struct gow_remote *remote, uint64_t offset, const void *buf
 	int code = GOW_OK;
 
 	while (size && !code) {
-		const size_t least = (size_t)remote->least, inside = (size_t)(offset % least);
-		size_t part = size < remote->most ? size : (size_t)remote->most;
+		bool whole;
+		const size_t part = (size_t)next_request(remote, offset, size, remote->most,
+		                                         &whole);
 
-		if (inside || part < least) {
-			part = size < least - inside ? size : least - inside;
-			code = write_part(remote, offset, bytes, part, error);
-		} else {
-			part -= part % least;
-			code = write_piece(remote, offset, bytes, part, error);
-		}
+		code = whole ? write_piece(remote, offset, bytes, part, error)
+		             : write_part(remote, offset, bytes, part, error);
 		offset += part;
 		bytes += part;
 		size -= part;
@@ -229,6 +239,15 @@ static int write_zeros(struct gow_remote *remote, uint64_t offset, uint64_t size
 	return code;
 }
 
+static int zero_piece(struct gow_remote *remote, uint64_t offset, uint64_t size, gow_error *error)
+{
+	const int code = gow_nbd_await(
+		remote, nbd_aio_zero(remote->nbd, size, offset, NBD_NULL_COMPLETION, 0),
+		CHANGE_SECONDS, "cannot write zeros", error);
+
+	return code ? drop(remote, code) : GOW_OK;
+}
+
 static int nbd_zero_range(struct gow_remote *remote, uint64_t offset, uint64_t size,
                           gow_error *error)
 {
@@ -238,29 +257,16 @@ static int nbd_zero_range(struct gow_remote *remote, uint64_t offset, uint64_t s
 		return code;
 	if (nbd_can_zero(remote->nbd) != 1)
 		return write_zeros(remote, offset, size, error);
-	while (size) {
-		const uint64_t least = remote->least, inside = offset % least;
-		uint64_t part = size < (1u << 30) ? size : 1u << 30;
+	while (size && !code) {
+		bool whole;
+		const uint64_t part = next_request(remote, offset, size, 1u << 30, &whole);
 
-		if (inside || part < least) {
-			part = part < least - inside ? part : least - inside;
-			code = write_zeros(remote, offset, part, error);
-			if (code)
-				return code;
-			offset += part;
-			size -= part;
-			continue;
-		}
-		part -= part % least;
-		code = gow_nbd_await(
-			remote, nbd_aio_zero(remote->nbd, part, offset, NBD_NULL_COMPLETION, 0),
-			CHANGE_SECONDS, "cannot write zeros", error);
-		if (code)
-			return drop(remote, code);
+		code = whole ? zero_piece(remote, offset, part, error)
+		             : write_zeros(remote, offset, part, error);
 		offset += part;
 		size -= part;
 	}
-	return GOW_OK;
+	return code;
 }
 
 static int nbd_sync(struct gow_remote *remote, gow_error *error)
