@@ -75,7 +75,7 @@ static void print_text(struct cli *cli, const char *image, const gow_compact_res
 	if (!job->output && !result->changed) {
 		out_print(&cli->out, ": compact already, %s",
 		          size_long(after, sizeof after, result->new_file_size));
-		rewrite_print_line_end(cli, result->in_use);
+		out_end_line(&cli->out, result->in_use);
 		return;
 	}
 	out_print(&cli->out,

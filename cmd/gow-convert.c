@@ -242,9 +242,7 @@ static void print_text(struct convert_job *job, const gow_convert_result *result
 		          size_long(file, sizeof file, result->file_size));
 	if (result->verified)
 		out_print(out, ", verified (%s)", result->digest.text);
-	if (result->in_use)
-		out_print(out, " (in use: this may mix old and new)");
-	out_print(out, "\n");
+	out_end_line(out, result->in_use);
 }
 
 /* ---- the work ---------------------------------------------------------------------------- */

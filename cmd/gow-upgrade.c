@@ -81,7 +81,7 @@ static void print_text(struct cli *cli, const char *image, const gow_upgrade_res
 	}
 	if (!worked) {
 		out_print(&cli->out, ": version %u already", result->new_version);
-		rewrite_print_line_end(cli, result->in_use);
+		out_end_line(&cli->out, result->in_use);
 		return;
 	}
 	if (result->changed && result->old_version == result->new_version && !result->rolled_back) {

@@ -86,6 +86,11 @@ void out_name(struct out *out, const char *name)
 	free(shown);
 }
 
+void out_end_line(struct out *out, bool in_use)
+{
+	out_print(out, "%s\n", in_use ? " (in use: this may mix old and new)" : "");
+}
+
 void out_fail(struct out *out, int reason)
 {
 	if (!out->failed)

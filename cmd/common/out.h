@@ -33,6 +33,9 @@ void out_print(struct out *out, const char *fmt, ...) __attribute__((format(prin
 /* A file's name, without the control characters that would break the line or the terminal. */
 void out_name(struct out *out, const char *name);
 
+/* Ends a line about an image, and says whether it was in use while it was read. */
+void out_end_line(struct out *out, bool in_use);
+
 /* A result could not even be made (errno): as if writing it had failed. */
 void out_fail(struct out *out, int reason);
 

@@ -23,11 +23,6 @@ void rewrite_print_names(struct cli *cli, const char *image, const char *output)
 	out_name(&cli->out, output);
 }
 
-void rewrite_print_line_end(struct cli *cli, bool in_use)
-{
-	out_print(&cli->out, "%s\n", in_use ? " (in use: this may mix old and new)" : "");
-}
-
 void rewrite_print_end(struct cli *cli, uint64_t extra_bytes, bool in_use)
 {
 	char extra[SIZE_TEXT];
@@ -35,7 +30,7 @@ void rewrite_print_end(struct cli *cli, uint64_t extra_bytes, bool in_use)
 	if (cli->dry_run)
 		out_print(&cli->out, ", %s of disk needed",
 		          size_long(extra, sizeof extra, extra_bytes));
-	rewrite_print_line_end(cli, in_use);
+	out_end_line(&cli->out, in_use);
 }
 
 void rewrite_json_begin(struct doc *doc, struct cli *cli, const char *image, const char *output)

@@ -14,10 +14,7 @@ int rewrite_check_output(struct cli *cli, const char *output, const char *in_pla
 /* The image, and the new one where there is one. */
 void rewrite_print_names(struct cli *cli, const char *image, const char *output);
 
-/* Ends a line; says whether the image may have been changing. */
-void rewrite_print_line_end(struct cli *cli, bool in_use);
-
-/* The same of one about what was done, or what a dry run would need. */
+/* Ends a line about what was done, or what a dry run would need (out_end_line). */
 void rewrite_print_end(struct cli *cli, uint64_t extra_bytes, bool in_use);
 
 /* Begins and ends a document about one image. */

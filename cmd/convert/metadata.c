@@ -47,7 +47,7 @@ static void print_text(struct cli *cli, const char *source, const char *dest,
 		          size_short(size, sizeof size, result->file_size),
 		          size_short(kept, sizeof kept, result->kept_bytes),
 		          size_short(written, sizeof written, result->written));
-	out_print(out, "%s\n", result->in_use ? " (in use: this may mix old and new)" : "");
+	out_end_line(out, result->in_use);
 }
 
 /* An option that is about copying a disk, which does not happen here. */
