@@ -293,9 +293,10 @@ static int walk_tail(struct gow_walk *walk)
 int gow_walk_begin(struct gow_walk *walk)
 {
 	const uint32_t present = walk->unchecked->header.present_blocks;
-	const size_t words = window_words((uint32_t)gow_min(present, WINDOW_BLOCKS));
+	size_t words;
 
 	walk->width = (uint32_t)gow_min(present, WINDOW_BLOCKS);
+	words = window_words(walk->width);
 	walk->named = calloc(words + 1, sizeof *walk->named);
 	walk->shared = malloc((words + 1) * sizeof *walk->shared);
 	return walk->named && walk->shared

@@ -38,7 +38,8 @@ void gow_walk_end(struct gow_walk *walk);
 /* Marks what so many entries name inside the window. */
 void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t count);
 
-/* All entries were marked for the first window. Physical blocks that no entry, or more than one, names, and the block at the end that is cut. */
+/* Physical blocks that no entry, or more than one, names, and the block at the end that is cut. All
+ * entries were marked for the first window. */
 int gow_walk_blocks(struct gow_walk *walk);
 
 #endif
