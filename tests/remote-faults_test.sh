@@ -284,6 +284,22 @@ testNbdRetries() {
 	assertTrue 'no read was refused' "[ $(find "$tmp/tried" -name '*-2' | wc -l) -gt 3 ]"
 }
 
+# One bad sector, in the last of the blocks that a request of 1 MiB fetches: the others can be read.
+testNbdBadSector() {
+	printf 'version 1\nsize 4M\nmap 0-63 0\ndata 0-63 pattern 3\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/b.gow"
+	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
+	pread='if [ $4 -le $bad ] && [ $(($4 + $3)) -gt $bad ]; then echo EIO bad >&2; exit 1; fi
+	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+	offset=$("$GOW_BIN/gow-info" --json "$tmp/b.gow" | jq .data_start)
+	bad=$((offset + 40 * 65536 + 7)) image=$tmp/b.gow \
+		serve_nbd eval get_size="stat -Lc %s '$tmp/b.gow'" thread_model='echo parallel' \
+		pread="$pread"
+	run gow-check --data --json "$uri"
+	assertStatus 4
+	assertJson '.findings | map({id, count}) == [{id: "data.unreadable", count: 1}]'
+}
+
 # The server dies in the middle, and another one takes its place.
 testNbdServerIsReplaced() {
 	serve_nbd --filter=delay file "$work/a.gow" delay-read=400ms

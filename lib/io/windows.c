@@ -5,12 +5,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 enum {
 	LEAST = 64 << 10, /* bytes; what a read here and there fetches */
 	ORDER = 1 << 20,  /* what reading in order fetches at once to begin with */
-	MOST = 4 << 20    /* and what it fetches in the end, where the answers take long */
+	MOST = 4 << 20,   /* and what it fetches in the end, where the answers take long */
+	SILENT = 8        /* seconds; what fails sooner was refused, or broke */
 };
 
 /* What comes faster than that is copied from the cache of the processor while the window is small,
@@ -65,36 +67,64 @@ static struct gow_window *choose(struct gow_windows *windows, uint64_t offset, s
 	return oldest;
 }
 
+/* How much a read of wanted bytes fetches, where ahead bytes are best. Nothing that failed is fetched
+ * once more with what is beside it. */
+static size_t how_much(const struct gow_windows *windows, uint64_t offset, size_t wanted,
+                       size_t ahead)
+{
+	const struct gow_window_range *failed = &windows->failed;
+	uint64_t size = ahead;
+
+	if (offset < failed->end)
+		size = offset >= failed->start ? 0 : gow_min(size, failed->start - offset);
+	size = gow_max(size, gow_min(wanted, MOST));
+	return (size_t)gow_min(size, windows->file_size - offset);
+}
+
+static int make_room(struct gow_window *window, size_t size, gow_error *error)
+{
+	uint8_t *grown;
+
+	if (window->room >= size)
+		return GOW_OK;
+	grown = realloc(window->data, size);
+	if (!grown)
+		return gow_fail_memory(error, size);
+	window->data = grown;
+	window->room = size;
+	return GOW_OK;
+}
+
+static int fetch(const struct gow_windows *windows, struct gow_window *window, uint64_t offset,
+                 size_t size, gow_error *error)
+{
+	const double begun = now();
+	int code = make_room(window, size, error);
+
+	if (!code)
+		code = windows->fetch(windows->context, offset, window->data, size, error);
+	window->offset = offset;
+	window->size = code ? 0 : size;
+	window->seconds = now() - begun;
+	return code;
+}
+
 static int fill(struct gow_windows *windows, uint64_t offset, size_t wanted,
                 struct gow_window **filled, gow_error *error)
 {
-	size_t size;
-	struct gow_window *window = choose(windows, offset, &size);
-	double begun;
-	int code;
+	size_t ahead;
+	struct gow_window *window = choose(windows, offset, &ahead);
+	size_t size = how_much(windows, offset, wanted, ahead);
+	int code = fetch(windows, window, offset, size, error);
 
-	if (size < wanted)
-		size = wanted < MOST ? wanted : MOST;
-	if (size > windows->file_size - offset)
-		size = (size_t)(windows->file_size - offset);
-	window->size = 0;
-	if (window->room < size) {
-		uint8_t *grown = realloc(window->data, size);
-
-		if (!grown)
-			return gow_fail_memory(error, size);
-		window->data = grown;
-		window->room = size;
+	/* It may be what nobody has asked for yet. A server that is silent is not waited for twice. */
+	if (code == GOW_ERR_IO && size > wanted && window->seconds < SILENT) {
+		windows->failed = (struct gow_window_range){ offset, offset + size };
+		code = fetch(windows, window, offset, wanted, error);
 	}
-	begun = now();
-	code = windows->fetch(windows->context, offset, window->data, size, error);
-	if (code)
-		return code;
-	window->offset = offset;
-	window->size = size;
-	window->seconds = now() - begun;
-	*filled = window;
-	return GOW_OK;
+	if (!code)
+		*filled = window;
+	return code;
 }
 
 int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, size_t size,

@@ -23,9 +23,14 @@ struct gow_window {
 	double seconds; /* that fetching them took */
 };
 
+struct gow_window_range {
+	uint64_t start, end;
+};
+
 /* All zeros to begin with. */
 struct gow_windows {
 	struct gow_window list[GOW_WINDOWS];
+	struct gow_window_range failed; /* could not be fetched as a whole; empty: nothing failed */
 	uint64_t reads;
 	uint64_t file_size;
 	/* Reads all of a range that lies inside the file. */
@@ -33,7 +38,8 @@ struct gow_windows {
 	void *context;
 };
 
-/* Gives what one window has of the range, which begins inside the file: at least one byte. */
+/* Gives what one window has of the range, which begins inside the file: at least one byte. It fails
+ * only where a fetch of what is asked for fails, whatever else was fetched with it. */
 int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, size_t size,
                      size_t *got, gow_error *error);
 

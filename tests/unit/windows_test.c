@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is fetched for whoever reads a file that answers slowly, and what he is told of failures. */
+#include "io/windows.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "support/check.h"
+
+enum { KIB = 1 << 10, MIB = 1 << 20, FILE_SIZE = 16 * MIB, NONE = -1 };
+
+static gow_error error;
+
+/* A server's file: every byte tells where it stands. */
+struct server {
+	struct gow_windows windows;
+	int64_t bad; /* a byte that cannot be read, or NONE */
+	uint64_t bytes, requests;
+};
+
+static uint8_t byte_at(uint64_t offset)
+{
+	return (uint8_t)(offset ^ offset >> 9 ^ offset >> 17);
+}
+
+static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_error *why)
+{
+	struct server *server = context;
+	uint8_t *to = buf;
+
+	CHECK(size != 0 && offset + size <= FILE_SIZE);
+	server->requests++;
+	server->bytes += size;
+	if (server->bad != NONE && (uint64_t)server->bad >= offset &&
+	    (uint64_t)server->bad < offset + size)
+		return gow_fail(why, GOW_ERR_IO, "bad");
+	for (size_t i = 0; i < size; i++)
+		to[i] = byte_at(offset + i);
+	return GOW_OK;
+}
+
+static void start(struct server *server)
+{
+	*server = (struct server){ .windows = { .file_size = FILE_SIZE, .fetch = fetch },
+		                   .bad = NONE };
+	server->windows.context = server;
+}
+
+/* Reads a range, which is right where it can be read. */
+static int read_range(struct server *server, uint64_t offset, size_t size)
+{
+	static uint8_t buf[4 * MIB];
+	size_t done = 0;
+
+	while (done < size) {
+		size_t got = 0;
+		int code = gow_windows_read(&server->windows, offset + done, buf, size - done, &got,
+		                            &error);
+
+		if (code)
+			return code;
+		CHECK(got != 0 && got <= size - done);
+		for (size_t i = 0; i < got; i++)
+			if (buf[i] != byte_at(offset + done + i))
+				CHECK_FAIL("byte %zu is wrong", (size_t)offset + done + i);
+		done += got;
+	}
+	return GOW_OK;
+}
+
+/* Reads all in order, pieces of so many bytes. */
+static void read_all(struct server *server, size_t piece)
+{
+	for (uint64_t at = 0; at < FILE_SIZE; at += piece)
+		CHECK_OK(read_range(server, at,
+		                    at + piece < FILE_SIZE ? piece : (size_t)(FILE_SIZE - at)),
+		         &error);
+}
+
+static void reading_in_order_takes_large_requests(void)
+{
+	static const size_t pieces[] = { 4000, 64 * KIB, MIB, 3 * MIB };
+
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		struct server server;
+
+		check_about("pieces of %zu bytes", pieces[i]);
+		start(&server);
+		read_all(&server, pieces[i]);
+		CHECK_EQ(FILE_SIZE, server.bytes);
+		CHECK(server.requests <= FILE_SIZE / MIB + 1);
+		gow_windows_release(&server.windows);
+	}
+}
+
+static void reading_here_and_there_takes_small_ones(void)
+{
+	struct rng rng = { 1 };
+	struct server server;
+
+	start(&server);
+	for (int i = 0; i < 100; i++)
+		CHECK_OK(read_range(&server, rng_below(&rng, FILE_SIZE - 512), 512), &error);
+	CHECK(server.bytes <= (uint64_t)server.requests * 64 * KIB);
+	gow_windows_release(&server.windows);
+}
+
+/* Whoever reads in pieces loses the one that has it, and no other. */
+static void a_bad_byte_spoils_what_has_it_only(void)
+{
+	static const size_t pieces[] = { 512, 64 * KIB, 100000, MIB };
+	static const int64_t bad[] = { 0, 70 * KIB, 5 * MIB + 77, FILE_SIZE - 1 };
+
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		for (size_t j = 0; j < sizeof bad / sizeof *bad; j++) {
+			const size_t piece = pieces[i];
+			struct server server;
+
+			check_about("pieces of %zu bytes, byte %lld is bad", piece,
+			            (long long)bad[j]);
+			start(&server);
+			server.bad = bad[j];
+			for (uint64_t at = 0; at + piece <= FILE_SIZE; at += piece) {
+				const bool has = (uint64_t)bad[j] >= at &&
+				                 (uint64_t)bad[j] < at + piece;
+
+				CHECK_CODE(has ? GOW_ERR_IO : GOW_OK,
+				           read_range(&server, at, piece), &error);
+			}
+			CHECK(server.bytes <= FILE_SIZE + 6 * MIB);
+			gow_windows_release(&server.windows);
+		}
+}
+
+CHECK_MAIN(CHECK_TEST(reading_in_order_takes_large_requests),
+           CHECK_TEST(reading_here_and_there_takes_small_ones),
+           CHECK_TEST(a_bad_byte_spoils_what_has_it_only))
