@@ -532,9 +532,9 @@ int gow_image_read(const gow_image *image, uint64_t offset, void *buf, size_t si
  *
  * A write or a flush that fails for want of space (GOW_ERR_NO_SPACE) or because data could not be
  * written loses nothing of what was written before: the flush can be tried again. The write itself
- * may have been done in part. A flush that fails at the image's header or in a sync ends the
- * session: later calls that change anything fail too, and the image on disk is valid with what was flushed,
- * and, of blocks that changed since, old or new bytes.
+ * may have been done in part. A flush that fails at the image's header for another reason than
+ * space, or in a sync, ends the session: later calls that change anything fail too, and the image
+ * on disk is valid with what was flushed, and, of blocks that changed since, old or new bytes.
  */
 int gow_image_write(gow_image *image, uint64_t offset, const void *buf, size_t size,
                     gow_error *error);

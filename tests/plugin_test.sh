@@ -281,6 +281,30 @@ testFullFileSystem() {
 }
 
 # Somebody who takes no lock opens the image: the server ends, and does not block it for 45 s.
+# The numbers of a large disk are a hole in the header until they are written.
+testNoRoomForTheHeader() {
+	need_clients || return 0
+	need_root || return 0
+	mount_tmpfs 18m
+	run gow-create 200G "$mnt/a.gow"
+	head -c 280K /dev/zero >"$mnt/filler"
+	serve "$plugin" "$mnt/a.gow"
+	set --
+	for place in $(seq 26); do
+		set -- "$@" -c "write -P 5 ${place}G 4k"
+	done
+	qemu-io -t writeback -f raw "$@" -c flush "$uri" >"$tmp/client" 2>&1
+	assertFalse "the flush had room" $?
+	assertFalse "a write failed" "grep -q 'write failed' $tmp/client"
+	rm "$mnt/filler"
+	client -c flush -c 'write -P 6 40G 4k' -c flush -c 'read -P 5 1G 4k' -c 'read -P 6 40G 4k'
+	stop_server -TERM
+	run gow-check "$mnt/a.gow"
+	assertStatus 0
+	run gow-info --json "$mnt/a.gow"
+	assertJson '.allocated_blocks == 27'
+}
+
 testNewcomerIsLetIn() {
 	need_clients || return 0
 	need_leases "$tmp" || return 0

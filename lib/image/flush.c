@@ -96,6 +96,18 @@ static void clear_bits(const gow_image *image, uint64_t *bits)
 	memset(bits, 0, gow_bit_words(image->map.layout->map_entries) * sizeof *bits);
 }
 
+/* Ends a step with its sync. A write without room is made again with the next group, as nothing is
+ * forgotten that was due. What another write, or a sync, has left on the disk cannot be known. */
+static int end_step(gow_image *image, int code, gow_error *error)
+{
+	const bool no_room = code == GOW_ERR_NO_SPACE;
+
+	if (!code)
+		code = gow_file_sync(image->file, error);
+	image->session->failed = code && !no_room;
+	return code;
+}
+
 /* Step 1; data of new blocks is in the file already. */
 static int write_numbers(gow_image *image, gow_error *error)
 {
@@ -107,12 +119,9 @@ static int write_numbers(gow_image *image, gow_error *error)
 	if (!code && session->any_number)
 		code = write_runs(image, session->number_due, map->versions,
 		                  gow_header_write_versions, error);
-	if (!code)
-		code = gow_file_sync(image->file, error);
-	if (code) {
-		session->failed = true;
+	code = end_step(image, code, error);
+	if (code)
 		return code;
-	}
 	if (session->any_number)
 		clear_bits(image, session->number_due);
 	session->any_number = false;
@@ -130,6 +139,14 @@ static int write_held(void *context, uint32_t logical, uint32_t index, const uin
 	return code ? gow_fail_at_block(error, code, logical) : GOW_OK;
 }
 
+/* From here on entries of the disk may name the new blocks, also where not all could be written. */
+static void forget_fresh(gow_image *image)
+{
+	if (image->session->any_fresh)
+		clear_bits(image, image->session->fresh);
+	image->session->any_fresh = false;
+}
+
 static int write_entries(gow_image *image, gow_error *error)
 {
 	struct gow_session *session = image->session;
@@ -137,10 +154,8 @@ static int write_entries(gow_image *image, gow_error *error)
 	                                           gow_header_write_entries, error)
 	                              : GOW_OK;
 
-	if (!code)
-		code = gow_file_sync(image->file, error);
-	session->failed = code != GOW_OK;
-	return code;
+	forget_fresh(image);
+	return end_step(image, code, error);
 }
 
 /* All is durable. */
@@ -150,11 +165,9 @@ static void end_group(gow_image *image)
 
 	if (session->any_entry)
 		clear_bits(image, session->entry_due);
-	if (session->any_fresh)
-		clear_bits(image, session->fresh);
 	gow_held_clear(session->held);
 	session->usable = session->freed_count;
-	session->any_entry = session->any_fresh = session->unsynced = false;
+	session->any_entry = session->unsynced = false;
 }
 
 int gow_session_write_back(gow_image *image, gow_error *error)

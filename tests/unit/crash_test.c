@@ -136,6 +136,55 @@ static void every_crash_leaves_a_valid_image(void)
 	CHECK(states > 10000 / CHECK_SAMPLE);
 }
 
+/* The same where a flush had no room, of which the session goes on; false: it had room. */
+static bool session_without_room(struct history *history, uint64_t seed, size_t nth)
+{
+	/* Whole entries come through. */
+	const struct memfile_fault full = { .nth = nth, .sys_errno = ENOSPC,
+		                            .partial = seed % 4 * 24,
+		                            .kinds = 1u << MEMFILE_WRITE };
+	struct rng rng = { 7000 + seed };
+	bool failed;
+	int code;
+
+	history_begin(history, (enum hm_row)(seed % HM_ROWS), 4 + rng_below(&rng, 6), &rng);
+	history_open(history);
+	for (int i = 0; i < 3; i++)
+		history_write_random(history, &rng, 3);
+	memdisk_fail(history->disk, &full);
+	code = history_try_flush(history, &error);
+	failed = memdisk_has_failed(history->disk);
+	CHECK_CODE(failed ? GOW_ERR_NO_SPACE : GOW_OK, code, &error);
+	memdisk_fail(history->disk, &(struct memfile_fault){ .nth = 0 });
+	/* What is given back now may be named by an entry that did come through. */
+	for (int i = 0; i < 3; i++) {
+		history_clear_random(history, &rng, 3);
+		history_write_random(history, &rng, 2);
+	}
+	history_check_reads(history);
+	history_flush(history);
+	return failed;
+}
+
+static void a_session_that_had_no_room_leaves_valid_images(void)
+{
+	for (uint64_t seed = 0; seed < 3 * HM_ROWS; seed++) {
+		bool failed = true;
+
+		for (size_t nth = 1; failed; nth++) {
+			struct inspection inspection = { .continue_each = 97 };
+			struct history history;
+
+			check_about("seed %llu, call %zu", (unsigned long long)seed, nth);
+			failed = session_without_room(&history, seed, nth);
+			walk_crashes(&history, 0, seed, 11 * CHECK_SAMPLE, &inspection);
+			if (inspection.wrong[0])
+				CHECK_FAIL("%s", inspection.wrong);
+			history_free(&history);
+		}
+	}
+}
+
 /* ---- killed, resumed, crashed ------------------------------------------------------------ */
 
 /* A session that follows one which was killed, and what it promised in its only flush. */
@@ -389,6 +438,7 @@ static void lies_are_found_out(void)
 }
 
 CHECK_MAIN(CHECK_TEST(every_crash_leaves_a_valid_image),
+           CHECK_TEST(a_session_that_had_no_room_leaves_valid_images),
            CHECK_TEST(killed_and_gone_on_with_it_survives_a_crash),
            CHECK_TEST(every_sync_is_missed),
            CHECK_TEST(lies_are_found_out))

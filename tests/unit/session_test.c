@@ -659,7 +659,8 @@ static void block_numbers_run_out(void)
 
 static uint8_t script_bytes[4 * BLOCK];
 
-/* Whether the last call that failed ended the session: a sync, or a write of the header. */
+/* Whether the last call that failed ended the session: a sync, or a write of the header that failed
+ * for another reason than room. */
 static bool is_over(const struct history *history)
 {
 	const struct memfile_call *log;
@@ -669,7 +670,8 @@ static bool is_over(const struct history *history)
 	while (count && !log[count - 1].failed)
 		count--;
 	return count && (log[count - 1].kind == MEMFILE_SYNC ||
-	                 log[count - 1].offset < hm_data_start(&history->start.layout));
+	                 (log[count - 1].offset < hm_data_start(&history->start.layout) &&
+	                  error.code != GOW_ERR_NO_SPACE));
 }
 
 /* The same deeds every time, whatever fails; the first error and whether all went well after. */
@@ -818,23 +820,26 @@ static void failed_flush_ends_the_session(void)
 	memdisk_free(disk);
 }
 
-/* Without room a write or a flush fails, and nothing that was written before is lost. */
+/* Without room a write or a flush fails, and nothing that was written before is lost; whether the
+ * header has places of its own, or a hole, or shares them with another file. */
 static void full_disk_loses_nothing(void)
 {
-	for (uint64_t seed = 0; seed < 4 * HM_ROWS; seed++) {
+	for (uint64_t seed = 0; seed < 8 * HM_ROWS; seed++) {
 		struct rng rng = { seed };
 		struct history history;
 		int code = GOW_OK;
+		uint64_t from;
 
 		check_about("seed %llu", (unsigned long long)seed);
 		history_begin(&history, (enum hm_row)(seed % HM_ROWS), 9, &rng);
 		history_open(&history);
 		for (int i = 0; i < 4; i++)
 			history_write_random(&history, &rng, 3);
-		/* Past the header, there is no room for anything. */
+		/* There is no room for anything, or anything past the header. */
+		from = seed / HM_ROWS % 2 ? 0 : hm_data_start(&history.start.layout);
 		memdisk_fail(history.disk, &(struct memfile_fault){
 			.nth = 1, .kinds = 1u << MEMFILE_WRITE, .sys_errno = ENOSPC, .for_good = true,
-			.from = hm_data_start(&history.start.layout), .partial = 700 });
+			.from = from, .partial = 700 });
 		memset(script_bytes, 'f', sizeof script_bytes);
 		for (uint64_t i = 0; i < history.blocks && !code; i++)
 			code = history_try_write(&history, i * BLOCK, script_bytes, 600, &error);

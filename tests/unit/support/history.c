@@ -36,6 +36,7 @@ static void note_moment(struct history *history, size_t calls_before, size_t cal
 	moment = &grown[history->moment_count++];
 	moment->calls_before = calls_before;
 	moment->calls_after = calls_after;
+	moment->no_room = false;
 	moment->bytes = check_alloc((size_t)history->size);
 	memcpy(moment->bytes, history->bytes, (size_t)history->size);
 	memcpy(moment->allocated, history->allocated, sizeof moment->allocated);
@@ -279,6 +280,7 @@ int history_try_flush(struct history *history, gow_error *error)
 
 	/* A flush that failed may have come through, too: as one that never ended. */
 	note_moment(history, calls, code ? SIZE_MAX : calls_of(history));
+	history->moments[history->moment_count - 1].no_room = code == GOW_ERR_NO_SPACE;
 	if (!code)
 		memset(history->changed, 0, sizeof history->changed);
 	return code;
@@ -455,6 +457,16 @@ static bool is_of_a_flush(const struct history *history, const struct moment *fl
 	return false;
 }
 
+/* Whether a flush that failed may have mapped the block: it is none that is new any more. */
+static bool was_mapped(const struct history *history, const struct moment *flushed, size_t calls,
+                       uint32_t block)
+{
+	for (const struct moment *m = flushed + 1; m < history->moments + history->moment_count; m++)
+		if (m->no_room && m->calls_before < calls && m->allocated[block])
+			return true;
+	return false;
+}
+
 /* Whether byte could have come there by a write after the flush. */
 static bool is_of_a_deed(const struct history *history, const struct moment *flushed, size_t calls,
                          uint64_t at, uint8_t byte)
@@ -478,7 +490,7 @@ static const char *judge_content(const struct history *history, const struct mom
 
 	if (memcmp(bytes, flushed->bytes + start, (size_t)size) == 0)
 		return NULL;
-	if (!flushed->allocated[block]) {
+	if (!flushed->allocated[block] && !was_mapped(history, flushed, calls, block)) {
 		/* A new block is there or not, and never a part of it. */
 		if (is_of_a_flush(history, flushed, calls, start, bytes, size))
 			return NULL;

@@ -16,6 +16,7 @@ enum { HISTORY_BLOCKS = 64 };
 /* What a moment promises for good. */
 struct moment {
 	size_t calls_before, calls_after; /* of the flush */
+	bool no_room;                     /* it failed, and the session went on */
 	uint8_t *bytes;                   /* the guest's disk */
 	bool allocated[HISTORY_BLOCKS];
 	uint32_t versions[HISTORY_BLOCKS];
