@@ -292,5 +292,24 @@ testHold() {
 	assertStatus 0
 }
 
+# What is measured is what was built, wherever that is.
+testBenchOfAnotherBuild() {
+	need_tool bash jq || return 0
+	mkdir -p "$tmp/top/tests/bench" "$tmp/top/other/bin" "$tmp/top/other/tests"
+	cp "$TESTS/bench/run" "$tmp/top/tests/bench"
+	ln -s "$GOW_TESTBIN/maxrss" "$tmp/top/other/tests"
+	printf '#!/bin/sh\necho ran >>"%s"\n' "$tmp/ran" >"$tmp/top/other/bin/gow-made-up"
+	chmod +x "$tmp/top/other/bin/gow-made-up"
+	echo "compare made-up '' gow-made-up true" >"$tmp/top/tests/bench/a.bench"
+	for build in other "$tmp/top/other"; do
+		run env -u GOW_BIN -u GOW_TESTBIN -u BENCH_JSON "BUILD=$build" "BENCH_DIR=$tmp" \
+			"$tmp/top/tests/bench/run" -n 1
+		assertStatus 0
+		assertOut '^made-up '
+	done
+	assertEquals "runs" 4 "$(wc -l <"$tmp/ran")"
+	assertTrue "no JSON" "[ -s '$tmp/top/other/bench.json' ]"
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"
