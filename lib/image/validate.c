@@ -9,13 +9,12 @@
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
-/* What is needed beyond the preamble. */
-static int load_map(struct gow_unchecked *unchecked, gow_error *error)
+int gow_unchecked_need_entries(struct gow_unchecked *unchecked, gow_error *error)
 {
 	const struct gow_layout *layout = unchecked->header.layout;
 	int code;
 
-	if (unchecked->header.truncated)
+	if (unchecked->entries || unchecked->header.truncated)
 		return GOW_OK;
 	/* The number of entries is the layout's, not the file's. */
 	code = gow_alloc_table(layout->map_entries, &unchecked->entries, error);
@@ -28,24 +27,34 @@ static int load_map(struct gow_unchecked *unchecked, gow_error *error)
 	return code;
 }
 
+int gow_unchecked_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                        struct gow_unchecked *unchecked, gow_error *error)
+{
+	*unchecked = (struct gow_unchecked){ .file = file };
+	return gow_header_read(file, rows, row_count, &unchecked->header, error);
+}
+
+int gow_unchecked_begin_as(struct gow_file *file, const struct gow_layout *layout,
+                           struct gow_unchecked *unchecked, gow_error *error)
+{
+	*unchecked = (struct gow_unchecked){ .file = file };
+	return gow_header_read_as(file, layout, &unchecked->header, error);
+}
+
 int gow_unchecked_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                        struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code;
+	int code = gow_unchecked_begin(file, rows, row_count, unchecked, error);
 
-	*unchecked = (struct gow_unchecked){ .file = file };
-	code = gow_header_read(file, rows, row_count, &unchecked->header, error);
-	return code ? code : load_map(unchecked, error);
+	return code ? code : gow_unchecked_need_entries(unchecked, error);
 }
 
 int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout,
                           struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code;
+	int code = gow_unchecked_begin_as(file, layout, unchecked, error);
 
-	*unchecked = (struct gow_unchecked){ .file = file };
-	code = gow_header_read_as(file, layout, &unchecked->header, error);
-	return code ? code : load_map(unchecked, error);
+	return code ? code : gow_unchecked_need_entries(unchecked, error);
 }
 
 void gow_unchecked_release(struct gow_unchecked *unchecked)
@@ -70,7 +79,7 @@ static int report_entry(struct gow_walk *walk, gow_problem_id id, uint32_t logic
 	gow_place place = gow_walk_nowhere;
 
 	place.logical = logical;
-	place.physical = walk->unchecked->entries[logical];
+	place.physical = walk->entries[logical];
 	place.offset = gow_layout_entry_offset(walk->unchecked->header.layout, logical);
 	return gow_walk_report(walk, id, place, 1);
 }
@@ -120,64 +129,20 @@ static int walk_padding(struct gow_walk *walk)
 
 /* ---- the map ----------------------------------------------------------------------------- */
 
-/* So many entries at a time stay in the fastest cache while several things are asked of them. */
-enum { ENTRY_CHUNK = 4096 };
-
-/* What a chunk of entries adds up to. Unallocated ones are larger than any limit. */
-struct entry_counts {
-	uint32_t allocated;
-	uint32_t absent; /* beyond the file, unallocated ones included */
-	uint32_t low;    /* not below block_count, unallocated ones included */
-};
-
-/* Branch-free, so that it keeps pace with memory; who and where only when asked. */
-static void count_entries(const struct gow_header *header, const uint32_t *entries, uint32_t count,
-                          struct entry_counts *counts)
-{
-	const uint32_t present = header->present_blocks, block_count = header->block_count;
-	uint32_t allocated = 0, absent = 0, low = 0;
-
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t entry = entries[i];
-
-		allocated += entry != GOW_UNALLOCATED;
-		absent += entry >= present;
-		low += entry >= block_count;
-	}
-	counts->allocated += allocated;
-	counts->absent += absent;
-	counts->low += low;
-}
-
-void gow_count_neighbours(const uint32_t *entries, uint32_t count, struct gow_neighbours *sum)
-{
-	uint32_t pairs = 0, apart = 0;
-
-	for (uint32_t i = 1; i < count; i++) {
-		uint32_t both = (uint32_t)(entries[i - 1] != GOW_UNALLOCATED) &
-		                (uint32_t)(entries[i] != GOW_UNALLOCATED);
-
-		pairs += both;
-		apart += both & (uint32_t)(entries[i] != entries[i - 1] + 1);
-	}
-	sum->pairs += pairs;
-	sum->apart += apart;
-}
-
 /* Each entry by itself: is there such a block, and does the next allocation stay off it. */
-static int report_entries(struct gow_walk *walk, uint32_t absent, uint32_t low)
+static int walk_entries(struct gow_walk *walk)
 {
 	const struct gow_header *header = &walk->unchecked->header;
-	const uint32_t *entries = walk->unchecked->entries;
+	const uint32_t *entries = walk->entries;
 	const uint32_t count = header->layout->map_entries;
 	const uint32_t present = header->present_blocks;
+	const bool absent = walk->survey.end > present;
+	const bool low = walk->survey.end > header->block_count;
 	int result = 0;
 
 	for (uint32_t i = 0; i < count && absent && !result; i++)
-		if (entries[i] != GOW_UNALLOCATED && entries[i] >= present) {
+		if (entries[i] != GOW_UNALLOCATED && entries[i] >= present)
 			result = report_entry(walk, GOW_MAP_RANGE, i);
-			absent--;
-		}
 	for (uint32_t i = 0; i < count && low && !result; i++)
 		if (entries[i] < present && entries[i] >= header->block_count) {
 			gow_place place = gow_walk_nowhere;
@@ -190,38 +155,17 @@ static int report_entries(struct gow_walk *walk, uint32_t absent, uint32_t low)
 	return result;
 }
 
-/* The one pass over the map: all of it that needs no second look is counted and marked here. */
-static int walk_entries(struct gow_walk *walk)
-{
-	const struct gow_header *header = &walk->unchecked->header;
-	const uint32_t *entries = walk->unchecked->entries;
-	const uint32_t count = header->layout->map_entries;
-	struct entry_counts counts = { 0 };
-	uint32_t free_entries;
-
-	for (uint32_t at = 0; at < count; at += ENTRY_CHUNK) {
-		const uint32_t part = (uint32_t)gow_min(count - at, ENTRY_CHUNK);
-		const uint32_t before = at ? 1 : 0; /* the last one of the chunk before */
-
-		count_entries(header, entries + at, part, &counts);
-		gow_count_neighbours(entries + at - before, part + before, &walk->tally.neighbours);
-		gow_walk_mark(walk, entries + at, part);
-	}
-	walk->tally.allocated = counts.allocated;
-	free_entries = count - counts.allocated;
-	return report_entries(walk, counts.absent - free_entries, counts.low - free_entries);
-}
-
 static int walk_beyond_size(struct gow_walk *walk)
 {
 	const struct gow_header *header = &walk->unchecked->header;
+	uint32_t beyond = walk->survey.beyond;
 	int result = 0;
 
-	if (!gow_size_is_valid(header->layout, header->logical_size))
-		return 0;
-	for (uint64_t i = header->logical_blocks; i < header->layout->map_entries && !result; i++)
-		if (walk->unchecked->entries[i] != GOW_UNALLOCATED)
+	for (uint64_t i = header->logical_blocks; beyond && !result; i++)
+		if (walk->entries[i] != GOW_UNALLOCATED) {
 			result = report_entry(walk, GOW_MAP_BEYOND_SIZE, (uint32_t)i);
+			beyond--;
+		}
 	return result;
 }
 
@@ -229,7 +173,7 @@ static int walk_beyond_size(struct gow_walk *walk)
 
 static int report_version(struct gow_walk *walk, gow_problem_id id, uint32_t logical)
 {
-	uint32_t entry = walk->unchecked->entries[logical];
+	uint32_t entry = walk->entries[logical];
 	gow_place place = gow_walk_nowhere;
 
 	place.logical = logical;
@@ -241,32 +185,13 @@ static int report_version(struct gow_walk *walk, gow_problem_id id, uint32_t log
 
 enum { VERSION_CHUNK = 16384 };
 
-/* Whether any of the numbers is one that no block, or no allocated block, has. */
-static bool any_unusual(const uint32_t *versions, uint32_t count, uint32_t *highest)
-{
-	uint32_t most = *highest, least = UINT32_MAX;
-
-	for (uint32_t i = 0; i < count; i++) {
-		most = versions[i] > most ? versions[i] : most;
-		least = versions[i] < least ? versions[i] : least;
-	}
-	*highest = most;
-	return least == 0 || most == GOW_VERSION_MAX;
-}
-
 static int walk_version_chunk(struct gow_walk *walk, uint32_t first, uint32_t count,
                               const uint32_t *versions)
 {
-	const uint32_t *entries = walk->unchecked->entries + first;
-	uint32_t wrong = 0;
+	const uint32_t *entries = walk->entries + first;
 	int result = 0;
 
-	if (!any_unusual(versions, count, &walk->tally.highest_version))
-		return 0;
-	for (uint32_t i = 0; i < count; i++)
-		wrong |= (uint32_t)(versions[i] == GOW_VERSION_MAX) |
-		         (uint32_t)((versions[i] == 0) & (entries[i] != GOW_UNALLOCATED));
-	for (uint32_t i = 0; i < count && wrong && !result; i++) {
+	for (uint32_t i = 0; i < count && !result; i++) {
 		if (versions[i] == 0 && entries[i] != GOW_UNALLOCATED)
 			result = report_version(walk, GOW_VERSION_ZERO, first + i);
 		else if (versions[i] == GOW_VERSION_MAX)
@@ -281,7 +206,7 @@ static int walk_versions(struct gow_walk *walk)
 	uint32_t versions[VERSION_CHUNK];
 	int result = 0;
 
-	if (!gow_layout_has_versions(layout))
+	if (!walk->survey.wrong_versions)
 		return 0;
 	for (uint32_t at = 0; at < layout->map_entries && !result; at += VERSION_CHUNK) {
 		uint32_t count = (uint32_t)gow_min(layout->map_entries - at, VERSION_CHUNK);
@@ -298,11 +223,15 @@ int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visi
                  struct gow_tally *tally, gow_error *error)
 {
 	static int (*const parts[])(struct gow_walk *) = {
-		walk_preamble,    walk_padding,    walk_entries,
+		walk_preamble,    walk_padding,    gow_walk_survey, walk_entries,
 		walk_beyond_size, gow_walk_blocks, walk_versions,
 	};
 	struct gow_walk walk = {
-		.unchecked = unchecked, .visit = visit, .context = context, .error = error
+		.unchecked = unchecked,
+		.entries = unchecked->entries,
+		.visit = visit,
+		.context = context,
+		.error = error,
 	};
 	int result = 0;
 

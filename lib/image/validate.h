@@ -3,8 +3,8 @@
  * validate.h - the one validator: finds everything that is wrong with a header and its map.
  *
  * It is a walk that calls a visitor at every place where something is wrong; whoever calls it
- * counts, lists, or makes a plan. A sound image costs one pass over the map; memory is bounded
- * by the number of map entries, never by the size of the file.
+ * counts, lists, or makes a plan. A sound image costs one pass over the map, which need not be in
+ * memory for that; memory is bounded by the number of map entries, never by the size of the file.
  */
 #ifndef GOW_IMAGE_VALIDATE_H
 #define GOW_IMAGE_VALIDATE_H
@@ -30,7 +30,9 @@ struct gow_unchecked {
 	struct gow_file *file; /* not owned; version numbers and padding are read from it */
 	struct gow_header header;
 	struct gow_pending pending; /* what is known of an interrupted change */
-	uint32_t *entries; /* layout->map_entries, canonical; NULL while header.truncated */
+	/* layout->map_entries, canonical; NULL until they were asked for, and while
+	 * header.truncated. */
+	uint32_t *entries;
 };
 
 /* Reads header and map, and nothing else: of a record of an interrupted change it knows nothing.
@@ -43,6 +45,16 @@ void gow_unchecked_release(struct gow_unchecked *unchecked);
 /* The same by a given row, whatever magic and version say (gow_header_read_as). */
 int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout,
                           struct gow_unchecked *unchecked, gow_error *error);
+
+/* Both without the map, for whoever wants a judgement and perhaps no more: a local file's map is
+ * judged as it is read, in far less memory. */
+int gow_unchecked_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                        struct gow_unchecked *unchecked, gow_error *error);
+int gow_unchecked_begin_as(struct gow_file *file, const struct gow_layout *layout,
+                           struct gow_unchecked *unchecked, gow_error *error);
+
+/* Reads the map, unless that was done before, or the header is truncated. */
+int gow_unchecked_need_entries(struct gow_unchecked *unchecked, gow_error *error);
 
 /*
  * Called for what is wrong, at place; for space.leak run may be more than 1: so many physical

@@ -44,7 +44,7 @@ void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t coun
 /* Which of them are named more than once, for a window where some are. */
 static void mark_shared(struct gow_walk *walk)
 {
-	const uint32_t *entries = walk->unchecked->entries;
+	const uint32_t *entries = walk->entries;
 	const uint32_t count = walk->unchecked->header.layout->map_entries;
 	const size_t bytes = window_words(walk->width) * sizeof(uint64_t);
 
@@ -64,16 +64,14 @@ static void mark_shared(struct gow_walk *walk)
 
 /* A window where as many blocks are named as entries name one shares none, which is the common
  * case: the second bitmap is neither cleared nor read then. */
-static void find_shared(struct gow_walk *walk)
+static bool any_shared(const struct gow_walk *walk)
 {
 	const size_t words = window_words(walk->width);
 	uint32_t blocks = 0;
 
 	for (size_t i = 0; i < words; i++)
 		blocks += (uint32_t)__builtin_popcountll(walk->named[i]);
-	walk->any_shared = blocks != walk->inside;
-	if (walk->any_shared)
-		mark_shared(walk);
+	return blocks != walk->inside;
 }
 
 static int report_leak(struct gow_walk *walk, uint32_t start, uint32_t end)
@@ -149,7 +147,7 @@ static uint32_t rank_of(const struct gow_walk *walk, const struct owners *owners
 static bool shared_rank(const struct gow_walk *walk, const struct owners *owners, uint32_t logical,
                         uint32_t *rank)
 {
-	const uint32_t index = walk->unchecked->entries[logical] - walk->window;
+	const uint32_t index = walk->entries[logical] - walk->window;
 
 	if (index >= walk->width || !gow_get_bit(walk->shared, index))
 		return false;
@@ -210,7 +208,7 @@ static int report_owner(struct gow_walk *walk, uint32_t first, uint32_t other, b
 
 	place.logical = first;
 	place.other = other;
-	place.physical = walk->unchecked->entries[first];
+	place.physical = walk->entries[first];
 	place.offset = gow_layout_block_offset(walk->unchecked->header.layout, place.physical);
 	/* Counted once, however many owners there are. */
 	return gow_walk_report(walk, GOW_MAP_CROSSLINK, place, counts);
@@ -255,8 +253,9 @@ static int walk_crosslinks(struct gow_walk *walk)
 	struct owners owners = { 0 };
 	int result;
 
-	if (!walk->any_shared)
+	if (!any_shared(walk))
 		return 0;
+	mark_shared(walk);
 	result = owners_count(walk, &owners);
 	while (owners.to < owners.blocks && !result) {
 		owners_list(walk, &owners);
@@ -271,6 +270,17 @@ static int walk_crosslinks(struct gow_walk *walk)
 
 /* ---- the tail ---------------------------------------------------------------------------- */
 
+/* Whether the last present block is one of the window that is named, but not whole. */
+static bool tail_is_cut(const struct gow_walk *walk)
+{
+	const struct gow_header *header = &walk->unchecked->header;
+	const uint32_t last = header->present_blocks - 1;
+
+	return header->present_blocks && last - walk->window < walk->width &&
+	       gow_get_bit(walk->named, last - walk->window) &&
+	       gow_layout_block_offset(header->layout, last) + GOW_BLOCK_SIZE > header->file_size;
+}
+
 static int walk_tail(struct gow_walk *walk)
 {
 	const struct gow_header *header = &walk->unchecked->header;
@@ -278,17 +288,17 @@ static int walk_tail(struct gow_walk *walk)
 	gow_place place = gow_walk_nowhere;
 	uint32_t i;
 
-	if (!header->present_blocks || last - walk->window >= walk->width ||
-	    !gow_get_bit(walk->named, last - walk->window) ||
-	    gow_layout_block_offset(header->layout, last) + GOW_BLOCK_SIZE <= header->file_size)
+	if (!tail_is_cut(walk))
 		return 0;
-	for (i = 0; walk->unchecked->entries[i] != last; i++)
+	for (i = 0; walk->entries[i] != last; i++)
 		; /* somebody names it: its bit is set */
 	place.logical = i;
 	place.physical = last;
 	place.offset = gow_layout_block_offset(header->layout, last);
 	return gow_walk_report(walk, GOW_SPACE_TAIL, place, 1);
 }
+
+/* ---- the windows ------------------------------------------------------------------------- */
 
 int gow_walk_begin(struct gow_walk *walk)
 {
@@ -306,8 +316,21 @@ int gow_walk_begin(struct gow_walk *walk)
 
 void gow_walk_end(struct gow_walk *walk)
 {
+	free(walk->own_entries);
 	free(walk->named);
 	free(walk->shared);
+}
+
+void gow_walk_clear(struct gow_walk *walk)
+{
+	walk->inside = 0;
+	memset(walk->named, 0, window_words(walk->width) * sizeof *walk->named);
+}
+
+bool gow_walk_asks_owners(const struct gow_walk *walk)
+{
+	return walk->width < walk->unchecked->header.present_blocks || any_shared(walk) ||
+	       tail_is_cut(walk);
 }
 
 /* On to another window; the marks of the first one were made with the pass over the map. */
@@ -316,9 +339,8 @@ static void mark_window(struct gow_walk *walk, uint32_t window)
 	walk->window = window;
 	walk->width = (uint32_t)gow_min(walk->unchecked->header.present_blocks - window,
 	                                WINDOW_BLOCKS);
-	walk->inside = 0;
-	memset(walk->named, 0, window_words(walk->width) * sizeof *walk->named);
-	gow_walk_mark(walk, walk->unchecked->entries, walk->unchecked->header.layout->map_entries);
+	gow_walk_clear(walk);
+	gow_walk_mark(walk, walk->entries, walk->unchecked->header.layout->map_entries);
 }
 
 int gow_walk_blocks(struct gow_walk *walk)
@@ -329,7 +351,6 @@ int gow_walk_blocks(struct gow_walk *walk)
 	for (uint64_t at = 0; at < present && !result; at += WINDOW_BLOCKS) {
 		if (at)
 			mark_window(walk, (uint32_t)at);
-		find_shared(walk);
 		result = walk_crosslinks(walk);
 		if (!result)
 			result = walk_leaks(walk);

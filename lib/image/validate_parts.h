@@ -1,26 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * validate_parts.h - the walk of the validator (validate.h), for the files that it is made of:
- * validate.c begins it and looks at each entry by itself, validate_blocks.c at what entries have in
- * common.
+ * validate.c begins it and reports entry by entry, validate_survey.c passes once over the map and
+ * finds out what there is to report, validate_blocks.c looks at what entries have in common.
  */
 #ifndef GOW_IMAGE_VALIDATE_PARTS_H
 #define GOW_IMAGE_VALIDATE_PARTS_H
 
 #include "image/validate.h"
 
+/* What the survey counts that needs a second look. */
+struct gow_survey {
+	uint32_t end;            /* behind the last physical block that an entry names */
+	uint32_t beyond;         /* allocated blocks past the end of the disk */
+	uint32_t wrong_versions; /* not 0: one that no block, or no allocated block, has */
+};
+
 struct gow_walk {
 	const struct gow_unchecked *unchecked;
+	const uint32_t *entries; /* the map, where it is in memory; NULL: it is in the file */
+	uint32_t *own_entries;   /* that, where the walk had to load it */
 	gow_problem_visitor visit;
 	void *context;
 	struct gow_tally tally;
+	struct gow_survey survey;
 	gow_error *error;
 	uint64_t *named;  /* a bit per physical block of the window */
 	uint64_t *shared; /* named more than once */
 	uint32_t window;  /* the first block of the window */
 	uint32_t width;   /* how many blocks it has */
 	uint32_t inside;  /* how many entries name a block of it */
-	bool any_shared;
 };
 
 static const gow_place gow_walk_nowhere = { GOW_NOWHERE, GOW_NOWHERE, GOW_NOWHERE, GOW_NOWHERE };
@@ -31,12 +40,25 @@ static inline int gow_walk_report(struct gow_walk *walk, gow_problem_id id, gow_
 	return walk->visit(walk->context, id, &place, run);
 }
 
+/*
+ * The one pass over the map and the version numbers: fills tally and survey, and marks what is
+ * named in the first window. Where that leaves something to report that is found in the map only,
+ * the map is in memory afterwards, and everything counted is of what is there.
+ */
+int gow_walk_survey(struct gow_walk *walk);
+
 /* The bitmaps, and the first window; gow_walk_end() frees what there is. */
 int gow_walk_begin(struct gow_walk *walk);
 void gow_walk_end(struct gow_walk *walk);
 
+/* Forgets what was marked in the window. */
+void gow_walk_clear(struct gow_walk *walk);
+
 /* Marks what so many entries name inside the window. */
 void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t count);
+
+/* Whether gow_walk_blocks() will have to know who names a block. */
+bool gow_walk_asks_owners(const struct gow_walk *walk);
 
 /* Physical blocks that no entry, or more than one, names, and the block at the end that is cut. All
  * entries were marked for the first window. */

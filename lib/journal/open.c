@@ -16,6 +16,14 @@ static int find_record(struct gow_unchecked *unchecked, gow_error *error)
 	return code;
 }
 
+int gow_journal_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                      struct gow_unchecked *unchecked, gow_error *error)
+{
+	int code = gow_unchecked_begin(file, rows, row_count, unchecked, error);
+
+	return code ? code : find_record(unchecked, error);
+}
+
 int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                      struct gow_unchecked *unchecked, gow_error *error)
 {

@@ -10,7 +10,9 @@
 #include "image/image.h"
 #include "journal/pending.h"
 
-/* gow_unchecked_load and gow_unchecked_load_as, with what is known of an interrupted change. */
+/* gow_unchecked_begin, _load and _load_as, with what is known of an interrupted change. */
+int gow_journal_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
+                      struct gow_unchecked *unchecked, gow_error *error);
 int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                      struct gow_unchecked *unchecked, gow_error *error);
 int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout,

@@ -244,6 +244,52 @@ static void compare_verdict(const struct report *want, const struct gow_unchecke
 	CHECK_EQ(naive->leaked, verdict.tally.leaked);
 }
 
+/* Pairs of neighbours that are both allocated, and how many of them are apart in the file. */
+static struct gow_neighbours naive_neighbours(const struct hm_image *image)
+{
+	struct gow_neighbours sum = { 0, 0 };
+
+	for (uint32_t i = 1; i < image->layout.map_entries; i++) {
+		if (image->map[i - 1] == GOW_UNALLOCATED || image->map[i] == GOW_UNALLOCATED)
+			continue;
+		sum.pairs++;
+		sum.apart += image->map[i] != image->map[i - 1] + 1;
+	}
+	return sum;
+}
+
+/* The same judgement with the map in memory, and as it is read from the file. */
+static void judge_both_ways(struct gow_file *file, const struct gow_layout *layout,
+                            const struct report *want, const struct naive *naive)
+{
+	const struct gow_neighbours neighbours = naive_neighbours(naive->image);
+
+	for (int loaded = 0; loaded < 2; loaded++) {
+		struct report have = { 0 };
+		struct gow_tally tally;
+		struct gow_unchecked raw;
+
+		CHECK_OK(gow_unchecked_begin(file, layout, 1, &raw, &error), &error);
+		if (loaded)
+			CHECK_OK(gow_unchecked_need_entries(&raw, &error), &error);
+		CHECK(!raw.entries == (!loaded || raw.header.truncated));
+		CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
+		compare(want, &have);
+		CHECK_EQ(naive->allocated, tally.allocated);
+		CHECK_EQ(naive->leaked, tally.leaked);
+		if (tally.walked) {
+			CHECK_EQ(neighbours.pairs, tally.neighbours.pairs);
+			CHECK_EQ(neighbours.apart, tally.neighbours.apart);
+		}
+		compare_verdict(want, &raw, naive);
+		CHECK(!raw.entries == (!loaded || raw.header.truncated));
+		CHECK_OK(gow_unchecked_need_entries(&raw, &error), &error);
+		CHECK(!raw.entries == raw.header.truncated);
+		gow_unchecked_release(&raw);
+		release_report(&have);
+	}
+}
+
 /* first_dirty: where a byte of the padding is not zero, or GOW_NOWHERE. Adds up in seen what
  * was found, so that a test can tell whether it met everything. */
 static void check_image(const struct hm_image *image, uint64_t first_dirty, uint64_t *seen)
@@ -251,10 +297,8 @@ static void check_image(const struct hm_image *image, uint64_t first_dirty, uint
 	struct memdisk *disk = memdisk_new();
 	struct memfile *mem = memdisk_file(disk, "image");
 	struct gow_file *file;
-	struct report want = { 0 }, have = { 0 };
+	struct report want = { 0 };
 	struct naive naive = { .image = image, .report = &want };
-	struct gow_tally tally;
-	struct gow_unchecked raw;
 
 	hm_write(image, mem);
 	if (first_dirty != GOW_NOWHERE)
@@ -262,19 +306,12 @@ static void check_image(const struct hm_image *image, uint64_t first_dirty, uint
 	CHECK_EQ(image->file_size, memfile_size(mem));
 	judge_naively(&naive, first_dirty);
 	file = memfile_open(mem);
-	CHECK_OK(gow_unchecked_load(file, &image->layout, 1, &raw, &error), &error);
-	CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
-	compare(&want, &have);
-	CHECK_EQ(naive.allocated, tally.allocated);
-	CHECK_EQ(naive.leaked, tally.leaked);
-	compare_verdict(&want, &raw, &naive);
+	judge_both_ways(file, &image->layout, &want, &naive);
 	for (size_t i = 0; seen && i < GOW_PROBLEM_COUNT; i++)
 		seen[i] += want.by_id[i].count;
-	gow_unchecked_release(&raw);
 	CHECK_OK(gow_file_close(file, &error), &error);
 	memdisk_free(disk);
 	release_report(&want);
-	release_report(&have);
 }
 
 /* ---- random images ----------------------------------------------------------------------- */
@@ -572,7 +609,7 @@ static void check_huge(enum hm_row row, uint64_t present, uint32_t cut, uint64_t
 	naive_header(&naive, GOW_NOWHERE);
 	naive_entries(&naive);
 	sparse_blocks(&naive);
-	CHECK_OK(gow_unchecked_load(file, &image.layout, 1, &raw, &error), &error);
+	CHECK_OK(gow_unchecked_begin(file, &image.layout, 1, &raw, &error), &error);
 	CHECK_EQ(present, raw.header.present_blocks);
 	CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
 	compare(&want, &have);

@@ -38,8 +38,8 @@ static gow_check *new_check(const gow_monitor *monitor, gow_error *error)
 /* Judges what has been opened; closes the check where that fails. */
 static int judge(gow_check *made, gow_check **check, gow_error *error)
 {
-	int code = gow_journal_load(made->file, made->rows, made->row_count, &made->unchecked,
-	                            error);
+	int code = gow_journal_begin(made->file, made->rows, made->row_count, &made->unchecked,
+	                             error);
 
 	if (!code)
 		code = gow_judge(&made->unchecked, &made->verdict, error);
@@ -187,8 +187,11 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
 		visit_blocks(check, check->unreadable, &walk);
 	else if (id == GOW_DATA_MISMATCH)
 		visit_blocks(check, check->mismatched, &walk);
-	else
-		code = gow_validate(&check->unchecked, visit_place, &walk, NULL, error);
+	else {
+		code = gow_unchecked_need_entries(&check->unchecked, error);
+		if (!code)
+			code = gow_validate(&check->unchecked, visit_place, &walk, NULL, error);
+	}
 	if (walk.refused)
 		return gow_fail(error, GOW_ERR_STOPPED, "stopped on request");
 	return code;
@@ -197,14 +200,20 @@ int gow_check_each_place(gow_check *check, gow_problem_id id, gow_place_visitor 
 /* ---- information ------------------------------------------------------------------------- */
 
 /* The share of neighbours, both allocated, that are not neighbours in the file. */
-static double fragmentation(const gow_check *check)
+static int fragmentation(gow_check *check, double *share, gow_error *error)
 {
 	struct gow_neighbours neighbours = check->verdict.tally.neighbours;
+	int code = GOW_OK;
 
-	if (!check->verdict.tally.walked)
+	if (!check->verdict.tally.walked) {
+		code = gow_unchecked_need_entries(&check->unchecked, error);
+		if (code)
+			return code;
 		gow_count_neighbours(check->unchecked.entries,
 		                     check->unchecked.header.layout->map_entries, &neighbours);
-	return neighbours.pairs ? (double)neighbours.apart / neighbours.pairs : 0;
+	}
+	*share = neighbours.pairs ? (double)neighbours.apart / neighbours.pairs : 0;
+	return code;
 }
 
 enum { VERSION_CHUNK = 16384 };
@@ -250,7 +259,7 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 		.data_start = gow_layout_data_start(header->layout),
 		.has_versions = gow_layout_has_versions(header->layout),
 		.preamble_readable = header->file_size >= gow_layout_preamble_end(header->layout),
-		.map_readable = check->unchecked.entries != NULL,
+		.map_readable = !header->truncated,
 		.pending = check->unchecked.pending.kind == GOW_PENDING_NONE
 		                   ? NULL
 		                   : check->unchecked.pending.what,
@@ -262,8 +271,8 @@ int gow_check_info(gow_check *check, gow_info *info, gow_error *error)
 
 	memcpy(found.layout, header->layout->name, sizeof found.layout);
 	if (!code && found.map_readable) {
-		found.fragmentation = fragmentation(check);
-		if (found.has_versions)
+		code = fragmentation(check, &found.fragmentation, error);
+		if (!code && found.has_versions)
 			code = highest_version(check, &found.highest_version, error);
 	}
 	if (!code)

@@ -38,6 +38,8 @@ int gow_check_contents(gow_check *check, gow_contents *contents, gow_error *erro
 	struct gow_check_contents *made;
 	int code = gow_check_result(contents, error);
 
+	if (!code)
+		code = gow_unchecked_need_entries(&check->unchecked, error);
 	if (code)
 		return code;
 	made = calloc(1, sizeof *made);

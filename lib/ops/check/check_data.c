@@ -65,7 +65,7 @@ static bool has_disk(const gow_check *check)
 {
 	const struct gow_header *header = &check->unchecked.header;
 
-	return check->unchecked.entries && gow_size_is_valid(header->layout, header->logical_size);
+	return !header->truncated && gow_size_is_valid(header->layout, header->logical_size);
 }
 
 /* Whether all that the guest could read can be read. */
@@ -295,8 +295,9 @@ static int walk_data(gow_check *check, struct proof *proof, gow_error *error)
 	int code;
 
 	memset(&check->verdict.by_id[GOW_DATA_UNREADABLE], 0, sizeof(gow_finding));
-	if (!check->unchecked.entries)
-		return GOW_OK;
+	code = gow_unchecked_need_entries(&check->unchecked, error);
+	if (code || header->truncated)
+		return code;
 	walk.proof = has_disk(check) ? proof : NULL;
 	for (uint32_t i = 0; i < end; i++)
 		walk.total += check->unchecked.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE

@@ -77,13 +77,15 @@ int gow_check_each_extent(gow_check *check, gow_extent_visitor visit, void *cont
                           gow_error *error)
 {
 	const struct gow_layout *layout = check->unchecked.header.layout;
-	const uint32_t end = check->unchecked.entries ? layout->map_entries : 0;
+	const uint32_t end = check->unchecked.header.truncated ? 0 : layout->map_entries;
 	struct version_window window = { .count = 0 };
 	uint32_t at = 0, run_end = 0;
+	int code = gow_unchecked_need_entries(&check->unchecked, error);
 
+	if (code)
+		return code;
 	while ((at = gow_check_next_present(check, at, end)) < end) {
 		gow_extent extent = { .logical = at };
-		int code = GOW_OK;
 
 		/* Found out once, also where version numbers cut the run into many. */
 		if (at >= run_end)
@@ -151,7 +153,7 @@ static uint32_t numbered_blocks(const gow_check *check)
 {
 	const struct gow_header *header = &check->unchecked.header;
 
-	if (!check->unchecked.entries)
+	if (header->truncated)
 		return 0;
 	return check->verdict.by_id[GOW_HEADER_SIZE].problem
 	               ? header->layout->map_entries
@@ -164,12 +166,13 @@ int gow_check_each_newer(gow_check *check, uint32_t since, gow_extent_visitor vi
 	const uint32_t end = numbered_blocks(check);
 	struct version_window window = { .count = 0 };
 	gow_extent extent = { .blocks = 0 };
-	int code = GOW_OK;
+	int code;
 
 	if (!gow_layout_has_versions(check->unchecked.header.layout))
 		return gow_fail(error, GOW_ERR_UNSUPPORTED,
 		                "has no version numbers (its layout is %s)",
 		                check->unchecked.header.layout->name);
+	code = gow_unchecked_need_entries(&check->unchecked, error);
 	for (uint32_t i = 0; i < end && !code; i++) {
 		uint64_t physical;
 		uint32_t version;

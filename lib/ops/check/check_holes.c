@@ -53,17 +53,17 @@ static int visit_run(gow_check *check, uint32_t logical, uint32_t blocks, gow_ex
 
 int gow_check_each_hole(gow_check *check, gow_extent_visitor visit, void *context, gow_error *error)
 {
-	const uint32_t end = check->unchecked.entries ? check->unchecked.header.layout->map_entries
-	                                              : 0;
+	const struct gow_header *header = &check->unchecked.header;
+	const uint32_t end = header->truncated ? 0 : header->layout->map_entries;
 	uint32_t at = 0;
+	int code = gow_unchecked_need_entries(&check->unchecked, error);
 
-	while ((at = gow_check_next_present(check, at, end)) < end) {
+	while (!code && (at = gow_check_next_present(check, at, end)) < end) {
 		uint32_t run = gow_check_present_run(check, at, end);
-		int code = visit_run(check, at, run, visit, context, error);
 
-		if (code)
-			return code;
+		code = visit_run(check, at, run, visit, context, error);
+
 		at += run;
 	}
-	return GOW_OK;
+	return code;
 }

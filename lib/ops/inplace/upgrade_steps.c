@@ -138,7 +138,7 @@ static int step_validate(struct gow_upgrade *upgrade, gow_error *error)
 
 	if (!gow_upgrade_writes(upgrade))
 		return GOW_OK;
-	code = gow_unchecked_load_as(upgrade->job->file, target, &unchecked, error);
+	code = gow_unchecked_begin_as(upgrade->job->file, target, &unchecked, error);
 	if (code)
 		return code;
 	unchecked.header.pending = false;
@@ -147,7 +147,6 @@ static int step_validate(struct gow_upgrade *upgrade, gow_error *error)
 	code = gow_judge(&unchecked, &verdict, error);
 	if (!code)
 		corrupt = gow_verdict_first(&verdict, GOW_CORRUPT);
-	gow_unchecked_release(&unchecked);
 	return corrupt ? refuse_result(upgrade, corrupt, error) : code;
 }
 

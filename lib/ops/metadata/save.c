@@ -79,7 +79,7 @@ static int is_sound_as(struct gow_file *file, const struct gow_layout *row, uint
 {
 	struct gow_unchecked unchecked;
 	struct gow_verdict verdict;
-	int code = gow_unchecked_load_as(file, row, &unchecked, error);
+	int code = gow_unchecked_begin_as(file, row, &unchecked, error);
 
 	*sound = false;
 	if (code)
@@ -90,7 +90,6 @@ static int is_sound_as(struct gow_file *file, const struct gow_layout *row, uint
 		         verdict.tally.leaked <
 		                 (end - gow_layout_data_start(row)) / GOW_BLOCK_SIZE &&
 		         !gow_verdict_first(&verdict, GOW_CORRUPT);
-	gow_unchecked_release(&unchecked);
 	return code;
 }
 
