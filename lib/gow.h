@@ -135,6 +135,10 @@ typedef struct gow_open_options {
 	unsigned reserved; /* 0 */
 } gow_open_options;
 
+/* Whether a name is a URI and no path: a known scheme and a colon, or anything before "://". A
+ * local file of such a name is ./NAME. */
+bool gow_name_is_uri(const char *name);
+
 /*
  * How a name is to be shown: of a URI all but the user, the password and the query, which may be
  * secret; any other name as it is. free() it; NULL where memory is short.

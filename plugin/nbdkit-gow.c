@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,16 +29,13 @@ enum {
 
 /* ---- configuration ------------------------------------------------------------------------ */
 
-static bool is_uri(const char *name)
-{
-	return strstr(name, "://") != NULL;
-}
-
 static int set_path(const char *value)
 {
-	free(gow.path);
-	free(gow.shown);
-	gow.path = is_uri(value) ? strdup(value) : nbdkit_absolute_path(value);
+	if (gow.path) {
+		nbdkit_error("one image is served, and %s was named already", gow.shown);
+		return -1;
+	}
+	gow.path = gow_name_is_uri(value) ? strdup(value) : nbdkit_absolute_path(value);
 	gow.shown = gow.path ? gow_shown_name(gow.path) : NULL;
 	return gow.shown ? 0 : -1;
 }
@@ -73,8 +71,11 @@ static int plugin_config_complete(void)
 
 static int plugin_get_ready(void)
 {
-	if (started_read_only() || is_uri(gow.path))
+	if (started_read_only() || gow_name_is_uri(gow.path))
 		gow.read_only = true;
+	/* Beyond a limit of the file's size (ulimit -f) a client gets an error, as from a full disk. */
+	if (!gow.read_only)
+		(void)signal(SIGXFSZ, SIG_IGN);
 	return session_open();
 }
 

@@ -135,6 +135,26 @@ testRefusesWhatIsCorrupt() {
 	assertFalse "an unknown parameter" $?
 	nbdkit -U "$tmp/refused" "$plugin" --run true >"$tmp/said" 2>&1
 	assertFalse "no parameter" $?
+	nbdkit -U "$tmp/refused" "$plugin" "$tmp/a.gow" "$tmp/bad.gow" --run true >"$tmp/said" 2>&1
+	assertFalse "two images" $?
+	assertTrue "$(cat "$tmp/said")" "grep -q 'named already' $tmp/said"
+}
+
+# What is a URI, and only read, is one thing to the tools and to the plugin.
+testPathsThatLookLikeUris() {
+	need_clients || return 0
+	mkdir -p "$tmp/d:/x"
+	mv "$tmp/a.gow" "$tmp/d:/x/a.gow"
+	cd "$tmp" || return 1
+	for path in ./d://x/a.gow "$tmp/d://x/a.gow"; do
+		nbdkit -U - "$plugin" "$path" --run "nbdinfo --is read-only \"\$uri\""
+		assertFalse "$path is only read" $?
+	done
+	for path in d://x/a.gow http:x; do
+		nbdkit -U "$tmp/refused" "$plugin" "$path" --run true >"$tmp/said" 2>&1
+		assertFalse "$path is served" $?
+		assertFalse "$(cat "$tmp/said")" "grep -q '$tmp/' $tmp/said"
+	done
 }
 
 testKilledWhileWriting() {
@@ -303,6 +323,23 @@ testNoRoomForTheHeader() {
 	assertStatus 0
 	run gow-info --json "$mnt/a.gow"
 	assertJson '.allocated_blocks == 27'
+}
+
+# A limit of the file's size that a shell has set, and that is lifted.
+testFileSizeIsLimited() {
+	need_clients || return 0
+	need_tool prlimit || return 0
+	run gow-create --force --image-version 1 64M "$tmp/a.gow"
+	serve "$plugin" "$tmp/a.gow"
+	prlimit --pid "$server" --fsize=10000000:
+	qemu-io -f raw -c 'write -P 1 0 20M' "$uri" >"$tmp/client" 2>&1
+	assertTrue "$(cat "$tmp/client")" "grep -qi 'No space left' $tmp/client"
+	assertTrue "$(cat "$tmp/log")" "grep -q 'ulimit' $tmp/log"
+	prlimit --pid "$server" --fsize=unlimited:
+	client -c 'write -P 2 30M 20M' -c flush -c 'read -P 2 30M 20M'
+	stop_server -TERM
+	run gow-check "$tmp/a.gow"
+	assertTrue "status $status" "[ $status -eq 0 ] || [ $status -eq 2 ]"
 }
 
 testNewcomerIsLetIn() {

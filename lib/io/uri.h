@@ -12,10 +12,6 @@ struct gow_scheme {
 	bool writes;        /* raw disks can be written over it */
 };
 
-/* Whether a name is a URI and no path: a known scheme and a colon, or anything before "://". A
- * local file of such a name is ./NAME. */
-bool gow_name_is_uri(const char *name);
-
 /* The protocol that a name begins with; NULL: none that is known. */
 const struct gow_scheme *gow_scheme_of(const char *name);
 
