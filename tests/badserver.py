@@ -98,6 +98,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_close(self, count, first, last):
         self.answer(first, last, stop=100000)
 
+    # All of it arrives, and not the end of the last chunk.
+    def do_noend(self, count, first, last):
+        part = DATA[first:last + 1]
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{len(DATA)}")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part))
+        self.wfile.flush()
+        self.hang_up()
+
+    # A part of what was asked for, which a server may answer.
+    def do_parts(self, count, first, last):
+        self.answer(first, min(last, first + 20000))
+
     def do_reset(self, count, first, last):
         self.hang_up()
 

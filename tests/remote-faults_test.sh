@@ -41,6 +41,8 @@ testServersThatServeWell() {
 testServersThatBreakAndRecover() {
 	served flaky 0
 	served close 0
+	served noend 0
+	served parts 0
 	run gow-convert "$bad/close/a.gow" "$tmp/x.raw"
 	assertStatus 0
 	assertSameFile "$work/a.raw" "$tmp/x.raw"
@@ -155,7 +157,8 @@ testNoSecretIsRepeated() {
 	for uri in 'http://guest:hun/ter2@127.0.0.1:1/x' 'http://guest:hun?ter2@127.0.0.1:1/x' \
 		'http://guest:hun#ter2@127.0.0.1:1/x' 'http:guest:hunter2@127.0.0.1:99999/x' \
 		'http:///guest:hunter2@127.0.0.1:99999/x' 'nbd://guest:hun/ter2@127.0.0.1:1/x' \
-		'ftp://guest:hunter2@h/x' 'https://guest:hunter2@127.0.0.1:99999/x'; do
+		'ftp://guest:hunter2@h/x' 'https://guest:hunter2@127.0.0.1:99999/x' \
+		'http://127.0.0.1:1/x+unix:/y?key=hunter2'; do
 		run gow-info --json -v --wait 0 "$uri"
 		assertStatus 8
 		assertNoOut 'ter2|hun'
@@ -224,6 +227,25 @@ testNamesInUris() {
 	serve_nginx "$tmp" "listen [::1]:$sixth;"
 	run gow-check "http://[::1]:$sixth/a%20b%2520%23.gow"
 	assertStatus 0
+}
+
+# A scheme is the same in capitals.
+testNamesInCapitals() {
+	serve_nbd file "$work/a.gow"
+	for scheme in NBD+UNIX Nbd+Unix; do
+		run gow-check --json "$scheme:///?socket=$tmp/s"
+		assertStatus 0
+		assertJson ".image == \"$scheme:///?socket=$tmp/s\""
+	done
+	serve_nginx "$work"
+	run gow-check "HTTP://127.0.0.1:$port/a.gow"
+	assertStatus 0
+	run gow-check "HTTPS://127.0.0.1:$port/a.gow"
+	assertStatus 8
+	assertErr 'https at this port'
+	run gow-check "HTTP://127.0.0.1:$port/a b.gow"
+	assertStatus 8
+	assertErr 'a space.*%20'
 }
 
 # stopped SIGNAL TOOL ARG...: the tool ends by the signal long before any limit of time.

@@ -14,10 +14,15 @@
 #include "gow.h"
 
 /* Raised with every change of this page: a module of another number is not used. */
-enum { GOW_MODULE_ABI = 6 };
+enum { GOW_MODULE_ABI = 7 };
 
 /* The symbol that a module exports, a struct gow_module. */
 #define GOW_MODULE_SYMBOL "gow_module"
+
+/* The message for what is no URI to a library, without repeating it. */
+#define GOW_BAD_URI                                                                                \
+	"the URI is not valid: see gow-uri(7); a space, / and @ in a name or a password are "      \
+	"written as %%20, %%2F and %%40"
 
 struct gow_remote; /* one connection, the module's own */
 

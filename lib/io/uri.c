@@ -84,7 +84,7 @@ char *gow_shown_name(const char *name)
 	if (at)
 		(void)memmove(shown + (authority - name), at + 1, strlen(at + 1) + 1);
 	/* A query may hold a token; the socket's path of nbd+unix is no secret. */
-	if (!strstr(shown, "+unix:"))
+	if (!gow_scheme_of(name) || !strstr(gow_scheme_of(name)->name, "+unix"))
 		shown[strcspn(shown, "?#")] = '\0';
 	return shown;
 }

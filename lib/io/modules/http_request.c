@@ -215,6 +215,13 @@ static bool may_pass(CURLcode code)
 	}
 }
 
+static const char *what_to_do(CURLcode code)
+{
+	if (code == CURLE_SSL_CONNECT_ERROR)
+		return ": does the server answer https at this port?";
+	return may_pass(code) ? ": is the server running? Try again later" : "";
+}
+
 /* Judges a request that is over. */
 int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *transfer,
                    CURLcode code, bool *again, gow_error *error)
@@ -245,15 +252,13 @@ int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *tr
 	if (code == CURLE_WRITE_ERROR && judge_part(remote, transfer, error))
 		return judge_part(remote, transfer, error);
 	if (code == CURLE_URL_MALFORMAT)
-		return gow_fail(
-			error, GOW_ERR_IO,
-			"the URI is not valid: see gow-uri(7); / and @ in a name or a password "
-			"are written as %%2F and %%40");
-	if (code) {
+		return gow_fail(error, GOW_ERR_IO, GOW_BAD_URI);
+	/* A connection that broke after the last byte has brought all that was asked of it. */
+	if (code && !(may_pass(code) && status == 206 && transfer->got == transfer->range->size)) {
 		*again = may_pass(code);
 		return gow_fail(error, GOW_ERR_IO, "%s%s",
 		                transfer->reason[0] ? transfer->reason : curl_easy_strerror(code),
-		                *again ? ": is the server running? Try again later" : "");
+		                what_to_do(code));
 	}
 	/* An object may be shorter than what is asked of it first. */
 	if (transfer->got < transfer->range->size &&

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* nbd.c - objects on NBD servers, by libnbd: their holes, writing to them, and the module. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -295,6 +296,16 @@ static void nbd_end(struct gow_remote *remote)
 	free(remote);
 }
 
+/* The URI with its scheme in small letters, which libnbd wants. */
+static char *copy_uri(const char *uri)
+{
+	char *copy = strdup(uri);
+
+	for (char *p = copy; p && *p && *p != ':'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return copy;
+}
+
 static int nbd_begin(const struct gow_remote_request *request, struct gow_remote **result,
                      struct gow_remote_info *info, gow_error *error)
 {
@@ -303,7 +314,7 @@ static int nbd_begin(const struct gow_remote_request *request, struct gow_remote
 
 	if (!remote)
 		return gow_fail_memory(error, sizeof *remote);
-	remote->uri = strdup(request->uri);
+	remote->uri = copy_uri(request->uri);
 	remote->write = request->write;
 	remote->wait = request->wait_seconds;
 	remote->stop = request->stop;

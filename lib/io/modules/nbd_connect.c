@@ -85,11 +85,8 @@ static int shake_hands(struct gow_remote *remote, double deadline, gow_error *er
 {
 	/* libnbd's words have the URI in them, with what may be a password. */
 	if (nbd_aio_connect_uri(remote->nbd, remote->uri) == -1)
-		return nbd_get_errno() == EINVAL
-		               ? gow_fail(error, GOW_ERR_IO,
-		                          "the URI is not valid: see gow-uri(7); / and @ in a "
-		                          "name or a password are written as %%2F and %%40")
-		               : gow_nbd_fail(error, "cannot connect");
+		return nbd_get_errno() == EINVAL ? gow_fail(error, GOW_ERR_IO, GOW_BAD_URI)
+		                                 : gow_nbd_fail(error, "cannot connect");
 	while (nbd_aio_is_connecting(remote->nbd) == 1) {
 		if (asked_to_stop(remote))
 			return stopped(error);
