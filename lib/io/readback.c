@@ -56,9 +56,12 @@ void gow_meant_hash(const struct gow_meant *meant, uint8_t hash[GOW_MEANT_HASH])
 
 int gow_fail_read_back(const struct gow_file *file, uint64_t offset, gow_error *error)
 {
-	int code = gow_fail_errno(error, EIO, "what was written reads back as something else");
+	int code = gow_fail(error, GOW_ERR_MISMATCH,
+	                    "reads back as something else than was written");
 
-	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
+	if (offset != GOW_NOWHERE)
+		code = gow_fail_at_offset(error, code, offset);
+	return gow_fail_in_file(error, code, file->name);
 }
 
 int gow_file_compare(struct gow_file *file, uint64_t offset, const void *bytes, size_t size,
@@ -76,4 +79,11 @@ int gow_file_compare(struct gow_file *file, uint64_t offset, const void *bytes, 
 			return gow_fail_read_back(file, offset + at, error);
 	}
 	return GOW_OK;
+}
+
+int gow_file_check_written(struct gow_file *file, uint64_t offset, const void *bytes, size_t size,
+                           gow_error *error)
+{
+	gow_file_drop_cache(file);
+	return gow_file_compare(file, offset, bytes, size, error);
 }

@@ -25,7 +25,12 @@ void gow_meant_hash(const struct gow_meant *meant, uint8_t hash[GOW_MEANT_HASH])
 int gow_file_compare(struct gow_file *file, uint64_t offset, const void *bytes, size_t size,
                      gow_error *error);
 
-/* Fails with GOW_ERR_IO: what stands at offset is not what was written. */
+/* The same of what was written and synced, past the cache. */
+int gow_file_check_written(struct gow_file *file, uint64_t offset, const void *bytes, size_t size,
+                           gow_error *error);
+
+/* Fails with GOW_ERR_MISMATCH: what stands at offset (GOW_NOWHERE: somewhere) is not what was
+ * written, since a medium can garble a write and say nothing. */
 int gow_fail_read_back(const struct gow_file *file, uint64_t offset, gow_error *error);
 
 #endif

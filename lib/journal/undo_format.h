@@ -81,10 +81,6 @@ int gow_undo_fill(struct gow_undo *undo, struct gow_file *image, struct gow_file
 int gow_undo_list_layers(const struct gow_undo_place *place, bool all, uint32_t **layers,
                          size_t *count, gow_error *error);
 
-/* Whether the file really holds what was meant to be written, at most SPAN bytes of it: a medium
- * can garble a write and say nothing. */
-int gow_undo_check_bytes(struct gow_file *file, uint64_t offset, const uint8_t *bytes, size_t size,
-                         gow_error *error);
 int gow_undo_bad(const struct gow_undo *undo, const char *what, uint64_t offset, gow_error *error);
 int gow_undo_each_record(const struct gow_undo *undo, gow_undo_record_visitor visit, void *context,
                          gow_error *error);

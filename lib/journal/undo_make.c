@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "io/draft.h"
+#include "io/readback.h"
 #include "journal/undo.h"
 
 typedef int (*filler)(void *context, struct gow_file *file, gow_error *error);
@@ -93,10 +94,7 @@ static int fill_undo(void *context, struct gow_file *file, gow_error *error)
 	code = gow_undo_verify(&place, &now, error);
 	if (!code && (now.spoilt || now.done || now.undone ||
 	              memcmp(now.end_digest, undo->end_digest, GOW_UNDO_DIGEST) != 0))
-		code = gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_IO,
-		                                 "reads back as something else than was written"),
-		                        file->name);
+		code = gow_fail_read_back(file, GOW_NOWHERE, error);
 	return code;
 }
 
@@ -114,7 +112,7 @@ static int fill_pointer(void *context, struct gow_file *file, gow_error *error)
 	code = gow_file_write(file, 0, bytes, 12 + length + 8, error);
 	if (!code)
 		code = gow_file_sync(file, error);
-	return code ? code : gow_undo_check_bytes(file, 0, bytes, 12 + length + 8, error);
+	return code ? code : gow_file_check_written(file, 0, bytes, 12 + length + 8, error);
 }
 
 /* The absolute name of a file that is yet to be made in directory, allocated. */

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/error.h"
+#include "io/readback.h"
 #include "journal/undo.h"
 
 /* ---- writing ----------------------------------------------------------------------------- */
@@ -230,28 +231,6 @@ int gow_undo_fill(struct gow_undo *undo, struct gow_file *image, struct gow_file
 	return code;
 }
 
-/* ---- making a name ----------------------------------------------------------------------- */
-
-int gow_undo_check_bytes(struct gow_file *file, uint64_t offset, const uint8_t *bytes, size_t size,
-                         gow_error *error)
-{
-	uint8_t now[12 + PATH_MAX + 8];
-	int code;
-
-	gow_file_drop_cache(file);
-	code = gow_file_read_all(file, offset, now, size, error);
-	if (!code && memcmp(now, bytes, size) != 0)
-		code = gow_fail_in_file(
-			error,
-			gow_fail_at_offset(
-				error,
-				gow_fail(error, GOW_ERR_IO,
-		                         "reads back as something else than was written"),
-				offset),
-			file->name);
-	return code;
-}
-
 /* ---- marks that come later --------------------------------------------------------------- */
 
 static int write_mark(const struct gow_undo *undo, uint64_t at, const uint8_t magic[8],
@@ -267,7 +246,7 @@ static int write_mark(const struct gow_undo *undo, uint64_t at, const uint8_t ma
 	code = gow_file_write(undo->file, at, sector, sizeof sector, error);
 	if (!code)
 		code = gow_file_sync(undo->file, error);
-	return code ? code : gow_undo_check_bytes(undo->file, at, sector, sizeof sector, error);
+	return code ? code : gow_file_check_written(undo->file, at, sector, sizeof sector, error);
 }
 
 int gow_undo_mark_done(struct gow_undo *undo, struct gow_file *image, gow_error *error)

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/overlay.h"
+#include "io/readback.h"
 #include "ops/repair/marks.h"
 
 int gow_change_settle_marks(const struct gow_change *change, gow_error *error)
@@ -92,15 +93,6 @@ static int read_copy(void *context, const struct gow_piece *piece, gow_error *er
 	return code;
 }
 
-static int garbled(const struct work *work, uint64_t offset, gow_error *error)
-{
-	int code = gow_fail(error, GOW_ERR_MISMATCH,
-	                    "reads back as something else than was written");
-
-	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset),
-	                        work->change->image->name);
-}
-
 static int compare_range(void *context, uint64_t offset, uint32_t length, gow_error *error)
 {
 	struct work *work = context;
@@ -110,7 +102,7 @@ static int compare_range(void *context, uint64_t offset, uint32_t length, gow_er
 		code = gow_file_read_padded(work->change->image, offset, work->other, length,
 		                            error);
 	if (!code && memcmp(work->buffer, work->other, length) != 0)
-		code = garbled(work, offset, error);
+		code = gow_fail_read_back(work->change->image, offset, error);
 	return code;
 }
 
@@ -125,7 +117,7 @@ static int check_written(struct work *work, gow_error *error)
 	work->copied = 0;
 	code = gow_overlay_each(work->overlay, read_copy, work, error);
 	if (!code && work->copied != meant)
-		code = garbled(work, work->change->undo->old_size, error);
+		code = gow_fail_read_back(work->change->image, work->change->undo->old_size, error);
 	return code ? code
 	            : gow_change_each(work->overlay, work->change->layout, GOW_NOWHERE,
 	                              compare_range, work, error);
@@ -241,8 +233,7 @@ static int check_restored(const struct gow_change *change, struct gow_file *befo
 	if (!code)
 		code = gow_undo_is_unbegun(change->undo, view, &unbegun, error);
 	if (!code && !unbegun)
-		code = gow_fail(error, GOW_ERR_MISMATCH,
-		                "reads back as something else than was written");
+		code = gow_fail_read_back(change->image, change->layout->magic_offset, error);
 	(void)gow_file_close(view, NULL);
 	return code;
 }

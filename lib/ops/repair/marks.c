@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "io/readback.h"
 #include "journal/undo.h"
 
 /* As long as a preamble may be. */
@@ -31,27 +32,6 @@ static int span_of(const struct gow_layout *layout, struct span *span, gow_error
 	return GOW_OK;
 }
 
-/* Whether the marks are what was meant: a medium can garble a write and say nothing. */
-static int check_marks(struct gow_file *image, const struct span *span, const uint8_t *bytes,
-                       gow_error *error)
-{
-	uint8_t now[SPAN_MAX];
-	int code;
-
-	gow_file_drop_cache(image);
-	code = gow_file_read_all(image, span->offset, now, span->length, error);
-	if (!code && memcmp(now, bytes, span->length) != 0)
-		code = gow_fail_in_file(
-			error,
-			gow_fail_at_offset(
-				error,
-				gow_fail(error, GOW_ERR_MISMATCH,
-		                         "reads back as something else than was written"),
-				span->offset),
-			image->name);
-	return code;
-}
-
 /* Writes the marks, makes them durable, and reads them back. Where they were garbled they are written
  * once more: without them nobody would know the image again. */
 static int settle_marks(struct gow_file *image, const struct span *span, const uint8_t *bytes,
@@ -64,7 +44,8 @@ static int settle_marks(struct gow_file *image, const struct span *span, const u
 		if (!code)
 			code = gow_file_sync(image, error);
 		if (!code)
-			code = check_marks(image, span, bytes, error);
+			code = gow_file_check_written(image, span->offset, bytes, span->length,
+			                              error);
 	}
 	return code;
 }

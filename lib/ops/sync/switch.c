@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/overlay.h"
+#include "io/readback.h"
 #include "ops/repair/change.h"
 #include "ops/repair/marks.h"
 #include "ops/sync/job.h"
@@ -204,18 +205,10 @@ static int write_frame(const struct gow_sync_job *job, gow_error *error)
 static int check_fields(const struct gow_sync_job *job, struct gow_file *meant, gow_error *error)
 {
 	const size_t size = (size_t)gow_layout_preamble_end(job->disk.layout);
-	uint8_t bytes[GOW_PREAMBLE_MAX], found[GOW_PREAMBLE_MAX] = { 0 };
+	uint8_t bytes[GOW_PREAMBLE_MAX];
 	int code = gow_file_read_all(meant, 0, bytes, size, error);
 
-	gow_file_drop_cache(job->copy->file);
-	if (!code)
-		code = gow_file_read_all(job->copy->file, 0, found, size, error);
-	if (code || memcmp(bytes, found, size) == 0)
-		return code;
-	return gow_fail_in_file(
-		error,
-		gow_fail(error, GOW_ERR_MISMATCH, "reads back as something else than was written"),
-		job->copy->file->name);
+	return code ? code : gow_file_check_written(job->copy->file, 0, bytes, size, error);
 }
 
 /* The map is durable. The header says that all is over when it reads back as it was meant. */
