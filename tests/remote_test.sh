@@ -211,28 +211,52 @@ testNbdErrorsAreReported() {
 	assertErr 'cannot read'
 }
 
-testQemuNbd() {
-	need_servers || return 0
-	qemu-nbd -t -r -f raw -k "$tmp/q" "$work/d.gow" &
-	at_end "kill $! 2>/dev/null; wait $! 2>/dev/null; true"
-	for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-		[ ! -S "$tmp/q" ] || break
+# start_qemu_nbd ARG...: on a socket; $uri.
+start_qemu_nbd() {
+	rm -f "$tmp/s"
+	start_server qemu-nbd -f raw -k "$tmp/s" "$@"
+	uri="nbd+unix:///?socket=$tmp/s"
+	for _ in $(seq 600); do
+		[ ! -S "$tmp/s" ] || break
 		sleep 0.1
 	done
-	run gow-check --data "nbd+unix:///?socket=$tmp/q"
+}
+
+testQemuNbd() {
+	need_servers || return 0
+	start_qemu_nbd -t -r "$work/d.gow"
+	run gow-check --data "$uri"
 	assertStatus 0
+}
+
+# Unless it is told otherwise it takes one client at a time, and ends after the first.
+testQemuNbdTakesOneClient() {
+	need_servers || return 0
+	for more in '' -t; do
+		rm -f "$tmp/dest"
+		truncate -s 8M "$tmp/dest"
+		# shellcheck disable=SC2086 # no word, or one
+		start_qemu_nbd $more "$tmp/dest"
+		run gow-convert --verify "$work/d.gow" "$uri"
+		assertStatus 0
+		assertOut 'verified'
+		assertSameFile "$work/d.raw" "$tmp/dest"
+	done
+}
+
+testNbdServerTurnsClientsAway() {
+	need_servers || return 0
+	serve_nbd --filter=ip file "$work/d.gow" deny=all
+	run gow-check "$uri"
+	assertStatus 8
+	assertErr 'closes the connection|disconnected'
+	assertNoErr 'invalid in state'
 }
 
 # serve_rounded FILE HOW: qemu-nbd rounds sizes up to 512 bytes, others to 4096; $uri.
 serve_rounded() {
 	if [ "$2" = 512 ]; then
-		rm -f "$tmp/s"
-		start_server qemu-nbd -t -r -f raw -k "$tmp/s" "$1"
-		uri="nbd+unix:///?socket=$tmp/s"
-		for _ in $(seq 600); do
-			[ ! -S "$tmp/s" ] || break
-			sleep 0.1
-		done
+		start_qemu_nbd -t -r "$1"
 	else
 		serve_nbd -r --filter=truncate file "$1" round-up="$2"
 	fi

@@ -135,8 +135,10 @@ static int nbd_next_data(struct gow_remote *remote, uint64_t offset, uint64_t *s
 
 /* ---- writing ------------------------------------------------------------------------------ */
 
-static int need_connection(struct gow_remote *remote, gow_error *error)
+static int begin_change(struct gow_remote *remote, gow_error *error)
 {
+	/* Where data was is not where it will be. */
+	remote->run = (struct gow_nbd_run){ .end = 0 };
 	/* What was written and not flushed may be gone with a connection, so there is no second. */
 	return remote->nbd && !gow_nbd_is_broken(remote)
 	               ? GOW_OK
@@ -155,7 +157,7 @@ static int drop(struct gow_remote *remote, int code)
 static int write_piece(struct gow_remote *remote, uint64_t offset, const void *buf, size_t size,
                        gow_error *error)
 {
-	int code = need_connection(remote, error);
+	int code = begin_change(remote, error);
 
 	if (code)
 		return code;
@@ -173,7 +175,7 @@ static int write_part(struct gow_remote *remote, uint64_t offset, const void *bu
 	const size_t whole = (size_t)(remote->size - start < remote->least ? remote->size - start
 	                                                                   : remote->least);
 	char *bytes = malloc(whole);
-	int code = bytes ? need_connection(remote, error) : gow_fail_memory(error, whole);
+	int code = bytes ? begin_change(remote, error) : gow_fail_memory(error, whole);
 
 	if (!code) {
 		code = gow_nbd_await(
@@ -252,7 +254,7 @@ static int zero_piece(struct gow_remote *remote, uint64_t offset, uint64_t size,
 static int nbd_zero_range(struct gow_remote *remote, uint64_t offset, uint64_t size,
                           gow_error *error)
 {
-	int code = need_connection(remote, error);
+	int code = begin_change(remote, error);
 
 	if (code)
 		return code;
@@ -272,7 +274,7 @@ static int nbd_zero_range(struct gow_remote *remote, uint64_t offset, uint64_t s
 
 static int nbd_sync(struct gow_remote *remote, gow_error *error)
 {
-	int code = need_connection(remote, error);
+	int code = begin_change(remote, error);
 
 	if (code)
 		return code;

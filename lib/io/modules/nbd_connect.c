@@ -80,6 +80,14 @@ static int set_up(struct gow_remote *remote, gow_error *error)
 	return gow_nbd_trust(remote, error);
 }
 
+/* Whether libnbd could not go on because the server closed the connection that was being made. */
+static bool was_turned_away(void)
+{
+	const char *why = nbd_get_error();
+
+	return why && strstr(why, "is invalid in state");
+}
+
 /* Waits until the handshake is over, at most until the deadline. */
 static int shake_hands(struct gow_remote *remote, double deadline, gow_error *error)
 {
@@ -95,7 +103,11 @@ static int shake_hands(struct gow_remote *remote, double deadline, gow_error *er
 			                "the server does not answer: is it running, "
 			                "and is this its address?");
 		if (nbd_poll(remote->nbd, POLL_MS) == -1)
-			return gow_nbd_fail(error, "cannot connect");
+			return was_turned_away()
+			               ? gow_fail(error, GOW_ERR_IO,
+			                          "the server closes the connection at once: does "
+			                          "it let this client in?")
+			               : gow_nbd_fail(error, "cannot connect");
 	}
 	if (nbd_aio_is_ready(remote->nbd) != 1)
 		return gow_nbd_fail(error, "cannot connect");
@@ -133,7 +145,7 @@ static bool may_connect(int code)
 	const int number = nbd_get_errno();
 
 	return code != GOW_ERR_STOPPED && code != GOW_ERR_MEMORY && number != ENOTSUP &&
-	       number != EINVAL && number != EPERM && number != EACCES &&
+	       (number != EINVAL || was_turned_away()) && number != EPERM && number != EACCES &&
 	       !(why && strstr(why, "gnutls"));
 }
 

@@ -138,8 +138,9 @@ static int publish(struct gow_convert_job *job, gow_error *error)
 {
 	struct gow_draft *draft = job->draft;
 
+	/* Verifying begins with a sync. */
 	if (job->target == GOW_CONVERT_TO_DEVICE)
-		return gow_file_sync(job->device, error);
+		return job->device ? gow_file_sync(job->device, error) : GOW_OK;
 	job->draft = NULL;
 	return draft ? gow_draft_publish(draft, error) : GOW_OK;
 }

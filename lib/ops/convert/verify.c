@@ -4,8 +4,22 @@
 
 #include "base/error.h"
 #include "io/draft.h"
+#include "io/remote.h"
 #include "journal/open.h"
 #include "ops/convert/job.h"
+
+/* An export is read over the connection that wrote it, as a server may take one client only. */
+static int open_written(struct gow_convert_job *job, const char *path,
+                        const struct gow_source_options *options, struct gow_source **source,
+                        gow_error *error)
+{
+	struct gow_file *file = job->device;
+
+	if (!file || !gow_file_is_remote(file))
+		return gow_source_open(path, options, source, error);
+	job->device = NULL;
+	return gow_source_of_file(file, source, error);
+}
 
 /* Reads what lies in the file at path as the format that was written. */
 static int read_back(struct gow_convert_job *job, const char *path, struct gow_copy *copy,
@@ -18,7 +32,7 @@ static int read_back(struct gow_convert_job *job, const char *path, struct gow_c
 		/* It is ours. */
 		.common = { .flags = GOW_COMMON_NO_LOCK, .monitor = job->options->common.monitor },
 	};
-	int code = gow_source_open(path, &options, &copy->source, error);
+	int code = open_written(job, path, &options, &copy->source, error);
 
 	if (code)
 		return code;
