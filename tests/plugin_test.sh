@@ -300,7 +300,6 @@ testFullFileSystem() {
 	assertTrue "status $status" "[ $status -eq 0 ] || [ $status -eq 2 ]"
 }
 
-# Somebody who takes no lock opens the image: the server ends, and does not block it for 45 s.
 # The numbers of a large disk are a hole in the header until they are written.
 testNoRoomForTheHeader() {
 	need_clients || return 0
@@ -342,6 +341,7 @@ testFileSizeIsLimited() {
 	assertTrue "status $status" "[ $status -eq 0 ] || [ $status -eq 2 ]"
 }
 
+# Somebody who takes no lock opens the image: the server ends, and does not block it for 45 s.
 testNewcomerIsLetIn() {
 	need_clients || return 0
 	need_leases "$tmp" || return 0
