@@ -299,6 +299,33 @@ testNbdSizesAreRoundedUp() {
 	assertJson '.findings[0].id == "space.tail"'
 }
 
+# A server that rounds the size down cuts off data, of which only the server knows.
+testNbdSizesAreRoundedDown() {
+	need_servers || return 0
+	printf 'version 1\nsize 1M\nmap 0-14 0 shuffle 5\ndata 0-14 pattern 3\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/a.gow"
+	serve_nbd -r --filter=truncate file "$tmp/a.gow" round-down=512
+	for tool in 'gow-check --json' 'gow-info' 'gow-convert --force'; do
+		[ "$tool" != 'gow-convert --force' ] || set -- "$tmp/x.raw"
+		# shellcheck disable=SC2086 # words
+		run $tool "$uri" "$@"
+		assertErr 'last block lacks [0-9]* bytes.*server'
+		assertEquals "$tool: $(cat "$err")" 1 "$(grep -c lacks "$err")"
+	done
+	run gow-check --json "$uri"
+	assertStatus 2
+	rm "$tmp/s"
+	serve_nbd -r --filter=truncate file "$work/a.gow" round-down=4096
+	run gow-sync "$uri" "$tmp/copy.gow"
+	assertErr 'warning: the last block lacks 512 bytes.*server'
+	# The same image as it is.
+	rm "$tmp/s"
+	serve_nbd -r file "$tmp/a.gow"
+	run gow-convert --force "$uri" "$tmp/x.raw"
+	assertStatus 0
+	assertErrEmpty
+}
+
 testUnknownScheme() {
 	run gow-check ftp://host/x
 	assertStatus 8

@@ -6,6 +6,7 @@
 
 #include "base/block.h"
 #include "base/error.h"
+#include "base/monitor.h"
 
 /* ---- preamble ---------------------------------------------------------------------------- */
 
@@ -139,6 +140,22 @@ static uint64_t own_size(struct gow_file *file, const struct gow_layout *layout,
 	    !gow_is_zero(end, (size_t)excess))
 		return file_size;
 	return file_size - excess;
+}
+
+void gow_header_warn_rounded(struct gow_file *file, const struct gow_layout *layout,
+                             const gow_monitor *monitor)
+{
+	const uint64_t start = gow_layout_data_start(layout);
+	uint64_t size, rest;
+
+	if (!file->rounding || gow_file_size(file, &size, NULL) || size <= start)
+		return;
+	rest = (size - start) % GOW_BLOCK_SIZE;
+	if (rest && GOW_BLOCK_SIZE - rest < file->rounding)
+		gow_note(monitor, GOW_NOTE_WARNING, file->name,
+		         "the last block lacks %llu bytes, which read as zeros: the server may "
+		         "have cut them off, by rounding the size down (gow-uri(7))",
+		         (unsigned long long)(GOW_BLOCK_SIZE - rest));
 }
 
 /* Takes the fields as the row says where they are. */

@@ -31,6 +31,10 @@ int gow_header_read(struct gow_file *file, const struct gow_layout *rows, size_t
 int gow_header_read_as(struct gow_file *file, const struct gow_layout *layout,
                        struct gow_header *header, gow_error *error);
 
+/* Warns where a server seems to have cut off the end of the file, by rounding its size down. */
+void gow_header_warn_rounded(struct gow_file *file, const struct gow_layout *layout,
+                             const gow_monitor *monitor);
+
 /* Whether the file begins with the magic of one of the rows, be the version known or not. */
 int gow_header_has_magic(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                          bool *has, gow_error *error);

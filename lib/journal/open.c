@@ -168,6 +168,8 @@ static int image_of_opened(struct gow_file *file, const struct gow_lock *lock,
 		gow_layouts_free(layouts);
 		return code;
 	}
+	gow_header_warn_rounded(gow_image_file(*image), gow_image_map(*image)->layout,
+	                        options->common.monitor);
 	*gow_image_lock(*image) = *lock;
 	gow_image_own_layouts(*image, layouts);
 	return GOW_OK;

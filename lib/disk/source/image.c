@@ -140,6 +140,8 @@ int gow_source_open_image(struct gow_file *file, const struct gow_lock *lock, bo
 		free(made);
 		return code;
 	}
+	gow_header_warn_rounded(gow_image_file(made->image), gow_image_map(made->image)->layout,
+	                        options->common.monitor);
 	*gow_image_lock(made->image) = *lock;
 	made->layouts = *layouts;
 	*layouts = NULL;

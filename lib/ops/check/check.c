@@ -47,6 +47,7 @@ static int judge(gow_check *made, gow_check **check, gow_error *error)
 		gow_check_close(made);
 		return code;
 	}
+	gow_header_warn_rounded(made->file, made->unchecked.header.layout, made->monitor);
 	gow_check_list_findings(made);
 	*check = made;
 	return GOW_OK;

@@ -145,6 +145,8 @@ static int sync_copy(struct gow_sync_job *job, const char *copy, gow_error *erro
 	if (!code)
 		code = gow_sync_master_open(&job->master, error);
 	if (!code)
+		gow_header_warn_rounded(job->master.file, job->master.disk.layout, job->monitor);
+	if (!code)
 		code = gow_sync_wanted_load(job, error);
 	if (!code)
 		code = gow_sync_check_numbers(job, error);
