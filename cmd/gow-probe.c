@@ -115,6 +115,8 @@ static int print_json(struct cli *cli, const char *image, const gow_probe *probe
 			add_layout(doc, NULL, &layout);
 	}
 	doc_close(doc);
+	if (gow_probe_is_in_use(probe))
+		doc_bool(doc, "in_use", true);
 	if (!code)
 		doc_end(doc, status_of(probe));
 	return code;
@@ -142,6 +144,8 @@ static int print_text(struct cli *cli, const gow_probe *probe, gow_error *error)
 		return code;
 	if (cli->report.verbose)
 		print_evidence(&cli->out, probe);
+	if (gow_probe_is_in_use(probe))
+		out_print(&cli->out, "# in use: the image may have been changing\n");
 	out_print(&cli->out, "%s", layout.text);
 	return GOW_OK;
 }

@@ -461,6 +461,9 @@ void gow_probe_close(gow_probe *probe);
 
 gow_probe_verdict gow_probe_get_verdict(const gow_probe *probe);
 
+/* Whether the image was written to, or may have been, while it was read. */
+bool gow_probe_is_in_use(const gow_probe *probe);
+
 /* How many layouts were considered, and one of them, the best first. */
 size_t gow_probe_count(const gow_probe *probe);
 int gow_probe_get(const gow_probe *probe, size_t index, gow_probe_layout *layout, gow_error *error);

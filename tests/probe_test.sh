@@ -34,6 +34,22 @@ proves() {
 		"$(jq .layout.logical_size "$out")"
 }
 
+testInUse() {
+	need_leases "$tmp" || return 0
+	make_image sound-v3 "$tmp/image.gow"
+	run hold -w "$tmp/image.gow" "$GOW_BIN/gow-probe" "$tmp/image.gow"
+	assertStatus 0
+	assertOut '^# in use'
+	assertErr "^gow-probe: $tmp/image\.gow: .*open for writing"
+	"$GOW_BIN/gow-check" -q --layout "$out" "$tmp/image.gow"
+	assertTrue 'what it prints is no layout' $?
+	run hold -w "$tmp/image.gow" "$GOW_BIN/gow-probe" --json "$tmp/image.gow"
+	assertStatus 0
+	assertJson '.in_use == true and .verdict == "known"'
+	run hold -r "$tmp/image.gow" "$GOW_BIN/gow-probe" --json "$tmp/image.gow"
+	assertJson 'has("in_use") | not'
+}
+
 testShortMap() {
 	proves size=8
 }

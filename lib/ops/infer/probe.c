@@ -41,6 +41,8 @@ static int look(const char *path, const gow_open_options *options, gow_probe *pr
 		                     &probe->header_size, error);
 	if (!code)
 		code = gow_infer_layout(probe->file, probe->layouts, &probe->infer, error);
+	if (!code)
+		gow_lock_compare(&probe->lock);
 	return code;
 }
 
@@ -76,6 +78,11 @@ void gow_probe_close(gow_probe *probe)
 gow_probe_verdict gow_probe_get_verdict(const gow_probe *probe)
 {
 	return probe->infer.verdict;
+}
+
+bool gow_probe_is_in_use(const gow_probe *probe)
+{
+	return probe->lock.in_use;
 }
 
 size_t gow_probe_count(const gow_probe *probe)
