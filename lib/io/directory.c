@@ -72,6 +72,22 @@ int gow_directory_owner(struct gow_directory *directory, const char *name, struc
 	                             : GOW_OK;
 }
 
+int gow_file_owner(const struct gow_file *file, struct gow_owner *owner, gow_error *error)
+{
+	struct gow_file_attributes attributes;
+	int code = GOW_OK;
+
+	*owner = (struct gow_owner){ .known = false };
+	if (!gow_file_can(file, GOW_FILE_CAN_DRESS))
+		return GOW_OK;
+	code = gow_file_attributes(file, &attributes, error);
+	if (!code)
+		*owner = (struct gow_owner){ .known = true,
+			                     .user = attributes.owner,
+			                     .others_write = attributes.mode & 022 };
+	return code;
+}
+
 bool gow_owner_is_trusted(const struct gow_owner *owner, const struct gow_owner *model)
 {
 	return !owner->known || owner->user == 0 || owner->user == geteuid() ||

@@ -86,6 +86,8 @@ int gow_directory_check_entry(struct gow_directory *directory, const char *name,
 /* Of the name itself: a symbolic link is not followed. */
 int gow_directory_owner(struct gow_directory *directory, const char *name, struct gow_owner *owner,
                         gow_error *error);
+/* The same of an open file, whatever its name leads to by now. */
+int gow_file_owner(const struct gow_file *file, struct gow_owner *owner, gow_error *error);
 /* What changes an image has to come from somebody who might write to it anyway: the owner of the
  * image (model), root, or the caller. Another's file in the same directory does not count. */
 bool gow_owner_is_trusted(const struct gow_owner *owner, const struct gow_owner *model);

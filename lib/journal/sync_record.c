@@ -63,11 +63,14 @@ void gow_sync_record_release(struct gow_sync_record *record)
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-/* Whether it comes from somebody who may write to the copy as well, and from nobody else. */
+/* Whether it comes from somebody who may write to the copy as well, and from nobody else. Before it
+ * is opened by its name, and afterwards: that may lead elsewhere by then. */
 static int check_owner(struct gow_sync_record *record, bool *trusted, gow_error *error)
 {
 	struct gow_owner owner, model = { .known = false };
-	int code = gow_directory_owner(record->directory, record->name, &owner, error);
+	int code = record->file
+	                   ? gow_file_owner(record->file, &owner, error)
+	                   : gow_directory_owner(record->directory, record->name, &owner, error);
 
 	if (!code)
 		code = gow_directory_owner(record->directory, record->copy, &model, error);
@@ -94,16 +97,22 @@ int gow_sync_record_open(struct gow_sync_record *record, bool write, bool *found
 	uint8_t head[HEAD];
 	size_t got = 0;
 	bool trusted = false;
-	int code = check_owner(record, &trusted, error);
+	int code;
 
 	*found = false;
 	close_file(record);
+	code = check_owner(record, &trusted, error);
 	if (code || !trusted)
 		return code;
 	code = gow_directory_open_file(record->directory, record->name,
 	                               write ? GOW_DIRECTORY_WRITE : 0, &record->file, error);
 	if (code || !record->file)
 		return code;
+	code = check_owner(record, &trusted, error);
+	if (code || !trusted) {
+		close_file(record);
+		return code;
+	}
 	if (write)
 		code = gow_file_settle(record->file, error);
 	if (!code)

@@ -49,7 +49,7 @@ static int publish(struct gow_directory *directory, const char *name, const char
 		                               error);
 	if (!code)
 		code = gow_dress_like(made, like, error);
-	if (!code) /* a record that others may write to is not believed (check_trust) */
+	if (!code) /* a record that others may write to is not believed (open_trusted) */
 		code = gow_file_close_to_others(made, error);
 	if (!code)
 		code = fill_file(context, made, error);

@@ -36,20 +36,44 @@ static int read_pointer(const struct gow_undo *undo, char **path, gow_error *err
 	return *path ? GOW_OK : gow_fail_memory(error, (size_t)length);
 }
 
-/* Fails unless what stands under the name may be believed: nobody else owns it or may write to it. */
-static int check_trust(struct gow_directory *directory, const char *name,
-                       const struct gow_owner *model, gow_error *error)
+/* Fails unless nobody else owns it or may write to it. */
+static int check_owner(const struct gow_owner *owner, const struct gow_owner *model,
+                       gow_error *error)
+{
+	if (gow_owner_is_trusted(owner, model) && !owner->others_write)
+		return GOW_OK;
+	return gow_fail(error, GOW_ERR_UNSUPPORTED, "%s",
+	                owner->others_write ? "can be written to by other users, so it is not "
+	                                      "believed; if it is yours, chmod go-w"
+	                                    : "belongs to another user, so it is not believed");
+}
+
+/* Opens what stands under the name, if it may be believed. Asked before, so that opening another
+ * user's file does nothing, and afterwards, since the name may lead elsewhere by then. */
+static int open_trusted(struct gow_directory *directory, const char *name,
+                        const struct gow_owner *model, bool write, struct gow_file **file,
+                        gow_error *error)
 {
 	struct gow_owner owner;
 	char *full;
 	int code = gow_directory_owner(directory, name, &owner, error);
 
-	if (code || (gow_owner_is_trusted(&owner, model) && !owner.others_write))
+	if (code)
 		return code;
-	code = gow_fail(error, GOW_ERR_UNSUPPORTED, "%s",
-	                owner.others_write ? "can be written to by other users, so it is not "
-	                                     "believed; if it is yours, chmod go-w"
-	                                   : "belongs to another user, so it is not believed");
+	code = check_owner(&owner, model, error);
+	if (!code) {
+		code = gow_directory_open_file(directory, name, write ? GOW_DIRECTORY_WRITE : 0,
+		                               file, error);
+		if (code || !*file)
+			return code;
+		code = gow_file_owner(*file, &owner, error);
+		if (!code)
+			code = check_owner(&owner, model, error);
+	}
+	if (!code)
+		return GOW_OK;
+	(void)gow_file_close(*file, NULL);
+	*file = NULL;
 	if (asprintf(&full, "%s/%s", directory->path, name) < 0)
 		return code;
 	code = gow_fail_in_file(error, code, full);
@@ -87,10 +111,7 @@ static int follow_pointer(const struct gow_undo_place *place, struct gow_undo *u
 	if (!code)
 		code = reach_pointed(place, undo->pointed, &directory, &name, error);
 	if (!code && directory) {
-		code = check_trust(directory, name, &image, error);
-		if (!code)
-			code = gow_directory_open_file(
-				directory, name, write ? GOW_DIRECTORY_WRITE : 0, &there, error);
+		code = open_trusted(directory, name, &image, write, &there, error);
 		gow_directory_close(directory);
 		free(name);
 	}
@@ -132,10 +153,7 @@ int gow_undo_open(const struct gow_undo_place *place, uint32_t layer, bool write
 	else
 		code = gow_directory_owner(place->directory, place->image, &image, error);
 	if (!code)
-		code = check_trust(place->directory, name, &image, error);
-	if (!code)
-		code = gow_directory_open_file(place->directory, name,
-		                               write ? GOW_DIRECTORY_WRITE : 0, &made->file, error);
+		code = open_trusted(place->directory, name, &image, write, &made->file, error);
 	if (!code && !made->file)
 		code = no_layer(place, name, error);
 	if (!code) {
