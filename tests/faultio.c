@@ -25,8 +25,10 @@
  *	                       before the call, which then goes on), cut=LENGTH (the
  *	                       file is cut to LENGTH before the call, which then goes on;
  *	                       needs FAULTIO_CUT), poke=OFFSET (that byte of the same file
- *	                       becomes an x before the call), flip (a write() or pwrite() whose
- *	                       last byte becomes another one on its way), or come=read,
+ *	                       becomes an x before the call), flip (a read(), pread(), write() or
+ *	                       pwrite() whose last byte becomes another one on its way),
+ *	                       flip=OFFSET (likewise, the byte at that place of the file, if the
+ *	                       call has it), or come=read,
  *	                       come=write (somebody opens the file that way before the
  *	                       call, which then goes on: breaks a lease, and does not wait)
  *	FAULTIO_CUT=FILE       the file which cut=LENGTH cuts and poke=OFFSET writes.  It is opened for writing
@@ -195,6 +197,10 @@ static void parse_rule(char *text)
 		rule.action = ACTION_KILL;
 	} else if (strcmp(text, "flip") == 0) {
 		rule.action = ACTION_FLIP;
+		rule.value = -1;
+	} else if (strncmp(text, "flip=", 5) == 0) {
+		rule.action = ACTION_FLIP;
+		rule.value = parse_operand(text + 5);
 	} else if (strncmp(text, "signal=", 7) == 0) {
 		rule.action = ACTION_SIGNAL;
 		rule.value = parse_operand(text + 7);
@@ -270,7 +276,9 @@ __attribute__((constructor)) static void set_up(void)
 
 struct verdict {
 	bool fails; /* errno is set */
-	bool flips; /* what is written is to be another byte */
+	bool flips; /* one of the bytes is to be another one */
+	int64_t place; /* where in the file; negative: the last one */
+	int64_t offset; /* of the call */
 	size_t length; /* what is left of the bytes asked for */
 };
 
@@ -316,6 +324,7 @@ static bool apply(const struct rule *rule, const char *path, struct verdict *ver
 		return false;
 	case ACTION_FLIP:
 		verdict->flips = true;
+		verdict->place = rule->value;
 		return false;
 	case ACTION_COME:
 		come(setup.come ? setup.come : path, (int)rule->value);
@@ -353,7 +362,7 @@ static void trace(enum call call, uint64_t number, const char *path, int64_t off
 
 static struct verdict judge_path(enum call call, const char *path, int64_t offset, size_t length)
 {
-	struct verdict verdict = { .length = length };
+	struct verdict verdict = { .offset = offset, .length = length };
 	uint64_t number, any;
 	int kept = errno;
 
@@ -414,6 +423,23 @@ static struct verdict judge_read(int fd, int64_t offset, size_t length)
 	return verdict;
 }
 
+/* Makes one of the bytes that a call has another one. */
+static void flip(const struct verdict *verdict, uint8_t *bytes, size_t length)
+{
+	int64_t at = verdict->place < 0 ? (int64_t)length - 1 : verdict->place - verdict->offset;
+
+	if (at >= 0 && at < (int64_t)length)
+		bytes[at] ^= 1;
+}
+
+/* A read that has been done, with its bytes flipped if they are to be. */
+static ssize_t flip_read(const struct verdict *verdict, void *bytes, ssize_t got)
+{
+	if (verdict->flips && got > 0)
+		flip(verdict, bytes, (size_t)got);
+	return got;
+}
+
 /* The real function of this name, of which there is exactly one next in line. */
 #define REAL(result, name, ...)                                                       \
 	static result (*real)(__VA_ARGS__);                                           \
@@ -463,7 +489,8 @@ static ssize_t faulty_pread(int fd, void *bytes, size_t length, off64_t offset)
 	REAL(ssize_t, "pread64", int, void *, size_t, off64_t);
 	struct verdict verdict = judge_read(fd, offset, length);
 
-	return verdict.fails ? -1 : real(fd, bytes, verdict.length, offset);
+	return verdict.fails ? -1
+			     : flip_read(&verdict, bytes, real(fd, bytes, verdict.length, offset));
 }
 
 ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
@@ -495,7 +522,7 @@ ssize_t read(int fd, void *bytes, size_t length)
 	REAL(ssize_t, "read", int, void *, size_t);
 	struct verdict verdict = judge_read(fd, position(fd), length);
 
-	return verdict.fails ? -1 : real(fd, bytes, verdict.length);
+	return verdict.fails ? -1 : flip_read(&verdict, bytes, real(fd, bytes, verdict.length));
 }
 
 ssize_t __read_chk(int fd, void *bytes, size_t length, size_t room)
@@ -546,16 +573,15 @@ ssize_t readv(int fd, const struct iovec *vector, int count)
 	return faulty_preadv(fd, vector, count, -1, 0);
 }
 
-/* The bytes with another last one, to be freed; the caller's own stay as they are. */
-static void *flipped(const void *bytes, size_t length)
+/* The bytes with one flipped, to be freed; the caller's own stay as they are. */
+static void *flipped(const struct verdict *verdict, const void *bytes)
 {
-	uint8_t *copy = malloc(length + 1);
+	uint8_t *copy = malloc(verdict->length + 1);
 
 	if (!copy)
 		abort();
-	memcpy(copy, bytes, length);
-	if (length > 0)
-		copy[length - 1] ^= 1;
+	memcpy(copy, bytes, verdict->length);
+	flip(verdict, copy, verdict->length);
 	return copy;
 }
 
@@ -563,7 +589,7 @@ static ssize_t faulty_pwrite(int fd, const void *bytes, size_t length, off64_t o
 {
 	REAL(ssize_t, "pwrite64", int, const void *, size_t, off64_t);
 	struct verdict verdict = judge(CALL_WRITE, fd, offset, length);
-	void *copy = verdict.flips ? flipped(bytes, verdict.length) : NULL;
+	void *copy = verdict.flips ? flipped(&verdict, bytes) : NULL;
 	ssize_t result = verdict.fails ? -1 : real(fd, copy ? copy : bytes, verdict.length, offset);
 
 	free(copy);
@@ -584,7 +610,7 @@ ssize_t write(int fd, const void *bytes, size_t length)
 {
 	REAL(ssize_t, "write", int, const void *, size_t);
 	struct verdict verdict = judge(CALL_WRITE, fd, position(fd), length);
-	void *copy = verdict.flips ? flipped(bytes, verdict.length) : NULL;
+	void *copy = verdict.flips ? flipped(&verdict, bytes) : NULL;
 	ssize_t result = verdict.fails ? -1 : real(fd, copy ? copy : bytes, verdict.length);
 
 	free(copy);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -80,8 +81,23 @@ void gow_file_forget_run(struct gow_file *file)
 	file->run.asked = file->run.start = file->run.end = 0;
 }
 
-int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
-                  gow_error *error)
+bool gow_file_doubt(struct gow_file *file, bool doubt)
+{
+	bool before = file->doubted;
+
+	file->doubted = doubt;
+	return before;
+}
+
+int gow_fail_read_again(const struct gow_file *file, uint64_t offset, gow_error *error)
+{
+	int code = gow_fail_errno(error, EIO, "reads as something else the second time");
+
+	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
+}
+
+static int read_requests(struct gow_file *file, uint64_t offset, void *buf, size_t size,
+                         size_t *got, gow_error *error)
 {
 	int code = gow_file_check_range(file, offset, size, error);
 	size_t done = 0, part, there = 0;
@@ -97,6 +113,37 @@ int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size
 	} while (there == part && done < size);
 	*got = done;
 	return GOW_OK;
+}
+
+/* What is read again at once. */
+enum { READ_AGAIN = 1 << 20 };
+
+/* Whether the file still has these bytes. */
+static int read_again(struct gow_file *file, uint64_t offset, const uint8_t *bytes, size_t size,
+                      gow_error *error)
+{
+	const size_t room = (size_t)gow_min(size, READ_AGAIN);
+	uint8_t *again = room ? malloc(room) : NULL;
+	int code = again || !room ? GOW_OK : gow_fail_memory(error, room);
+
+	gow_file_drop_cache(file);
+	for (size_t at = 0, got; at < size && !code; at += room) {
+		size_t part = (size_t)gow_min(room, size - at);
+
+		code = read_requests(file, offset + at, again, part, &got, error);
+		if (!code && (got != part || memcmp(again, bytes + at, part) != 0))
+			code = gow_fail_read_again(file, offset + at, error);
+	}
+	free(again);
+	return code;
+}
+
+int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
+                  gow_error *error)
+{
+	int code = read_requests(file, offset, buf, size, got, error);
+
+	return code || !file->doubted ? code : read_again(file, offset, buf, *got, error);
 }
 
 int gow_file_read_all(struct gow_file *file, uint64_t offset, void *buf, size_t size,

@@ -112,6 +112,7 @@ struct gow_file {
 	bool can_lock;         /* others can be kept out (lock.h) */
 	bool is_device;        /* of a fixed size */
 	bool sync_failed;      /* a failed sync is final: what it lost cannot be known */
+	bool doubted;          /* whatever is read is read twice; see gow_file_doubt */
 	/* Bytes of a request: what is best where the caller can choose (0: GOW_BLOCK_SIZE), and what
 	 * the wrappers split larger ones into (0: any size will do). */
 	size_t preferred_request, largest_request;
@@ -145,6 +146,16 @@ size_t gow_file_preferred_request(const struct gow_file *file);
 /* Fewer bytes than asked for mean the end of the file: *got says how many there were. */
 int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
                   gow_error *error);
+
+/*
+ * From now on whatever is read is read twice, the second time past the cache, and has to be the same
+ * (otherwise GOW_ERR_IO): for what is going to be written again, or decides what is written. A medium
+ * can garble a read and say nothing. Returns what was so before.
+ */
+bool gow_file_doubt(struct gow_file *file, bool doubt);
+
+/* Fails with GOW_ERR_IO: what stands at offset was not written to, and is not what was read. */
+int gow_fail_read_again(const struct gow_file *file, uint64_t offset, gow_error *error);
 
 /* All size bytes, or GOW_ERR_CHANGED: for what was inside the file when it was measured. */
 int gow_file_read_all(struct gow_file *file, uint64_t offset, void *buf, size_t size,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * readback.h - proof that what was written is on the disk as it was meant: it is read past the
- * cache and compared with a hash that was taken from memory, never from the file.
+ * cache and compared with a hash that was taken from memory, never from the file. And that what was
+ * meant is what the disk has: what is read to be written again is read twice.
  */
 #ifndef GOW_IO_READBACK_H
 #define GOW_IO_READBACK_H

@@ -119,9 +119,11 @@ int gow_image_from_file(struct gow_file *file, const struct gow_layout *rows, si
 	gow_image *made;
 	int code = GOW_OK;
 
-	/* A session builds on what it finds, so that has to be on the disk. */
+	/* A session builds on what it finds, so that has to be on the disk; and it writes entries
+	 * again. */
 	if (policy->write)
 		code = gow_file_settle(file, error);
+	(void)gow_file_doubt(file, policy->write);
 	if (!code && policy->salvage)
 		code = look_back(&file, rows, row_count, &opened.damaged, error);
 	if (!code)
@@ -135,6 +137,7 @@ int gow_image_from_file(struct gow_file *file, const struct gow_layout *rows, si
 		return code;
 	if (policy->write)
 		code = gow_session_begin(made, error);
+	(void)gow_file_doubt(file, false);
 	if (code)
 		gow_image_close(made);
 	else

@@ -770,7 +770,8 @@ static void opening_may_fail(void)
 	for (uint64_t seed = 0; seed < HM_ROWS; seed++) {
 		struct rng rng = { seed };
 		struct history history;
-		bool failed = true, looked = false;
+		bool failed = true;
+		unsigned looked = 0;
 
 		history_begin(&history, (enum hm_row)seed, 9, &rng);
 		for (size_t n = 1; failed; n++) {
@@ -782,9 +783,10 @@ static void opening_may_fail(void)
 			code = gow_image_from_file(memfile_open(history.file), &history.start.layout, 1,
 			                           &to_write, &image, &error);
 			failed = memdisk_has_failed(history.disk);
-			/* Where a record of an upgrade may end: what cannot be read is no record. */
-			if (failed && !code && !looked)
-				looked = true;
+			/* Where a record of an upgrade may end: what cannot be read is no record. All
+			 * is read twice. */
+			if (failed && !code && looked < 2)
+				looked++;
 			else
 				CHECK_CODE(failed ? GOW_ERR_IO : GOW_OK, code, &error);
 			if (!code)

@@ -180,8 +180,10 @@ static int run(struct gow_compact *compact, gow_compact_result *result, gow_erro
 static int load(struct gow_compact *compact, gow_error *error)
 {
 	const struct gow_compact_job *job = compact->job;
+	bool doubted = gow_file_doubt(job->file, !job->dry_run); /* it is written again */
 	int code = gow_journal_read_map(job->file, job->rows, job->row_count, &compact->map, error);
 
+	(void)gow_file_doubt(job->file, doubted);
 	if (!code)
 		code = gow_block_set_new(compact->map.logical_blocks, &compact->zeros, error);
 	if (!code && !(job->flags & GOW_COMPACT_KEEP_ZEROS))

@@ -100,6 +100,9 @@ int gow_compact_unmap_zeros(struct gow_compact *compact, gow_error *error)
 
 	if (!compact->zeros.count)
 		return GOW_OK;
+	if (gow_compact_writes(compact))
+		code = gow_check_zeros(compact->job->file, &compact->map, compact->job->lock,
+		                       compact->job->monitor, &compact->zeros, error);
 	for (uint32_t i = 0; i < compact->map.logical_blocks && !code; i++)
 		if (gow_block_set_has(&compact->zeros, i))
 			code = gow_flips_add(&flips, i, GOW_UNALLOCATED, error);

@@ -58,18 +58,31 @@ static int copy_run(struct gow_compact *compact, const struct mover *first, uint
 	return code ? gow_fail_at_block(error, code, first->logical) : GOW_OK;
 }
 
-/* Reads what copy_run has written. */
-static int add_copied(struct gow_compact *compact, const struct mover *first, uint32_t blocks,
-                      gow_error *error)
+static int add_blocks(struct gow_compact *compact, const struct mover *first, uint32_t physical,
+                      uint32_t blocks, gow_error *error)
 {
 	const size_t size = (size_t)blocks * GOW_BLOCK_SIZE;
-	int code = gow_file_read_all(compact->job->file, gow_compact_offset(compact, first->to),
-	                             compact->buffer, size, error);
+	int code = gow_file_read_padded(compact->job->file, gow_compact_offset(compact, physical),
+	                                compact->buffer, size, error);
 
 	if (code)
 		return gow_fail_at_block(error, code, first->logical);
 	gow_meant_add(compact->meant, compact->buffer, size);
 	return GOW_OK;
+}
+
+/* Reads what copy_run has read. */
+static int add_source(struct gow_compact *compact, const struct mover *first, uint32_t blocks,
+                      gow_error *error)
+{
+	return add_blocks(compact, first, first->from, blocks, error);
+}
+
+/* Reads what copy_run has written. */
+static int add_copied(struct gow_compact *compact, const struct mover *first, uint32_t blocks,
+                      gow_error *error)
+{
+	return add_blocks(compact, first, first->to, blocks, error);
 }
 
 /* How many movers, from the first one on, are neighbours where they are and where they go, and
@@ -117,10 +130,26 @@ static int each_run(struct gow_compact *compact, const struct movers *movers, ru
 	return code;
 }
 
-/* Copies one batch; nothing names the copies until they are known to be on the disk. */
+static int check_runs(struct gow_compact *compact, const struct movers *movers, run_taker take,
+                      const uint8_t meant[GOW_MEANT_HASH], bool *same, gow_error *error)
+{
+	uint8_t found[GOW_MEANT_HASH];
+	int code;
+
+	gow_meant_reset(compact->meant);
+	code = each_run(compact, movers, take, false, error);
+	gow_meant_hash(compact->meant, found);
+	*same = !code && memcmp(meant, found, sizeof found) == 0;
+	return code;
+}
+
+/* Copies one batch; nothing names the copies until they are known to be on the disk, and to be
+ * copies. */
 static int copy_batch(struct gow_compact *compact, const struct movers *movers, gow_error *error)
 {
-	uint8_t meant[GOW_MEANT_HASH], found[GOW_MEANT_HASH];
+	const struct mover *first = movers->list;
+	uint8_t meant[GOW_MEANT_HASH];
+	bool same = false;
 	int code;
 
 	gow_meant_reset(compact->meant);
@@ -129,17 +158,17 @@ static int copy_batch(struct gow_compact *compact, const struct movers *movers, 
 	if (code || !gow_compact_writes(compact))
 		return code;
 	gow_meant_hash(compact->meant, meant);
-	gow_meant_reset(compact->meant);
 	code = gow_file_settle(compact->job->file, error);
 	if (!code)
-		code = each_run(compact, movers, add_copied, false, error);
-	if (code)
-		return code;
-	gow_meant_hash(compact->meant, found);
-	return memcmp(meant, found, sizeof meant) == 0
-	               ? GOW_OK
-	               : gow_fail_read_back(compact->job->file,
-	                                    gow_compact_offset(compact, movers->list[0].to), error);
+		code = check_runs(compact, movers, add_source, meant, &same, error);
+	if (!code && !same)
+		code = gow_fail_read_again(compact->job->file,
+		                           gow_compact_offset(compact, first->from), error);
+	if (!code)
+		code = check_runs(compact, movers, add_copied, meant, &same, error);
+	return code || same ? code
+	                    : gow_fail_read_back(compact->job->file,
+	                                         gow_compact_offset(compact, first->to), error);
 }
 
 /* Durable with the next batch's copies: what they overwrite no entry has ever named. */

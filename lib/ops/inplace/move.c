@@ -40,20 +40,34 @@ static int carry_data(struct gow_move *move, uint64_t from, uint64_t to, uint64_
 	return code;
 }
 
+static int add_range(struct gow_move *move, uint64_t offset, uint64_t size, gow_error *error)
+{
+	int code = GOW_OK;
+
+	for (uint64_t at = 0; at < size && !code; at += PIECE) {
+		size_t part = (size_t)gow_min(PIECE, size - at);
+
+		code = gow_file_read_padded(move->pen->file, offset + at, move->buffer, part,
+		                            error);
+		gow_meant_add(move->meant, move->buffer, part);
+	}
+	return code;
+}
+
+/* Reads what carry_data has read. */
+static int add_source(struct gow_move *move, uint64_t from, uint64_t to, uint64_t size,
+                      gow_error *error)
+{
+	(void)to;
+	return add_range(move, from, size, error);
+}
+
 /* Reads what carry_data has written. */
 static int add_written(struct gow_move *move, uint64_t from, uint64_t to, uint64_t size,
                        gow_error *error)
 {
-	int code = GOW_OK;
-
 	(void)from;
-	for (uint64_t at = 0; at < size && !code; at += PIECE) {
-		size_t part = (size_t)gow_min(PIECE, size - at);
-
-		code = gow_file_read_all(move->pen->file, to + at, move->buffer, part, error);
-		gow_meant_add(move->meant, move->buffer, part);
-	}
-	return code;
+	return add_range(move, to, size, error);
 }
 
 /* Where the source has a hole there is to be one, except in what is the source itself. */
@@ -96,10 +110,25 @@ static int each_run(struct gow_move *move, const struct chunk *chunk, data_taker
 	return code;
 }
 
-/* Copies a chunk, and makes sure that the copy is on the disk: its source is overwritten soon. */
+static int check_runs(struct gow_move *move, const struct chunk *chunk, data_taker take,
+                      const uint8_t meant[GOW_MEANT_HASH], bool *same, gow_error *error)
+{
+	uint8_t found[GOW_MEANT_HASH];
+	int code;
+
+	gow_meant_reset(move->meant);
+	code = each_run(move, chunk, take, false, error);
+	gow_meant_hash(move->meant, found);
+	*same = !code && memcmp(meant, found, sizeof found) == 0;
+	return code;
+}
+
+/* Copies a chunk, and makes sure that the copy is on the disk, and is one: its source, which no copy
+ * lies over, is overwritten soon. */
 static int carry(struct gow_move *move, const struct chunk *chunk, gow_error *error)
 {
-	uint8_t meant[GOW_MEANT_HASH], found[GOW_MEANT_HASH];
+	uint8_t meant[GOW_MEANT_HASH];
+	bool same = false;
 	int code;
 
 	gow_meant_reset(move->meant);
@@ -107,16 +136,14 @@ static int carry(struct gow_move *move, const struct chunk *chunk, gow_error *er
 	if (code || move->pen->pass != GOW_PASS_WRITE)
 		return code;
 	gow_meant_hash(move->meant, meant);
-	gow_meant_reset(move->meant);
 	code = gow_file_settle(move->pen->file, error);
 	if (!code)
-		code = each_run(move, chunk, add_written, false, error);
-	if (code)
-		return code;
-	gow_meant_hash(move->meant, found);
-	return memcmp(meant, found, sizeof meant) == 0
-	               ? GOW_OK
-	               : gow_fail_read_back(move->pen->file, chunk->to, error);
+		code = check_runs(move, chunk, add_source, meant, &same, error);
+	if (!code && !same)
+		code = gow_fail_read_again(move->pen->file, chunk->from, error);
+	if (!code)
+		code = check_runs(move, chunk, add_written, meant, &same, error);
+	return code || same ? code : gow_fail_read_back(move->pen->file, chunk->to, error);
 }
 
 /* ---- which chunk ------------------------------------------------------------------------- */

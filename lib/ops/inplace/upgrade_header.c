@@ -19,19 +19,39 @@ void gow_upgrade_free_tables(struct gow_upgrade *upgrade)
 	free(upgrade->versions);
 }
 
+/* What is written anew must be what the disk has. The record's copy was read at another time. */
+int gow_upgrade_check_old_header(const struct gow_upgrade *upgrade, gow_error *error)
+{
+	const struct gow_trailer *trailer = &upgrade->trailer;
+	uint8_t hash[GOW_MEANT_HASH];
+	struct gow_meant *meant;
+	int code = gow_meant_new(&meant, error);
+
+	if (code)
+		return code;
+	gow_meant_add(meant, upgrade->old_header, (size_t)trailer->header_size);
+	gow_meant_hash(meant, hash);
+	gow_meant_free(meant);
+	return memcmp(hash, trailer->header_hash, sizeof hash) == 0
+	               ? GOW_OK
+	               : gow_fail_read_again(upgrade->job->file, 0, error);
+}
+
 /* The old header, from the trailer; before that is written, from where it is. */
 static int load_old_header(struct gow_upgrade *upgrade, gow_error *error)
 {
 	/* A file that ends early has a shorter one, and zeros from there on. */
 	const size_t room = (size_t)gow_layout_data_start(upgrade->from);
+	int code;
 
 	if (upgrade->old_header)
 		return GOW_OK;
 	upgrade->old_header = calloc(1, room);
 	if (!upgrade->old_header)
 		return gow_fail_memory(error, room);
-	return gow_file_read_all(upgrade->job->file, upgrade->begun ? upgrade->trailer.offset : 0,
+	code = gow_file_read_all(upgrade->job->file, upgrade->begun ? upgrade->trailer.offset : 0,
 	                         upgrade->old_header, (size_t)upgrade->trailer.header_size, error);
+	return code || !upgrade->begun ? code : gow_upgrade_check_old_header(upgrade, error);
 }
 
 /* An old entry's number in the new layout. */

@@ -51,6 +51,9 @@ uint64_t gow_upgrade_slots_taken(const struct gow_layout *from, const struct gow
 
 /* Writes the header of the target, pending, and reads it back, as the pass wants. */
 int gow_upgrade_write_header(struct gow_upgrade *upgrade, gow_error *error);
+
+/* Fails with GOW_ERR_IO unless the old header that was read is the one in the record. */
+int gow_upgrade_check_old_header(const struct gow_upgrade *upgrade, gow_error *error);
 void gow_upgrade_free_tables(struct gow_upgrade *upgrade);
 
 /* ---- upgrade_steps.c --------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "base/block.h"
 #include "base/error.h"
 #include "base/monitor.h"
+#include "io/readback.h"
 
 /* What is read of a block to see whether it is worth reading the rest. */
 enum { PROBE = 4096 };
@@ -43,8 +44,10 @@ static int is_zero_block(struct gow_file *file, uint64_t offset, size_t size, ui
 	return code;
 }
 
-int gow_find_zeros(struct gow_file *file, const struct gow_map *map, struct gow_lock *lock,
-                   const gow_monitor *monitor, struct gow_block_set *zeros, gow_error *error)
+/* Among so many blocks; NULL: all. */
+static int find_among(struct gow_file *file, const struct gow_map *map,
+                      const struct gow_block_set *among, struct gow_lock *lock,
+                      const gow_monitor *monitor, struct gow_block_set *zeros, gow_error *error)
 {
 	uint8_t buffer[GOW_BLOCK_SIZE];
 	int code = GOW_OK;
@@ -58,7 +61,8 @@ int gow_find_zeros(struct gow_file *file, const struct gow_map *map, struct gow_
 			if (!code)
 				code = gow_lock_poll(lock, error);
 		}
-		if (code || map->entries[i] == GOW_UNALLOCATED)
+		if (code || map->entries[i] == GOW_UNALLOCATED ||
+		    (among && !gow_block_set_has(among, i)))
 			continue;
 		code = is_zero_block(file, gow_layout_block_offset(map->layout, map->entries[i]),
 		                     (size_t)gow_min(GOW_BLOCK_SIZE, map->logical_size - start),
@@ -68,5 +72,29 @@ int gow_find_zeros(struct gow_file *file, const struct gow_map *map, struct gow_
 		else if (zero)
 			gow_block_set_add(zeros, i);
 	}
+	return code;
+}
+
+int gow_find_zeros(struct gow_file *file, const struct gow_map *map, struct gow_lock *lock,
+                   const gow_monitor *monitor, struct gow_block_set *zeros, gow_error *error)
+{
+	return find_among(file, map, NULL, lock, monitor, zeros, error);
+}
+
+int gow_check_zeros(struct gow_file *file, const struct gow_map *map, struct gow_lock *lock,
+                    const gow_monitor *monitor, const struct gow_block_set *zeros, gow_error *error)
+{
+	struct gow_block_set found;
+	int code = gow_block_set_new(map->logical_blocks, &found, error);
+
+	if (code)
+		return code;
+	gow_file_drop_cache(file);
+	code = find_among(file, map, zeros, lock, monitor, &found, error);
+	for (uint32_t i = 0; i < map->logical_blocks && !code; i++)
+		if (gow_block_set_has(zeros, i) && !gow_block_set_has(&found, i))
+			code = gow_fail_read_again(
+				file, gow_layout_block_offset(map->layout, map->entries[i]), error);
+	gow_block_set_release(&found);
 	return code;
 }

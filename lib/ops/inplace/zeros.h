@@ -33,4 +33,10 @@ static inline void gow_block_set_add(struct gow_block_set *set, uint32_t block)
 int gow_find_zeros(struct gow_file *file, const struct gow_map *map, struct gow_lock *lock,
                    const gow_monitor *monitor, struct gow_block_set *zeros, gow_error *error);
 
+/* Reads those that were found once more, past the cache: what they are is given up. Fails with
+ * GOW_ERR_IO where one is none. */
+int gow_check_zeros(struct gow_file *file, const struct gow_map *map, struct gow_lock *lock,
+                    const gow_monitor *monitor, const struct gow_block_set *zeros,
+                    gow_error *error);
+
 #endif

@@ -287,10 +287,14 @@ int gow_repair_file(const struct gow_repair_target *target, const gow_repair_opt
 		.proof = gow_repair_proof_of(target, options->common.flags & GOW_COMMON_DIGEST,
 		                             options->common.monitor),
 	};
+	bool doubted;
 	int code = made ? gow_proof_begin(&job.proof, error) : gow_fail_memory(error, sizeof *made);
 
+	/* What is read here comes into the plan, or into the undo file. */
+	doubted = gow_file_doubt(target->file, !gow_repair_is_dry_run(&job));
 	if (!code)
 		code = repair(&job, error);
+	(void)gow_file_doubt(target->file, doubted);
 	if (!code)
 		code = gow_proof_end(&job.proof, outcome_of(&job), error);
 	if (!code) {

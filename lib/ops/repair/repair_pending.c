@@ -90,6 +90,7 @@ int gow_repair_finish_upgrade(struct gow_repair_job *job, const struct gow_heade
 		.monitor = job->options->common.monitor,
 	};
 	gow_upgrade_result upgraded;
+	bool doubted;
 	int code;
 
 	if (!may_see_to_it(job, header->layout)) {
@@ -106,7 +107,10 @@ int gow_repair_finish_upgrade(struct gow_repair_job *job, const struct gow_heade
 	               header->file_size);
 	if (*over)
 		return GOW_OK;
+	/* It reads twice by itself, and much. */
+	doubted = gow_file_doubt(job->target->file, false);
 	code = gow_upgrade_file(&upgrade, &upgraded, error);
+	(void)gow_file_doubt(job->target->file, doubted);
 	job->result->changed = !code;
 	return code;
 }

@@ -170,10 +170,13 @@ int gow_repair_undo_file(const struct gow_repair_target *target, const gow_undo_
 		.proof = gow_repair_proof_of(target, options->common.flags & GOW_COMMON_DIGEST,
 		                             options->common.monitor),
 	};
+	bool doubted;
 	int code = made ? gow_proof_begin(&job.proof, error) : gow_fail_memory(error, sizeof *made);
 
+	doubted = gow_file_doubt(target->file, !(options->common.flags & GOW_COMMON_DRY_RUN));
 	if (!code)
 		code = take_back(&job, options, made, error);
+	(void)gow_file_doubt(target->file, doubted);
 	if (!code)
 		code = gow_proof_end(&job.proof, gow_repair_base_of(&job), error);
 	if (!code) {
