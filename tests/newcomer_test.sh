@@ -56,6 +56,22 @@ testCompact() {
 	fresh
 	came sync:1:come=read gow-compact "$tmp/image"
 	assertTrue "goes on for $after calls" "[ $after -lt 20 ]"
+	# From then on nothing is given up: not an entry, not the count, not the end of the file.
+	for option in '' --keep-zeros --punch; do
+		fresh
+		# shellcheck disable=SC2086 # may be empty
+		run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_TRACE=$tmp/syncs" gow-compact $option "$tmp/image"
+		for nth in $(seq "$(($(grep -c '^sync ' "$tmp/syncs") - 1))"); do
+			fresh
+			# shellcheck disable=SC2086 # may be empty
+			came sync:$nth:come=write gow-compact $option "$tmp/image"
+			assertStopped
+			assertNull "$option, sync $nth: writes after" \
+				"$(sed "1,/^sync $nth /d" "$tmp/trace" | grep -E '^(write|truncate) ')"
+			assertGuest "$tmp/image" "$work/raw"
+		done
+		rm -f "$tmp/syncs"
+	done
 	came read:1:come=write gow-compact --keep-zeros -o "$tmp/out" "$tmp/image"
 	assertErr 'opens it for writing|came to open'
 }
@@ -105,6 +121,20 @@ testUpgrade() {
 		assertStatus 0
 		assertGuest "$tmp/image" "$work/raw"
 	done
+	# The image is at rest again, and no longer the tool's to cut.
+	fresh
+	run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_TRACE=$tmp/syncs" gow-upgrade --to 2 "$tmp/image"
+	nth=$(($(grep -c '^sync ' "$tmp/syncs") - 1))
+	fresh
+	came sync:$nth:come=write gow-upgrade --to 2 "$tmp/image"
+	assertStopped
+	assertNull "it is cut" "$(sed "1,/^sync $nth /d" "$tmp/trace" | grep '^truncate ')"
+	assertFalse "pending" "head -c 4 '$tmp/image' | grep -q '!'"
+	run gow-upgrade --to 2 "$tmp/image"
+	assertStatus 0
+	assertGuest "$tmp/image" "$work/raw"
+	assertEquals "size" "$(grep '^truncate ' "$tmp/syncs" | tail -n 1 | cut -d' ' -f4)" \
+		"$(stat -c %s "$tmp/image")"
 }
 
 # A reader for which a moving image means nothing stops soon; others say so, once.

@@ -70,7 +70,10 @@ static int cut(struct gow_compact *compact, gow_error *error)
 	if (!gow_compact_writes(compact) ||
 	    gow_compact_final_size(compact) == compact->map.file_size)
 		return GOW_OK;
-	code = gow_file_truncate(compact->job->file, gow_compact_final_size(compact), error);
+	code = gow_compact_poll(compact, error);
+	if (!code)
+		code = gow_file_truncate(compact->job->file, gow_compact_final_size(compact),
+		                         error);
 	return code ? code : gow_compact_sync(compact, error);
 }
 

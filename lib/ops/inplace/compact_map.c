@@ -103,6 +103,8 @@ int gow_compact_unmap_zeros(struct gow_compact *compact, gow_error *error)
 	if (gow_compact_writes(compact))
 		code = gow_check_zeros(compact->job->file, &compact->map, compact->job->lock,
 		                       compact->job->monitor, &compact->zeros, error);
+	if (!code)
+		code = gow_compact_poll(compact, error);
 	for (uint32_t i = 0; i < compact->map.logical_blocks && !code; i++)
 		if (gow_block_set_has(&compact->zeros, i))
 			code = gow_flips_add(&flips, i, GOW_UNALLOCATED, error);
@@ -121,6 +123,8 @@ int gow_compact_lower_count(struct gow_compact *compact, gow_error *error)
 	const struct gow_header header = { .layout = layout, .block_count = compact->target };
 	int code = check_map(compact, error);
 
+	if (!code)
+		code = gow_compact_poll(compact, error);
 	if (code || !layout->block_count.width)
 		return code;
 	code = gow_pen_mark(&compact->pen, layout->block_count.offset, layout->block_count.width,

@@ -175,7 +175,7 @@ static int copy_batch(struct gow_compact *compact, const struct movers *movers, 
 static int flip_batch(struct gow_compact *compact, const struct movers *movers, gow_error *error)
 {
 	struct gow_flips flips = { .compact = compact };
-	int code = GOW_OK;
+	int code = gow_compact_poll(compact, error);
 
 	for (uint32_t i = 0; i < movers->count && !code; i++)
 		code = gow_flips_add(&flips, movers->list[i].logical, movers->list[i].to, error);

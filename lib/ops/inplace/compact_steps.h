@@ -66,6 +66,12 @@ static inline int gow_compact_sync(struct gow_compact *compact, gow_error *error
 	return gow_compact_writes(compact) ? gow_file_sync(compact->job->file, error) : GOW_OK;
 }
 
+/* Before each write that gives something up: whoever comes must not find that it is written to. */
+static inline int gow_compact_poll(struct gow_compact *compact, gow_error *error)
+{
+	return gow_compact_writes(compact) ? gow_lock_poll(compact->job->lock, error) : GOW_OK;
+}
+
 /* ---- compact_map.c ----------------------------------------------------------------------- */
 
 /* A run of entries that have been changed in memory, and are yet to be written. */

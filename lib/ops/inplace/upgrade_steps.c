@@ -176,8 +176,11 @@ static int step_release(struct gow_upgrade *upgrade, gow_error *error)
 
 int gow_upgrade_cut(struct gow_upgrade *upgrade, uint64_t size, gow_error *error)
 {
-	int code = gow_file_truncate(upgrade->job->file, size, error);
+	/* The image is at rest: whoever came may have begun to write to it. */
+	int code = gow_lock_poll(upgrade->job->lock, error);
 
+	if (!code)
+		code = gow_file_truncate(upgrade->job->file, size, error);
 	return code ? code : gow_file_sync(upgrade->job->file, error);
 }
 
