@@ -14,6 +14,10 @@ suiteSetUp() {
 	printf 'version 1\nsize 4M\nmap 0-63 0 shuffle 5\ndata 0-63 pattern 3\n' >"$work/recipe"
 	make_image "$work/recipe" "$work/a.gow"
 	make_raw "$work/recipe" "$work/a.raw"
+	# All in one run.
+	printf 'version 1\nsize 20M\nmap 0-319 0\ndata 0-319 pattern 3\n' >"$work/recipe-b"
+	make_image "$work/recipe-b" "$work/b.gow"
+	digest=$("$GOW_BIN/gow-check" --digest --json "$work/b.gow" | jq -r .digest)
 	serve_badly "$work/a.gow"
 	bad=$url
 	unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
@@ -27,6 +31,13 @@ served() {
 	assertEquals "$1: $(cat "$err" "$out")" "$2" "$status"
 	[ -z "$3" ] || assertTrue "$1 does not say '$3': $(cat "$out" "$err")" \
 		"grep -qE '$3' $out $err"
+}
+
+# assertDigestOfB: gow-check --digest of $uri is that of b.gow.
+assertDigestOfB() {
+	run gow-check --digest --json "$uri"
+	assertStatus 0
+	assertEquals "$digest" "$(json .digest)"
 }
 
 testServersThatServeWell() {
@@ -292,30 +303,33 @@ testSilenceEnds() {
 
 # The first two answers at every offset are errors, and the third is right.
 testNbdRetries() {
-	mkdir "$tmp/tried"
 	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
 	pread='for try in 1 2; do
 		if mkdir "$tried/$4-$try" 2>/dev/null; then echo EIO broken >&2; exit 1; fi
 	done
 	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+	mkdir "$tmp/tried"
 	tried=$tmp/tried image=$work/a.gow serve_nbd eval get_size="stat -Lc %s '$work/a.gow'" \
 		thread_model='echo parallel' pread="$pread"
 	run gow-convert "$uri" "$tmp/x.raw"
 	assertStatus 0
 	assertSameFile "$work/a.raw" "$tmp/x.raw"
 	assertTrue 'no read was refused' "[ $(find "$tmp/tried" -name '*-2' | wc -l) -gt 3 ]"
+	mkdir "$tmp/once-more"
+	tried=$tmp/once-more image=$work/b.gow serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" \
+		thread_model='echo parallel' pread="$pread"
+	assertDigestOfB
+	assertTrue 'no read was refused' "[ $(find "$tmp/once-more" -name '*-2' | wc -l) -gt 3 ]"
 }
 
 # One bad sector, in the last of the blocks that a request of 1 MiB fetches: the others can be read.
 testNbdBadSector() {
-	printf 'version 1\nsize 4M\nmap 0-63 0\ndata 0-63 pattern 3\n' >"$tmp/recipe"
-	make_image "$tmp/recipe" "$tmp/b.gow"
 	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
 	pread='if [ $4 -le $bad ] && [ $(($4 + $3)) -gt $bad ]; then echo EIO bad >&2; exit 1; fi
 	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
-	offset=$("$GOW_BIN/gow-info" --json "$tmp/b.gow" | jq .data_start)
-	bad=$((offset + 40 * 65536 + 7)) image=$tmp/b.gow \
-		serve_nbd eval get_size="stat -Lc %s '$tmp/b.gow'" thread_model='echo parallel' \
+	offset=$("$GOW_BIN/gow-info" --json "$work/b.gow" | jq .data_start)
+	bad=$((offset + 40 * 65536 + 7)) image=$work/b.gow \
+		serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" thread_model='echo parallel' \
 		pread="$pread"
 	run gow-check --data --json "$uri"
 	assertStatus 4
@@ -336,6 +350,45 @@ testNbdServerIsReplaced() {
 	status=$?
 	assertStatus 0
 	assertSameFile "$work/a.raw" "$tmp/x.raw"
+}
+
+# The same while several requests are on their way, once by an export of the same size and once by
+# another.
+testNbdServerIsReplacedWhileReadingOn() {
+	for image in b a; do
+		rm -f "$tmp/s"
+		serve_nbd --filter=delay file "$work/b.gow" delay-read=400ms
+		first=$!
+		env --default-signal timeout 50 "$GOW_BIN/gow-check" --digest --json "$uri" >"$out" 2>"$err" &
+		tool=$!
+		sleep 1.4
+		kill -9 $first
+		rm -f "$tmp/s"
+		serve_nbd file "$work/$image.gow"
+		wait $tool
+		status=$?
+		gow_command="gow-check, and then $image"
+		if [ $image = b ]; then
+			assertStatus 0
+			assertEquals "$digest" "$(json .digest)"
+		else
+			assertStatus 8
+			assertJson '.error == "changed"'
+		fi
+	done
+}
+
+# The header comes at once, and the data does not.
+testSignalsWhileDataIsOnItsWay() {
+	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
+	pread='[ $4 -lt 4300000 ] || sleep 20
+	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+	image=$work/b.gow serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" \
+		thread_model='echo parallel' pread="$pread"
+	server=$!
+	stopped INT gow-check --digest "$uri"
+	stopped TERM gow-check --data "$uri"
+	kill -9 $server # it would wait for what sleeps
 }
 
 testNbdBlockSizes() {
@@ -366,6 +419,9 @@ testNbdBlockSizesAndAnOddSize() {
 		[ $policy = allow ] || assertErr 'multiples of 4096 bytes only, so the last 20 bytes'
 	done
 	assertStatus 8
+	serve_nbd -r --filter=blocksize-policy file "$work/b.gow" blocksize-minimum=4096 \
+		blocksize-error-policy=allow
+	assertDigestOfB
 }
 
 testHttpsCertificates() {

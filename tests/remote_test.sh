@@ -145,6 +145,36 @@ testNbdImage() {
 	assertErr 'only be read'
 }
 
+# Every byte is asked for once, by large requests, several of which are on their way at a time.
+testNbdRequests() {
+	need_servers || return 0
+	head -c 20M /dev/urandom >"$tmp/r.raw"
+	"$GOW_BIN/gow-convert" -q -O gow2 -f raw "$tmp/r.raw" "$tmp/r.gow" 2>/dev/null
+	serve_nbd --filter=log --filter=delay file "$tmp/r.gow" delay-read=10ms logfile="$tmp/log"
+	for option in --digest --data; do
+		: >"$tmp/log"
+		run gow-check $option "$uri"
+		assertStatus 0
+		python3 - "$tmp/log" >"$tmp/counts" <<'END'
+import re, sys
+bytes = requests = now = most = 0
+for line in open(sys.argv[1]):
+    ask = re.search(r" Read id=\d+ .*count=0x([0-9a-f]+)", line)
+    if ask:
+        requests, bytes, now = requests + 1, bytes + int(ask[1], 16), now + 1
+        most = max(most, now)
+    elif "...Read" in line:
+        now -= 1
+print(requests, bytes, most)
+END
+		read -r requests bytes most <"$tmp/counts"
+		size=$(stat -c %s "$tmp/r.gow")
+		assertTrue "$bytes bytes of $size" "[ $bytes -lt $((size + 131072)) ]"
+		assertTrue "$requests requests" "[ $requests -le $((size / 1048576 + 5)) ]"
+		assertTrue "$most at a time" "[ $most -ge 4 ]"
+	done
+}
+
 testNbdDestination() {
 	need_servers || return 0
 	truncate -s 8M "$tmp/dest"

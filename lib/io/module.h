@@ -80,7 +80,17 @@ struct gow_module {
 	 * GOW_ERR_CHANGED where the object is not the one that was opened any more. */
 	int (*read)(struct gow_remote *remote, const struct gow_remote_range *ranges, size_t count,
 	            gow_error *error);
-	/* The same of ranges that come one by one; NULL: they are read in batches. */
+	/*
+	 * The same of a range whose bytes will be wanted later; NULL in a module that has none of
+	 * these three. begin asks for as much of it as may be in flight, and fails nobody;
+	 * the range and its memory stay as they are until it is finished, or abandoned, which accepts
+	 * one that was not begun. Other calls than these may come between.
+	 */
+	void (*begin)(struct gow_remote *remote, const struct gow_remote_range *range);
+	int (*finish)(struct gow_remote *remote, const struct gow_remote_range *range,
+	              gow_error *error);
+	void (*abandon)(struct gow_remote *remote, const struct gow_remote_range *range);
+	/* Reads ranges that come one by one; NULL: they are read in batches. */
 	int (*stream)(struct gow_remote *remote, const struct gow_remote_stream *stream,
 	              gow_error *error);
 	/* The next run that may be other than zeros, as gow_file_next_data; NULL: all is data. */

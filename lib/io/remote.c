@@ -230,6 +230,55 @@ int gow_file_read_ranges(struct gow_file *base, const struct gow_remote_range *r
 	return gow_fail_in_file(error, code, base->name);
 }
 
+/* ---- one after the other ------------------------------------------------------------------ */
+
+bool gow_file_begins_ranges(const struct gow_file *file)
+{
+	return gow_file_is_remote(file) && remote_of(file)->module->begin;
+}
+
+void gow_file_begin_range(struct gow_file *base, struct gow_remote_range *range)
+{
+	struct remote_file *file = remote_of(base);
+	size_t there;
+
+	(void)pthread_mutex_lock(&file->mutex);
+	there = gow_windows_take(&file->windows, range->offset, range->buf, range->size);
+	range->offset += there;
+	range->buf = (uint8_t *)range->buf + there;
+	range->size -= there;
+	if (range->size)
+		file->module->begin(file->remote, range);
+	(void)pthread_mutex_unlock(&file->mutex);
+}
+
+int gow_file_finish_range(struct gow_file *base, const struct gow_remote_range *range,
+                          gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code;
+
+	if (!range->size)
+		return GOW_OK;
+	(void)pthread_mutex_lock(&file->mutex);
+	file->fetched += range->size;
+	file->requests++;
+	code = file->module->finish(file->remote, range, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	if (code && code != GOW_ERR_STOPPED)
+		code = gow_fail_at_offset(error, code, range->offset);
+	return gow_fail_in_file(error, code, base->name);
+}
+
+void gow_file_abandon_range(struct gow_file *base, const struct gow_remote_range *range)
+{
+	struct remote_file *file = remote_of(base);
+
+	(void)pthread_mutex_lock(&file->mutex);
+	file->module->abandon(file->remote, range);
+	(void)pthread_mutex_unlock(&file->mutex);
+}
+
 /* ---- streams ------------------------------------------------------------------------------ */
 
 /* Counts what goes through. */

@@ -46,7 +46,19 @@ void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *re
 int gow_file_read_ranges(struct gow_file *base, const struct gow_remote_range *ranges, size_t count,
                          gow_error *error);
 
-/* The same for ranges that come one by one (module.h). */
+/*
+ * Reads a range that is on its way since it was begun. What was read ahead is there at once, and
+ * *range is what is left of it. That stays where it is, with its memory, until it is finished or
+ * abandoned; what fails of it fails nobody before. For a file that begins ranges only, which not all
+ * protocols' do.
+ */
+bool gow_file_begins_ranges(const struct gow_file *file);
+void gow_file_begin_range(struct gow_file *base, struct gow_remote_range *range);
+int gow_file_finish_range(struct gow_file *base, const struct gow_remote_range *range,
+                          gow_error *error);
+void gow_file_abandon_range(struct gow_file *base, const struct gow_remote_range *range);
+
+/* Reads ranges that come one by one (module.h). */
 int gow_file_read_stream(struct gow_file *base, const struct gow_remote_stream *stream,
                          gow_error *error);
 

@@ -39,12 +39,12 @@ static struct gow_window *find(struct gow_windows *windows, uint64_t offset)
 	return NULL;
 }
 
-/* How much the window that comes after this one, in order, fetches. */
+/* How much is fetched of what comes after this window. */
 static size_t size_after(const struct gow_window *window)
 {
-	if (window->size < ORDER / 2 || window->seconds < quick)
+	if (window->fetched < ORDER / 2 || window->seconds < quick)
 		return ORDER;
-	return window->size < MOST / 2 ? 2 * window->size : MOST;
+	return window->fetched < MOST / 2 ? 2 * window->fetched : MOST;
 }
 
 /* The window that ends where this read begins, which is read in order then; or the one that was
@@ -57,7 +57,7 @@ static struct gow_window *choose(struct gow_windows *windows, uint64_t offset, s
 	for (size_t i = 0; i < GOW_WINDOWS; i++) {
 		struct gow_window *window = &windows->list[i];
 
-		if (window->size && window->offset + window->size == offset) {
+		if (window->next && window->next == offset) {
 			*ahead = size_after(window);
 			return window;
 		}
@@ -77,8 +77,7 @@ static size_t how_much(const struct gow_windows *windows, uint64_t offset, size_
 
 	if (offset < failed->end)
 		size = offset >= failed->start ? 0 : gow_min(size, failed->start - offset);
-	size = gow_max(size, gow_min(wanted, MOST));
-	return (size_t)gow_min(size, windows->file_size - offset);
+	return (size_t)gow_min(gow_max(size, wanted), windows->file_size - offset);
 }
 
 static int make_room(struct gow_window *window, size_t size, gow_error *error)
@@ -95,52 +94,88 @@ static int make_room(struct gow_window *window, size_t size, gow_error *error)
 	return GOW_OK;
 }
 
-static int fetch(const struct gow_windows *windows, struct gow_window *window, uint64_t offset,
+/* Whether a part of what failed, and took so long, may be had. A silent server is not waited for
+ * twice. */
+static bool may_have_less(int code, double seconds)
+{
+	return code == GOW_ERR_IO && seconds < SILENT;
+}
+
+/* Fetches a range in the window's place, to its memory or to somebody's own. */
+static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_t offset, void *to,
                  size_t size, gow_error *error)
 {
 	const double begun = now();
-	int code = make_room(window, size, error);
+	const int code = windows->fetch(windows->context, offset, to, size, error);
 
-	if (!code)
-		code = windows->fetch(windows->context, offset, window->data, size, error);
-	window->offset = offset;
-	window->size = code ? 0 : size;
-	window->seconds = now() - begun;
+	window->size = 0;
+	window->next = code ? 0 : offset + size;
+	window->fetched = (size_t)gow_min(size, MOST);
+	window->seconds = (now() - begun) * (double)window->fetched / (double)size;
+	if (may_have_less(code, window->seconds) &&
+	    (offset < windows->failed.start || offset + size > windows->failed.end))
+		windows->failed = (struct gow_window_range){ offset, offset + size };
 	return code;
 }
 
-static int fill(struct gow_windows *windows, uint64_t offset, size_t wanted,
-                struct gow_window **filled, gow_error *error)
+static int fill(struct gow_windows *windows, struct gow_window *window, uint64_t offset,
+                size_t size, size_t wanted, gow_error *error)
 {
-	size_t ahead;
-	struct gow_window *window = choose(windows, offset, &ahead);
-	size_t size = how_much(windows, offset, wanted, ahead);
-	int code = fetch(windows, window, offset, size, error);
+	int code = make_room(window, size, error);
 
-	/* It may be what nobody has asked for yet. A server that is silent is not waited for twice. */
-	if (code == GOW_ERR_IO && size > wanted && window->seconds < SILENT) {
-		windows->failed = (struct gow_window_range){ offset, offset + size };
-		code = fetch(windows, window, offset, wanted, error);
+	if (code)
+		return code;
+	code = fetch(windows, window, offset, window->data, size, error);
+	/* It may be what nobody has asked for yet. */
+	if (size > wanted && may_have_less(code, window->seconds)) {
+		size = wanted;
+		code = fetch(windows, window, offset, window->data, size, error);
 	}
-	if (!code)
-		*filled = window;
+	window->offset = offset;
+	window->size = code ? 0 : size;
 	return code;
+}
+
+size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf, size_t size)
+{
+	uint8_t *to = buf;
+	size_t done = 0;
+	const struct gow_window *window;
+
+	while (done < size && (window = find(windows, offset + done)) != NULL) {
+		const size_t inside = (size_t)(offset + done - window->offset);
+		const size_t part = (size_t)gow_min(size - done, window->size - inside);
+
+		memcpy(to + done, window->data + inside, part);
+		done += part;
+	}
+	return done;
 }
 
 int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, size_t size,
                      size_t *got, gow_error *error)
 {
 	struct gow_window *window = find(windows, offset);
+	size_t ahead, whole = 0;
 	int code = GOW_OK;
 
-	if (!window)
-		code = fill(windows, offset, size, &window, error);
+	if (!window) {
+		window = choose(windows, offset, &ahead);
+		whole = how_much(windows, offset, size, ahead);
+	}
+	window->used = ++windows->reads;
+	/* Much that is wanted as a whole needs no window, and copying it would take long beside what
+	 * a server nearby takes to send it. */
+	if (whole >= ORDER && whole == size)
+		code = fetch(windows, window, offset, buf, size, error);
+	else if (whole)
+		code = fill(windows, window, offset, whole, size, error);
 	if (code)
 		return code;
-	window->used = ++windows->reads;
-	*got = window->size - (size_t)(offset - window->offset);
-	if (*got > size)
-		*got = size;
+	*got = size;
+	if (!window->size)
+		return GOW_OK;
+	*got = (size_t)gow_min(size, window->size - (size_t)(offset - window->offset));
 	memcpy(buf, window->data + (offset - window->offset), *got);
 	return GOW_OK;
 }
@@ -148,7 +183,7 @@ int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, si
 void gow_windows_forget(struct gow_windows *windows)
 {
 	for (size_t i = 0; i < GOW_WINDOWS; i++)
-		windows->list[i].size = 0;
+		windows->list[i].size = windows->list[i].next = 0;
 }
 
 void gow_windows_release(struct gow_windows *windows)

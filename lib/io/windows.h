@@ -13,14 +13,17 @@
 
 enum { GOW_WINDOWS = 4 /* places in the file that are read at the same time */ };
 
-/* Bytes of the file that were fetched. */
+/* A place in the file, and bytes that were fetched there. */
 struct gow_window {
 	uint64_t offset;
 	size_t size; /* bytes that are there; 0: none */
 	size_t room;
 	uint8_t *data;
-	uint64_t used;  /* when, by the count of reads */
-	double seconds; /* that fetching them took */
+	uint64_t used; /* when, by the count of reads */
+	uint64_t
+		next; /* behind the last fetch, kept here or not; 0: there was none, or it failed */
+	size_t fetched; /* bytes of it, or so many of them */
+	double seconds; /* that these took */
 };
 
 struct gow_window_range {
@@ -42,6 +45,9 @@ struct gow_windows {
  * only where a fetch of what is asked for fails, whatever else was fetched with it. */
 int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, size_t size,
                      size_t *got, gow_error *error);
+
+/* Gives what is there of the range already, from its beginning on; how many bytes. */
+size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf, size_t size);
 
 /* What was fetched is not what is there now. */
 void gow_windows_forget(struct gow_windows *windows);

@@ -105,6 +105,41 @@ static void reading_here_and_there_takes_small_ones(void)
 	gow_windows_release(&server.windows);
 }
 
+/* What is wanted as a whole goes to where it is wanted; what is read after it is in order. */
+static void much_at_a_time_needs_no_window(void)
+{
+	struct server server;
+
+	start(&server);
+	for (uint64_t at = 0; at < 12 * MIB; at += 4 * MIB)
+		CHECK_OK(read_range(&server, at, 4 * MIB), &error);
+	CHECK_EQ(3, server.requests);
+	for (size_t i = 0; i < GOW_WINDOWS; i++)
+		CHECK_EQ(0, server.windows.list[i].room);
+	for (uint64_t at = 12 * MIB; at < FILE_SIZE; at += 64 * KIB)
+		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
+	CHECK(server.requests <= 3 + 4);
+	CHECK_EQ(FILE_SIZE, server.bytes);
+	gow_windows_release(&server.windows);
+}
+
+static void what_is_there_can_be_taken(void)
+{
+	static uint8_t buf[2 * MIB];
+	struct server server;
+
+	start(&server);
+	CHECK_EQ(0, gow_windows_take(&server.windows, 0, buf, 512));
+	CHECK_OK(read_range(&server, MIB, 512), &error);
+	CHECK_EQ(0, gow_windows_take(&server.windows, MIB - 1, buf, 512));
+	CHECK_EQ(512, gow_windows_take(&server.windows, MIB + 5, buf, 512));
+	CHECK_EQ(byte_at(MIB + 5), buf[0]);
+	CHECK_EQ(64 * KIB - 5, gow_windows_take(&server.windows, MIB + 5, buf, MIB));
+	CHECK_EQ(byte_at(MIB + 64 * KIB - 1), buf[64 * KIB - 6]);
+	CHECK_EQ(1, server.requests);
+	gow_windows_release(&server.windows);
+}
+
 /* Whoever reads in pieces loses the one that has it, and no other. */
 static void a_bad_byte_spoils_what_has_it_only(void)
 {
@@ -134,4 +169,5 @@ static void a_bad_byte_spoils_what_has_it_only(void)
 
 CHECK_MAIN(CHECK_TEST(reading_in_order_takes_large_requests),
            CHECK_TEST(reading_here_and_there_takes_small_ones),
+           CHECK_TEST(much_at_a_time_needs_no_window), CHECK_TEST(what_is_there_can_be_taken),
            CHECK_TEST(a_bad_byte_spoils_what_has_it_only))

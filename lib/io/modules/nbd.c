@@ -105,14 +105,11 @@ static int ask_patiently(struct gow_remote *remote, uint64_t offset, gow_error *
 		    tries >= GOW_NBD_TRIES || gow_nbd_now() - begun >= GOW_NBD_PATIENCE_SECONDS)
 			break;
 		/* The answer may come later, to what is not there any more. */
-		nbd_close(remote->nbd);
-		remote->nbd = NULL;
+		gow_nbd_hang_up(remote);
 		gow_nbd_pause(0.05 * (1 << tries));
 	}
-	if (code) {
-		nbd_close(remote->nbd);
-		remote->nbd = NULL;
-	}
+	if (code)
+		gow_nbd_hang_up(remote);
 	return code;
 }
 
@@ -148,8 +145,7 @@ static int begin_change(struct gow_remote *remote, gow_error *error)
 /* After a failure nothing is believed of what was written, and no answer may come any more. */
 static int drop(struct gow_remote *remote, int code)
 {
-	nbd_close(remote->nbd);
-	remote->nbd = NULL;
+	gow_nbd_hang_up(remote);
 	return code;
 }
 
@@ -294,6 +290,8 @@ static void nbd_end(struct gow_remote *remote)
 	if (remote->nbd && nbd_aio_is_ready(remote->nbd) == 1)
 		(void)nbd_aio_disconnect(remote->nbd, 0);
 	nbd_close(remote->nbd);
+	for (size_t i = 0; i < GOW_NBD_IN_FLIGHT; i++)
+		free(remote->pieces[i].bounce);
 	free(remote->uri);
 	free(remote);
 }
@@ -338,6 +336,9 @@ const struct gow_module gow_module = {
 	.library = "libnbd",
 	.open = nbd_begin,
 	.read = gow_nbd_read,
+	.begin = gow_nbd_begin,
+	.finish = gow_nbd_finish,
+	.abandon = gow_nbd_abandon,
 	.next_data = nbd_next_data,
 	.write = nbd_write,
 	.zero = nbd_zero_range,

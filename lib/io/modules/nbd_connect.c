@@ -207,13 +207,20 @@ int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow
 	return GOW_OK;
 }
 
+void gow_nbd_hang_up(struct gow_remote *remote)
+{
+	nbd_close(remote->nbd);
+	remote->nbd = NULL;
+	for (size_t i = 0; i < GOW_NBD_IN_FLIGHT; i++)
+		remote->pieces[i].cookie = -1;
+}
+
 int gow_nbd_reconnect(struct gow_remote *remote, gow_error *error)
 {
 	struct gow_remote_info info;
 	int code;
 
-	nbd_close(remote->nbd);
-	remote->nbd = NULL;
+	gow_nbd_hang_up(remote);
 	code = gow_nbd_connect(remote, error);
 	return code ? code : gow_nbd_measure(remote, &info, error);
 }

@@ -2,6 +2,9 @@
 /*
  * nbd_read.c - reading from an NBD server: ranges are cut into pieces, several of which are in
  * flight on one connection; what a broken connection has not brought is asked for again.
+ *
+ * Ranges that were begun wait in the queue, and stay there until they are finished or abandoned.
+ * Whoever waits for one of them lets the others go on. What becomes of those is theirs alone.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,61 +13,90 @@
 #include "base/error.h"
 #include "io/modules/nbd.h"
 
-enum { IN_FLIGHT = 8 }; /* requests at a time */
+/* ---- the queue ---------------------------------------------------------------------------- */
 
-/* A piece of a range on its way. */
-struct piece {
-	uint64_t offset;
-	size_t size; /* 0: this place is free */
-	char *buf;
-	char *bounce;   /* what is read where the server wants multiples; NULL: buf itself */
-	size_t skip;    /* bytes of it before the piece */
-	int64_t cookie; /* -1: not asked for, or to be asked for again */
-	int tries;
-	double not_before; /* when to ask again */
-};
-
-/* A list of ranges, cut into pieces: how far it is. */
-struct batch {
-	const struct gow_remote_range *ranges;
-	size_t count, index;
-	size_t done; /* of ranges[index] */
-	struct piece pieces[IN_FLIGHT];
-	double heard; /* when the last answer came */
-};
-
-static bool is_over(const struct batch *batch)
+static struct gow_nbd_queued *find(struct gow_remote *remote, const struct gow_remote_range *range)
 {
-	for (size_t i = 0; i < IN_FLIGHT; i++)
-		if (batch->pieces[i].size)
-			return false;
-	return batch->index >= batch->count;
+	for (size_t i = 0; i < GOW_NBD_QUEUE; i++)
+		if (remote->queue[i].range == range)
+			return &remote->queue[i];
+	return NULL;
 }
 
-static void take_piece(const struct gow_remote *remote, struct batch *batch, struct piece *piece)
+/* A free place for the range, or NULL. */
+static struct gow_nbd_queued *add(struct gow_remote *remote, const struct gow_remote_range *range)
 {
-	const struct gow_remote_range *range = &batch->ranges[batch->index];
-	const uint64_t before = (range->offset + batch->done) % remote->least;
-	size_t size = range->size - batch->done;
+	struct gow_nbd_queued *place = find(remote, NULL);
+
+	if (place)
+		*place = (struct gow_nbd_queued){ .range = range, .number = ++remote->begun };
+	return place;
+}
+
+/* The one that was begun first of those that are not all asked for; or NULL. */
+static struct gow_nbd_queued *next_to_ask(struct gow_remote *remote)
+{
+	struct gow_nbd_queued *first = NULL;
+
+	for (size_t i = 0; i < GOW_NBD_QUEUE; i++) {
+		struct gow_nbd_queued *at = &remote->queue[i];
+
+		if (at->range && !at->code && at->taken < at->range->size &&
+		    (!first || at->number < first->number))
+			first = at;
+	}
+	return first;
+}
+
+/* Its answers must not reach a buffer that the caller frees: the connection ends if some are under
+ * way, and what is asked for besides will be asked for again. */
+static void take_off(struct gow_remote *remote, struct gow_nbd_queued *queued)
+{
+	bool under_way = false;
+
+	for (size_t i = 0; i < GOW_NBD_IN_FLIGHT; i++) {
+		struct gow_nbd_piece *piece = &remote->pieces[i];
+
+		if (piece->size && piece->of == queued)
+			under_way |= piece->cookie != -1;
+	}
+	if (under_way)
+		gow_nbd_hang_up(remote);
+	for (size_t i = 0; i < GOW_NBD_IN_FLIGHT; i++) {
+		struct gow_nbd_piece *piece = &remote->pieces[i];
+
+		if (piece->size && piece->of == queued) {
+			free(piece->bounce);
+			*piece = (struct gow_nbd_piece){ .size = 0 };
+		}
+	}
+	queued->range = NULL;
+}
+
+/* ---- pieces ------------------------------------------------------------------------------- */
+
+static void take_piece(const struct gow_remote *remote, struct gow_nbd_queued *queued,
+                       struct gow_nbd_piece *piece)
+{
+	const struct gow_remote_range *range = queued->range;
+	const uint64_t before = (range->offset + queued->taken) % remote->least;
+	size_t size = range->size - queued->taken;
 
 	if (size > GOW_NBD_REQUEST_BEST)
 		size = GOW_NBD_REQUEST_BEST;
 	/* With what is read before it, so that multiples are asked for. */
 	if (size > remote->most - before)
 		size = (size_t)(remote->most - before);
-	*piece = (struct piece){ .offset = range->offset + batch->done,
-		                 .size = size,
-		                 .buf = (char *)range->buf + batch->done,
-		                 .cookie = -1 };
-	batch->done += size;
-	if (batch->done == range->size) {
-		batch->index++;
-		batch->done = 0;
-	}
+	*piece = (struct gow_nbd_piece){ .of = queued,
+		                         .offset = range->offset + queued->taken,
+		                         .size = size,
+		                         .buf = (char *)range->buf + queued->taken,
+		                         .cookie = -1 };
+	queued->taken += size;
 }
 
 /* Asks for a piece, or for the multiples around it. */
-static int ask(struct gow_remote *remote, struct piece *piece, gow_error *error)
+static int ask(struct gow_remote *remote, struct gow_nbd_piece *piece, gow_error *error)
 {
 	const uint64_t least = remote->least;
 	const uint64_t start = piece->offset - piece->offset % least;
@@ -85,23 +117,26 @@ static int ask(struct gow_remote *remote, struct piece *piece, gow_error *error)
 }
 
 /* The bytes of a piece are there. */
-static void settle(struct piece *piece)
+static void settle(struct gow_nbd_piece *piece)
 {
 	if (piece->bounce)
 		memcpy(piece->buf, piece->bounce + piece->skip, piece->size);
 	free(piece->bounce);
-	*piece = (struct piece){ .size = 0 };
+	piece->of->came += piece->size;
+	*piece = (struct gow_nbd_piece){ .size = 0 };
 }
 
-static int issue(struct gow_remote *remote, struct batch *batch, gow_error *error)
+/* Asks for as much as may be in flight. */
+static int issue(struct gow_remote *remote, gow_error *error)
 {
 	int code = GOW_OK;
 
-	for (size_t i = 0; i < IN_FLIGHT && !code; i++) {
-		struct piece *piece = &batch->pieces[i];
+	for (size_t i = 0; i < GOW_NBD_IN_FLIGHT && !code; i++) {
+		struct gow_nbd_piece *piece = &remote->pieces[i];
+		struct gow_nbd_queued *queued = piece->size ? NULL : next_to_ask(remote);
 
-		if (!piece->size && batch->index < batch->count)
-			take_piece(remote, batch, piece);
+		if (queued)
+			take_piece(remote, queued, piece);
 		if (!piece->size || piece->cookie != -1 || gow_nbd_now() < piece->not_before)
 			continue;
 		code = ask(remote, piece, error);
@@ -117,7 +152,7 @@ static bool may_pass(int number)
 }
 
 /* The server refused a piece. */
-static int put_back(const struct gow_remote *remote, struct piece *piece, gow_error *error)
+static int put_back(const struct gow_remote *remote, struct gow_nbd_piece *piece, gow_error *error)
 {
 	const int code = gow_nbd_fail(error, "cannot read");
 
@@ -135,12 +170,28 @@ static int put_back(const struct gow_remote *remote, struct piece *piece, gow_er
 	return GOW_OK;
 }
 
-static int retire(struct gow_remote *remote, struct batch *batch, gow_error *error)
+/* The server refused a piece, which may be the end of its range. */
+static void refuse(struct gow_remote *remote, struct gow_nbd_piece *piece)
 {
-	int code = GOW_OK;
+	struct gow_nbd_queued *queued = piece->of;
+	gow_error why;
+	const int code = put_back(remote, piece, &why);
 
-	for (size_t i = 0; i < IN_FLIGHT && !code; i++) {
-		struct piece *piece = &batch->pieces[i];
+	if (!code)
+		return;
+	if (!queued->code) {
+		queued->code = code;
+		queued->error = why;
+	}
+	free(piece->bounce);
+	*piece = (struct gow_nbd_piece){ .size = 0 };
+}
+
+/* Looks what has come. */
+static int retire(struct gow_remote *remote, gow_error *error)
+{
+	for (size_t i = 0; i < GOW_NBD_IN_FLIGHT; i++) {
+		struct gow_nbd_piece *piece = &remote->pieces[i];
 		int over;
 
 		if (!piece->size || piece->cookie == -1)
@@ -150,68 +201,118 @@ static int retire(struct gow_remote *remote, struct batch *batch, gow_error *err
 			continue;
 		if (over == -1 && gow_nbd_is_broken(remote))
 			return gow_nbd_fail(error, "the connection broke");
-		batch->heard = gow_nbd_now();
+		remote->heard = gow_nbd_now();
 		if (over == 1)
 			settle(piece);
 		else
-			code = put_back(remote, piece, error);
+			refuse(remote, piece);
 	}
-	return code;
+	return GOW_OK;
 }
 
-/* Reads until all is there, something fails, or the server is silent. */
-static int read_on(struct gow_remote *remote, struct batch *batch, gow_error *error)
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+/* Reads until all of that range is there, something fails, or the server is silent. */
+static int read_on(struct gow_remote *remote, struct gow_nbd_queued *queued, gow_error *error)
 {
 	const double begun = gow_nbd_now();
 	int code = GOW_OK;
 
-	while (!code && !is_over(batch)) {
-		const double since = batch->heard > begun ? batch->heard : begun;
+	while (!code) {
+		const double since = remote->heard > begun ? remote->heard : begun;
 
-		code = issue(remote, batch, error);
+		code = retire(remote, error);
 		if (!code)
-			code = gow_nbd_turn(remote, error);
-		if (!code)
-			code = retire(remote, batch, error);
-		if (!code && gow_nbd_now() - since > GOW_NBD_STALL_SECONDS && batch->heard <= since)
+			code = issue(remote, error);
+		if (code || queued->code || queued->came == queued->range->size)
+			break;
+		code = gow_nbd_turn(remote, error);
+		if (!code && gow_nbd_now() - since > GOW_NBD_STALL_SECONDS &&
+		    remote->heard <= since)
 			return gow_nbd_silent(error, GOW_NBD_STALL_SECONDS);
 	}
-	return code;
+	if (!code && queued->code && error)
+		*error = queued->error;
+	return code ? code : queued->code;
 }
 
 /* Another connection for what is left, unless the server was silent for too long. */
-static int read_again(struct gow_remote *remote, struct batch *batch, gow_error *error)
+static int read_again(struct gow_remote *remote, gow_error *error)
 {
 	const double patience = remote->wait > GOW_NBD_PATIENCE_SECONDS ? remote->wait
 	                                                                : GOW_NBD_PATIENCE_SECONDS;
 
-	if (gow_nbd_now() - batch->heard >= patience)
-		return gow_nbd_silent(error, gow_nbd_now() - batch->heard);
-	for (size_t i = 0; i < IN_FLIGHT; i++)
-		batch->pieces[i].cookie = -1;
+	if (gow_nbd_now() - remote->heard >= patience)
+		return gow_nbd_silent(error, gow_nbd_now() - remote->heard);
 	return gow_nbd_reconnect(remote, error);
+}
+
+static int finish(struct gow_remote *remote, struct gow_nbd_queued *queued, gow_error *error)
+{
+	int code = remote->nbd ? GOW_OK : gow_nbd_reconnect(remote, error);
+
+	remote->heard = gow_nbd_now();
+	for (int breaks = 0; !code; breaks++) {
+		code = read_on(remote, queued, error);
+		if (!code || code == GOW_ERR_STOPPED || queued->code || breaks >= GOW_NBD_TRIES ||
+		    (!gow_nbd_is_broken(remote) &&
+		     gow_nbd_now() - remote->heard <= GOW_NBD_STALL_SECONDS))
+			break;
+		code = read_again(remote, error);
+	}
+	/* The next one begins with a connection that nothing is known against. */
+	if (code && !queued->code)
+		gow_nbd_hang_up(remote);
+	take_off(remote, queued);
+	return code;
+}
+
+/* ---- the module's calls ------------------------------------------------------------------- */
+
+void gow_nbd_begin(struct gow_remote *remote, const struct gow_remote_range *range)
+{
+	/* One place is left for what is read meanwhile. What fails will be seen by whoever waits. */
+	if (remote->waiting + 1 < GOW_NBD_QUEUE && add(remote, range)) {
+		remote->waiting++;
+		if (remote->nbd)
+			(void)issue(remote, NULL);
+	}
+}
+
+int gow_nbd_finish(struct gow_remote *remote, const struct gow_remote_range *range,
+                   gow_error *error)
+{
+	struct gow_nbd_queued *queued = find(remote, range);
+
+	if (queued)
+		remote->waiting--;
+	else
+		queued = add(remote, range);
+	return finish(remote, queued, error);
+}
+
+void gow_nbd_abandon(struct gow_remote *remote, const struct gow_remote_range *range)
+{
+	struct gow_nbd_queued *queued = find(remote, range);
+
+	if (!queued)
+		return;
+	remote->waiting--;
+	take_off(remote, queued);
 }
 
 int gow_nbd_read(struct gow_remote *remote, const struct gow_remote_range *ranges, size_t count,
                  gow_error *error)
 {
-	struct batch batch = { .ranges = ranges, .count = count, .heard = gow_nbd_now() };
-	int code = remote->nbd ? GOW_OK : gow_nbd_reconnect(remote, error);
+	size_t begun = 0;
+	int code = GOW_OK;
 
-	for (int breaks = 0; !code; breaks++) {
-		code = read_on(remote, &batch, error);
-		if (!code || code == GOW_ERR_STOPPED || breaks >= GOW_NBD_TRIES ||
-		    (!gow_nbd_is_broken(remote) &&
-		     gow_nbd_now() - batch.heard <= GOW_NBD_STALL_SECONDS))
-			break;
-		code = read_again(remote, &batch, error);
+	for (size_t i = 0; i < count && !code; i++) {
+		for (; begun < count && begun < i + GOW_NBD_IN_FLIGHT; begun++)
+			gow_nbd_begin(remote, &ranges[begun]);
+		code = gow_nbd_finish(remote, &ranges[i], error);
 	}
-	/* Answers of abandoned requests must not reach buffers that the caller frees. */
-	if (code && remote->nbd) {
-		nbd_close(remote->nbd);
-		remote->nbd = NULL;
-	}
-	for (size_t i = 0; i < IN_FLIGHT; i++)
-		free(batch.pieces[i].bounce);
+	for (size_t i = 0; i < begun; i++)
+		gow_nbd_abandon(remote, &ranges[i]);
 	return code;
 }

@@ -11,11 +11,9 @@
 #include "base/monitor.h"
 #include "io/draft.h"
 #include "ops/check/check.h"
+#include "ops/check/check_parts.h"
 #include "disk/manifest.h"
 #include "ops/check/manifest_file.h"
-
-/* What is read at once. */
-enum { READ_BLOCKS = 16, READ_BYTES = READ_BLOCKS * GOW_BLOCK_SIZE };
 
 /* The digest of what is read, and the manifests. */
 struct proof {
@@ -36,9 +34,8 @@ struct proof {
 struct data_walk {
 	gow_check *check;
 	struct proof *proof; /* NULL: the data need only be readable */
-	uint8_t *buffers;    /* two of READ_BYTES: one is hashed while the other is filled */
-	uint8_t *buffer;     /* the one whose turn it is */
-	uint64_t done;       /* bytes */
+	struct gow_check_parts parts;
+	uint64_t done; /* bytes */
 	uint64_t total;
 };
 
@@ -137,19 +134,23 @@ static int hear_hash(void *context, uint64_t index, const struct gow_hash *hash,
 	return code;
 }
 
-/* Hands what was read to the hasher, and takes the other buffer. */
-static int prove_blocks(struct data_walk *walk, uint32_t logical, uint32_t blocks, gow_error *error)
+/* Hands what was read to the hasher, which needs it until the next part has been read. */
+static int prove_part(struct data_walk *walk, const struct gow_check_part *part, gow_error *error)
 {
 	const uint64_t size = walk->check->unchecked.header.logical_size;
 	const uint64_t end = walk->check->unchecked.header.logical_blocks;
-	uint8_t *buffer = walk->buffer;
+	const uint32_t logical = part->logical;
+	uint8_t *buffer = part->bytes;
 	int code;
 
-	/* What lies past the end of the disk is none of the guest's. */
-	if (!walk->proof || logical >= end)
+	if (!walk->proof)
 		return GOW_OK;
+	/* Also where nothing is added: the part before this one will be read over. */
 	code = gow_hasher_settle(walk->proof->hasher, error);
-	for (uint32_t i = 0; i < blocks && logical + i < end; i++, buffer += GOW_BLOCK_SIZE) {
+	/* What lies past the end of the disk is none of the guest's. */
+	if (logical >= end)
+		return code;
+	for (uint32_t i = 0; i < part->blocks && logical + i < end; i++, buffer += GOW_BLOCK_SIZE) {
 		uint64_t start = ((uint64_t)logical + i) * GOW_BLOCK_SIZE;
 
 		if (size - start < GOW_BLOCK_SIZE) /* what lies past the end of the disk */
@@ -161,48 +162,35 @@ static int prove_blocks(struct data_walk *walk, uint32_t logical, uint32_t block
 	}
 	if (!code)
 		gow_hasher_start(walk->proof->hasher);
-	walk->buffer = walk->buffers + (walk->buffer == walk->buffers ? READ_BYTES : 0);
 	return code;
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-/* Reads a run of blocks; what the file ends before reads as zeros. */
-static int read_run(const struct data_walk *walk, uint32_t logical, uint32_t blocks,
-                    uint8_t *buffer, gow_error *error)
+/* A part that could not be read, block by block, to learn which it is. */
+static int read_each(struct data_walk *walk, struct gow_check_part *part, gow_error *error)
 {
-	const struct gow_header *header = &walk->check->unchecked.header;
-	uint64_t offset = gow_layout_block_offset(header->layout,
-	                                          walk->check->unchecked.entries[logical]);
-	size_t size = (size_t)blocks * GOW_BLOCK_SIZE;
-	size_t there = (size_t)gow_min(size, header->file_size - offset);
-
-	memset(buffer + there, 0, size - there);
-	return gow_file_read_all(walk->check->file, offset, buffer, there, error);
-}
-
-/* A run that could not be read, block by block, to learn which it is. */
-static int read_each(struct data_walk *walk, uint32_t logical, uint32_t blocks, gow_error *error)
-{
-	for (uint32_t i = 0; i < blocks; i++) {
-		int code = read_run(walk, logical + i, 1, walk->buffer + (size_t)i * GOW_BLOCK_SIZE,
-		                    error);
+	for (uint32_t i = 0; i < part->blocks; i++) {
+		int code = gow_check_part_read_block(&walk->parts, part, i, error);
 
 		if (code == GOW_ERR_IO)
-			add_unreadable(walk->check, logical + i);
+			add_unreadable(walk->check, part->logical + i);
 		else if (code)
 			return code;
 	}
 	return GOW_OK;
 }
 
-static int read_blocks(struct data_walk *walk, uint32_t logical, uint32_t blocks, gow_error *error)
+/* The part that was planned first. */
+static int read_part(struct data_walk *walk, gow_error *error)
 {
-	int code = read_run(walk, logical, blocks, walk->buffer, error);
+	struct gow_check_part *part;
+	int code = gow_check_parts_take(&walk->parts, &part, error);
 
 	if (code == GOW_ERR_IO)
-		code = read_each(walk, logical, blocks, error);
-	return code ? code : prove_blocks(walk, logical, blocks, error);
+		code = read_each(walk, part, error);
+	walk->done += (uint64_t)part->blocks * GOW_BLOCK_SIZE;
+	return code ? code : prove_part(walk, part, error);
 }
 
 /* How many blocks of the run at offset lie wholly in a hole of the file. */
@@ -222,7 +210,7 @@ static int hole_blocks(const struct data_walk *walk, uint64_t offset, uint32_t r
 	return GOW_OK;
 }
 
-/* Reads up to run blocks from logical on; *blocks says how many have been dealt with. */
+/* Plans to read up to run blocks from logical on; *blocks says how many have been dealt with. */
 static int check_run(struct data_walk *walk, uint32_t logical, uint32_t run, uint32_t *blocks,
                      gow_error *error)
 {
@@ -231,28 +219,32 @@ static int check_run(struct data_walk *walk, uint32_t logical, uint32_t run, uin
 	                                          check->unchecked.entries[logical]);
 	int code = hole_blocks(walk, offset, run, blocks, error);
 
+	walk->done += code ? 0 : (uint64_t)*blocks * GOW_BLOCK_SIZE;
 	if (code || *blocks)
 		return code;
-	*blocks = (uint32_t)gow_min(run, READ_BLOCKS);
-	return read_blocks(walk, logical, *blocks, error);
+	*blocks = (uint32_t)gow_min(run, walk->parts.most);
+	gow_check_parts_plan(&walk->parts, logical, *blocks);
+	return gow_check_parts_are_full(&walk->parts) ? read_part(walk, error) : GOW_OK;
+}
+
+static int may_continue(const struct data_walk *walk, gow_error *error)
+{
+	int code = gow_tick(walk->check->monitor, "data", walk->done, walk->total, error);
+
+	return code ? code : gow_lock_poll(walk->check->lock, error);
 }
 
 /* All of a run. How long it is is found out once, and not anew for every part that is read. */
 static int walk_run(struct data_walk *walk, uint32_t at, uint32_t run, gow_error *error)
 {
-	gow_check *check = walk->check;
-
 	while (run) {
 		uint32_t blocks = 1;
-		int code = gow_tick(check->monitor, "data", walk->done, walk->total, error);
+		int code = may_continue(walk, error);
 
-		if (!code)
-			code = gow_lock_poll(check->lock, error);
 		if (!code)
 			code = check_run(walk, at, run, &blocks, error);
 		if (code)
 			return code;
-		walk->done += (uint64_t)blocks * GOW_BLOCK_SIZE;
 		at += blocks;
 		run -= blocks;
 	}
@@ -271,6 +263,14 @@ static int walk_blocks(struct data_walk *walk, uint32_t end, gow_error *error)
 		if (code)
 			return code;
 		at = gow_check_next_present(check, at + run, end);
+	}
+	while (walk->parts.count) {
+		int code = may_continue(walk, error);
+
+		if (!code)
+			code = read_part(walk, error);
+		if (code)
+			return code;
 	}
 	return gow_tick(check->monitor, "data", walk->done, walk->total, error);
 }
@@ -303,18 +303,17 @@ static int walk_data(gow_check *check, struct proof *proof, gow_error *error)
 		walk.total += check->unchecked.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE
 		                                                                   : 0;
 	code = renew_set(check, &check->unreadable, error);
-	walk.buffers = walk.buffer = malloc(2 * (size_t)READ_BYTES);
-	if (!code && !walk.buffers)
-		code = gow_fail_memory(error, 2 * (size_t)READ_BYTES);
+	if (!code)
+		code = gow_check_parts_begin(&walk.parts, check, error);
 	if (!code)
 		code = walk_blocks(&walk, end, error);
-	/* Also after a failure: the hasher may still be reading a buffer. */
+	/* Also after a failure: the hasher may still be reading a part. */
 	if (walk.proof) {
 		int settled = gow_hasher_settle(walk.proof->hasher, code ? NULL : error);
 
 		code = code ? code : settled;
 	}
-	free(walk.buffers);
+	gow_check_parts_end(&walk.parts);
 	gow_check_list_findings(check);
 	return code;
 }

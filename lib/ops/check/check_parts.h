@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * check_parts.h - parts of an image's data that are read in turn, into memory of their own. Of a
+ * server the next ones are on their way already: begun when they are planned.
+ */
+#ifndef GOW_OPS_CHECK_PARTS_H
+#define GOW_OPS_CHECK_PARTS_H
+
+#include "io/remote.h"
+#include "ops/check/check.h"
+
+/* Blocks that are neighbours in the guest and in the file. */
+struct gow_check_part {
+	uint32_t logical, blocks;
+	uint8_t *bytes;                /* of all these blocks */
+	struct gow_remote_range range; /* what the file has of them; the rest is zeros */
+	bool begun;
+};
+
+/* A ring. A part that was taken keeps its bytes until the second one after it is planned. */
+struct gow_check_parts {
+	gow_check *check;
+	uint32_t most; /* blocks of a part */
+	size_t ahead;  /* parts that are planned while one is read */
+	size_t room, first, count;
+	struct gow_check_part *list;
+	uint8_t *memory;
+};
+
+int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_error *error);
+
+/* Of what is all zeros it does nothing. */
+void gow_check_parts_end(struct gow_check_parts *parts);
+
+/* Whether one has to be taken before another is planned. */
+bool gow_check_parts_are_full(const struct gow_check_parts *parts);
+
+/* Plans to read up to most blocks, which are there in the file. */
+void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint32_t blocks);
+
+/* Takes the part that was planned first, with the result of reading it. There is one. */
+int gow_check_parts_take(struct gow_check_parts *parts, struct gow_check_part **part,
+                         gow_error *error);
+
+/* Reads one block of a part by itself, to where it belongs. */
+int gow_check_part_read_block(const struct gow_check_parts *parts, struct gow_check_part *part,
+                              uint32_t block, gow_error *error);
+
+#endif
