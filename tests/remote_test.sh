@@ -239,6 +239,13 @@ testNbdErrorsAreReported() {
 	run gow-check "$uri"
 	assertStatus 8
 	assertErr 'cannot read'
+	# A disk that cannot be read is not looked at in many places.
+	begun=$(date +%s)
+	run gow-convert -f raw "$uri" "$tmp/x.gow"
+	assertStatus 8
+	assertErr 'cannot read'
+	took=$(($(date +%s) - begun))
+	assertTrue "$took seconds" "[ $took -lt 12 ]"
 }
 
 # start_qemu_nbd ARG...: on a socket; $uri.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/monitor.h"
+#include "io/remote.h"
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
@@ -24,9 +25,9 @@ static bool read_raw_block(const struct gow_unchecked *unchecked, uint32_t entry
 	                            NULL) == GOW_OK;
 }
 
-static bool read_raw(void *context, uint64_t offset, void *buf, size_t size)
+/* Reads by the map. */
+static bool read_raw(const struct gow_unchecked *unchecked, uint64_t offset, void *buf, size_t size)
 {
-	const struct gow_unchecked *unchecked = context;
 	uint8_t *to = buf;
 
 	while (size) {
@@ -43,20 +44,37 @@ static bool read_raw(void *context, uint64_t offset, void *buf, size_t size)
 	return true;
 }
 
+/* Where what is on the disk is read from: one of the two. */
+struct look {
+	const struct gow_unchecked *unchecked;
+	struct gow_source *source;
+	bool failed;
+};
+
+static bool read_disk(void *context, uint64_t offset, void *buf, size_t size)
+{
+	struct look *look = context;
+	struct gow_source *source = look->source;
+	const struct gow_file *file = source ? source->file : look->unchecked->file;
+	size_t got = size;
+
+	/* A server that failed was asked several times, which took seconds. */
+	if (look->failed && file && gow_file_is_remote(file))
+		return false;
+	if (!source)
+		look->failed = !read_raw(look->unchecked, offset, buf, size);
+	else
+		look->failed = source->ops->read(source, offset, buf, size, &got, NULL) != GOW_OK;
+	return !look->failed && got == size;
+}
+
 void gow_contents_of_unchecked(const struct gow_unchecked *unchecked, uint64_t size,
                                struct gow_guest *guest)
 {
-	const struct gow_guest_disk disk = { (void *)unchecked, read_raw, size };
+	struct look look = { .unchecked = unchecked };
+	const struct gow_guest_disk disk = { &look, read_disk, size };
 
 	gow_guest_probe(&disk, guest);
-}
-
-static bool read_source(void *context, uint64_t offset, void *buf, size_t size)
-{
-	struct gow_source *source = context;
-	size_t got;
-
-	return source->ops->read(source, offset, buf, size, &got, NULL) == GOW_OK && got == size;
 }
 
 /* ---- past the end ------------------------------------------------------------------------ */
@@ -70,7 +88,8 @@ uint64_t gow_contents_past_end(const struct gow_guest *guest, uint64_t size)
 
 void gow_contents_warn(struct gow_source *source, const gow_monitor *monitor, const char *name)
 {
-	const struct gow_guest_disk disk = { source, read_source, source->size };
+	struct look look = { .source = source };
+	const struct gow_guest_disk disk = { &look, read_disk, source->size };
 	struct gow_guest *guest;
 	uint64_t end;
 

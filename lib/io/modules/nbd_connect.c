@@ -182,8 +182,11 @@ int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow
 	const int64_t most = nbd_get_block_size(nbd, LIBNBD_SIZE_MAXIMUM);
 	const int64_t least = nbd_get_block_size(nbd, LIBNBD_SIZE_MINIMUM);
 
-	if (size < 0)
+	if (size == -1)
 		return gow_nbd_fail(error, "the server does not say how large the export is");
+	if (size < 0)
+		return gow_fail(error, GOW_ERR_IO,
+		                "the server says that the export is larger than files can be");
 	if (remote->size && remote->size != (uint64_t)size)
 		return gow_fail(error, GOW_ERR_CHANGED, "the export has another size than before");
 	if (remote->write && nbd_is_read_only(nbd) != 0)
