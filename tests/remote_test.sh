@@ -363,6 +363,41 @@ testNbdSizesAreRoundedDown() {
 	assertErrEmpty
 }
 
+# A disk is not written over what it is read from, which could be an image.
+testNbdSourceIsDestination() {
+	need_servers || return 0
+	cp "$work/d.gow" "$tmp/dest"
+	serve_nbd file "$tmp/dest"
+	run gow-convert --force "$uri" "$uri"
+	assertStatus 16
+	assertErr 'same file'
+	assertSameFile "$work/d.gow" "$tmp/dest"
+	run gow-convert -O gow3 --force "$work/d.gow" "$uri"
+	assertErr 'not to an export'
+}
+
+# No file is made on a server, nor one whose name would be a URI; and nothing secret is shown of it.
+testFilesAreLocal() {
+	mkdir "$tmp/here"
+	cd "$tmp/here" || return 1
+	cp "$work/a.gow" "$work/d.gow" .
+	for name in 'http://user:hunter2@h/x?key=hunter2' nbd:hunter2@x; do
+		for command in 'gow-create --json 8M URI' 'gow-compact --json -o URI d.gow' \
+			'gow-upgrade --json -o URI --to 3 d.gow' 'gow-check --json --write-manifest URI d.gow' \
+			'gow-repair --json -y --salvage URI a.gow'; do
+			# shellcheck disable=SC2046 # words
+			run $(echo "$command" | sed "s|URI|$name|")
+			assertEquals "$command: $(cat "$out" "$err")" 8 "$status"
+			assertErr 'is on a server, where no file is made'
+			assertNoOut hunter2
+			assertNoErr hunter2
+		done
+	done
+	assertEquals 'a.gow d.gow' "$(echo *)"
+	run gow-create 8M ./nbd:x
+	assertStatus 0
+}
+
 testUnknownScheme() {
 	run gow-check ftp://host/x
 	assertStatus 8

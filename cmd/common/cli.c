@@ -60,14 +60,23 @@ void cli_redirect(struct cli *cli, int fd)
 }
 
 /* "file" is there only where the failure is about another file than the image. */
+static void add_file(struct doc *doc, const char *image, const gow_error *error)
+{
+	char *shown_image = gow_shown_name(image), *shown = gow_shown_name(error->file);
+
+	if (shown_image && shown && shown[0] && strcmp(shown, shown_image) != 0)
+		doc_text(doc, "file", shown);
+	free(shown_image);
+	free(shown);
+}
+
 static void add_failure(struct doc *doc, const char *image, const gow_error *error, int status)
 {
 	char text[sizeof error->what + 512];
 
 	doc_close_to_top(doc);
 	doc_text(doc, "error", gow_code_name(error->code));
-	if (error->file[0] && strcmp(error->file, image) != 0)
-		doc_text(doc, "file", error->file);
+	add_file(doc, image, error);
 	doc_text(doc, "message", gow_error_text(error, text, sizeof text));
 	doc_end(doc, status);
 }

@@ -98,6 +98,11 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 	char *directory;
 	int code = GOW_OK;
 
+	if (gow_name_is_uri(path))
+		return failed(gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                       "is on a server, where no file is made: name a local file "
+		                       "(./NAME where it looks like a URI)"),
+		              path, error);
 	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) < 0 && errno == ENOENT)
 		return refuse_link(path, error);
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))

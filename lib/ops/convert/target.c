@@ -23,6 +23,13 @@ static enum gow_convert_target target_of(const char *path)
 	                                                   : GOW_CONVERT_TO_FILE;
 }
 
+static const char *name_of_target(const struct gow_convert_job *job)
+{
+	return job->target == GOW_CONVERT_TO_STREAM ? "a pipe"
+	       : gow_name_is_uri(job->dest)         ? "an export of a server"
+	                                            : "a block device";
+}
+
 /* What a destination other than a file cannot do. */
 static int check_target(const struct gow_convert_job *job, gow_error *error)
 {
@@ -35,12 +42,11 @@ static int check_target(const struct gow_convert_job *job, gow_error *error)
 			job->dest, error);
 	if (job->archive && job->target == GOW_CONVERT_TO_DEVICE)
 		code = gow_fail(error, GOW_ERR_ARGUMENT,
-		                "an archive is written to a file or to standard output, not to a "
-		                "block device");
+		                "an archive is written to a file or to standard output, not to %s",
+		                name_of_target(job));
 	else if (job->layout)
 		code = gow_fail(error, GOW_ERR_ARGUMENT,
-		                "a GOW image is written to a file, not to a %s",
-		                job->target == GOW_CONVERT_TO_DEVICE ? "block device" : "pipe");
+		                "a GOW image is written to a file, not to %s", name_of_target(job));
 	else if (job->target == GOW_CONVERT_TO_STREAM && gow_convert_has(job, GOW_CONVERT_VERIFY))
 		code = gow_fail(error, GOW_ERR_ARGUMENT,
 		                "standard output cannot be read back to verify it");
@@ -86,12 +92,18 @@ int gow_convert_choose_dest(struct gow_convert_job *job, gow_error *error)
 	return code ? code : check_target(job, error);
 }
 
+/* Of exports only the names are known. */
+static bool is_same(const struct gow_convert_job *job)
+{
+	return gow_name_is_uri(job->dest) ? strcmp(job->source_name, job->dest) == 0
+	                                  : gow_file_is_at(job->source->file, job->dest);
+}
+
 int gow_convert_check_not_same(const struct gow_convert_job *job, gow_error *error)
 {
 	int code;
 
-	if (!job->source->file || job->target == GOW_CONVERT_TO_STREAM ||
-	    !gow_file_is_at(job->source->file, job->dest))
+	if (!job->source->file || job->target == GOW_CONVERT_TO_STREAM || !is_same(job))
 		return GOW_OK;
 	code = gow_fail(error, GOW_ERR_ARGUMENT, "source and destination are the same file");
 	return gow_convert_fail_dest(job, code, error);
