@@ -1001,6 +1001,25 @@ testPendingWithoutItsUndoFile() {
 	assertBeside
 }
 
+# An image that is copied with its pointer leads to the same undo file, which is still the first one's.
+testACopyLeavesTheUndoFileAlone() {
+	mkdir "$tmp/elsewhere" "$tmp/copies"
+	for fault in sync:3:kill sync:100:EIO; do
+		damaged crosslink-three-v1
+		run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL=$fault \
+			gow-repair -y --undo-file "$tmp/elsewhere/undo" "$image"
+		cp --sparse=always "$image" "$image.gow-undo" "$tmp/copies"
+		run gow-repair --undo "$tmp/copies/${image##*/}"
+		assertStatus 0
+		assertSameFile "$original" "$tmp/copies/${image##*/}"
+		run gow-repair --undo "$image"
+		assertStatus 0
+		assertSameFile "$original" "$image"
+		assertNull "$fault leaves" "$(ls -A "$tmp/elsewhere")"
+		assertEquals "$fault leaves" "${image##*/}" "$(ls -A "$tmp/copies")"
+	done
+}
+
 # ---- garbled writes, unreadable marks ----
 
 # A medium garbles one write after the other: the right bytes, or a non-zero exit and an image

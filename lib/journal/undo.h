@@ -34,6 +34,7 @@ struct gow_undo {
 	uint64_t new_size; /* and after it */
 	uint64_t records;
 	uint64_t records_size;  /* bytes */
+	uint64_t image;         /* if elsewhere, which file was changed; 0: not known */
 	uint64_t header_length; /* bytes of the image before the change that the digest is over */
 	uint8_t header_digest[GOW_UNDO_DIGEST];
 	uint8_t end_digest[GOW_UNDO_DIGEST];  /* of the undo file itself */
@@ -109,9 +110,14 @@ void gow_undo_close(struct gow_undo *undo);
 int gow_undo_check_there(const struct gow_undo_place *place, const struct gow_undo *undo,
                          gow_error *error);
 
-/* Removes its file, and the pointer to it; durable. The undo is still to be closed. */
+/* Whether its file lies elsewhere, and was made for another file than image: that one was copied with
+ * the pointer, and may need it yet. */
+bool gow_undo_is_anothers(const struct gow_undo *undo, const struct gow_file *image);
+
+/* Removes its file, unless it is another image's, and the pointer to it; durable. The undo is still to
+ * be closed. */
 int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *undo,
-                    gow_error *error);
+                    const struct gow_file *image, gow_error *error);
 
 /* The name of a layer's file, for messages; allocated, NULL without memory. */
 char *gow_undo_name(const struct gow_undo_place *place, uint32_t layer);

@@ -26,6 +26,7 @@ enum {
 	LAYOUT_AT = 328,
 	LAYOUT_FLAGS_AT = LAYOUT_AT + GOW_LAYOUT_RECORD_SIZE,
 	LAYOUT_HASH_AT = 440, /* XXH3-128 of what stands from LAYOUT_AT on */
+	IMAGE_AT = 456,
 	BUFFER = 2 * GOW_BLOCK_SIZE,
 };
 
@@ -63,6 +64,9 @@ uint64_t gow_undo_end_at(const struct gow_undo *undo);
 uint64_t gow_undo_done_at(const struct gow_undo *undo);
 uint64_t gow_undo_back_at(const struct gow_undo *undo);
 uint64_t gow_undo_file_end(const struct gow_undo *undo);
+
+/* A number for the file that no other one has, as long as it is mounted; 0: it has none. */
+uint64_t gow_undo_number_of(const struct gow_file *image);
 
 /* XXH3-128, canonical, of the bytes [start, end) of a file. */
 int gow_undo_digest_range(struct gow_file *file, uint64_t start, uint64_t end,

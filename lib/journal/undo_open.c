@@ -216,9 +216,23 @@ int gow_undo_check_there(const struct gow_undo_place *place, const struct gow_un
 	return code;
 }
 
+uint64_t gow_undo_number_of(const struct gow_file *image)
+{
+	struct gow_file_identity identity;
+
+	return gow_file_identity(image, &identity, NULL)
+	               ? 0
+	               : XXH3_64bits(identity.words, sizeof identity.words);
+}
+
+bool gow_undo_is_anothers(const struct gow_undo *undo, const struct gow_file *image)
+{
+	return undo->pointed && undo->image && undo->image != gow_undo_number_of(image);
+}
+
 /* The pointer goes first: one that leads nowhere would stand in the way. */
 int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *undo,
-                    gow_error *error)
+                    const struct gow_file *image, gow_error *error)
 {
 	char *name = gow_undo_name(place, undo->layer);
 	struct gow_directory *directory;
@@ -229,7 +243,7 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 	free(name);
 	if (!code)
 		code = gow_directory_sync(place->directory, error);
-	if (code || !undo->pointed)
+	if (code || !undo->pointed || gow_undo_is_anothers(undo, image))
 		return code;
 	code = reach_pointed(place, undo->pointed, &directory, &there, error);
 	if (code || !directory)

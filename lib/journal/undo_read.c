@@ -218,6 +218,7 @@ static const char *take_head(struct gow_undo *undo, const uint8_t sector[SECTOR]
 	undo->records = gow_record_get(sector + 32, 8);
 	undo->records_size = gow_record_get(sector + 40, 8);
 	undo->header_length = gow_record_get(sector + 48, 8);
+	undo->image = gow_record_get(sector + IMAGE_AT, 8);
 	memcpy(undo->header_digest, sector + 56, GOW_UNDO_DIGEST);
 	memcpy(undo->what, sector + WHAT_AT, GOW_UNDO_WHAT);
 	undo->what[GOW_UNDO_WHAT - 1] = '\0';

@@ -121,6 +121,7 @@ static void fill_head(const struct gow_undo *undo, uint8_t sector[SECTOR])
 	memcpy(sector + 56, undo->header_digest, GOW_UNDO_DIGEST);
 	memcpy(sector + WHAT_AT, undo->what, GOW_UNDO_WHAT);
 	gow_undo_put_layout(sector, undo->layout);
+	gow_record_put(sector + IMAGE_AT, 8, undo->image);
 	gow_undo_seal(sector);
 }
 
@@ -216,6 +217,7 @@ int gow_undo_fill(struct gow_undo *undo, struct gow_file *image, struct gow_file
 	struct writer *writer = NULL;
 	int code = measure(undo, image, overlay, error);
 
+	undo->image = undo->pointed ? gow_undo_number_of(image) : 0;
 	if (!code)
 		code = gow_undo_digest_range(image, 0, undo->header_length, undo->header_digest,
 		                             error);

@@ -250,7 +250,8 @@ static int restore(struct gow_change *change, struct work *work, gow_error *erro
 		return code;
 	/* That this fails is no reason to leave the image marked for ever: what it says, the bytes
 	 * say as well. */
-	(void)gow_undo_mark_undone(change->undo, NULL);
+	if (!gow_undo_is_anothers(change->undo, change->image))
+		(void)gow_undo_mark_undone(change->undo, NULL);
 	return gow_marks_settle(change->layout, work->overlay, change->image, error);
 }
 
@@ -267,7 +268,7 @@ int gow_change_roll_back(struct gow_change *change, gow_error *error)
 		work = work_new(change, before, false, error);
 		code = work ? restore(change, work, error) : GOW_ERR_MEMORY;
 	}
-	if (!code && gow_undo_remove(&change->place, change->undo, NULL))
+	if (!code && gow_undo_remove(&change->place, change->undo, change->image, NULL))
 		gow_note(change->monitor, GOW_NOTE_WARNING, change->undo->file->name,
 		         "is of no more use, and cannot be removed");
 	free(work);
@@ -318,7 +319,7 @@ static int prepare(struct gow_change *change, struct work *work, const char *wha
 		/* Also gives back what was reserved past the end. */
 		if (change->undo->new_size > change->undo->old_size)
 			(void)gow_file_truncate(change->image, change->undo->old_size, NULL);
-		(void)gow_undo_remove(&change->place, change->undo, NULL);
+		(void)gow_undo_remove(&change->place, change->undo, change->image, NULL);
 	}
 	return code;
 }

@@ -79,5 +79,6 @@ int gow_repair_remove_layer(struct gow_repair_job *job, struct gow_undo *undo, g
 	if (!undo->undone)
 		return gow_change_roll_back(&change, error);
 	code = gow_change_settle_marks(&change, error);
-	return code ? code : gow_undo_remove(gow_repair_place_of(job), undo, error);
+	return code ? code
+	            : gow_undo_remove(gow_repair_place_of(job), undo, job->target->file, error);
 }

@@ -148,7 +148,7 @@ static int commit(struct gow_sync_job *job, struct gow_file *overlay, gow_error 
 		gow_note(job->monitor, GOW_NOTE_WARNING, job->copy->file->name,
 		         "is in the middle of a change; run gow-sync again, or gow-repair");
 	if (!code)
-		code = gow_undo_remove(&change.place, change.undo, error);
+		code = gow_undo_remove(&change.place, change.undo, change.image, error);
 	gow_undo_close(change.undo);
 	return code;
 }
@@ -366,7 +366,7 @@ static int remove_undo(struct gow_sync_job *job, uint32_t layer, bool look, bool
 		if (!look)
 			code = gow_change_settle_marks(&change, error);
 		if (!code && !look)
-			code = gow_undo_remove(&change.place, undo, error);
+			code = gow_undo_remove(&change.place, undo, change.image, error);
 	}
 	gow_undo_close(undo);
 	return code;
