@@ -28,13 +28,15 @@
  *	                       becomes an x before the call), flip (a read(), pread(), write() or
  *	                       pwrite() whose last byte becomes another one on its way),
  *	                       flip=OFFSET (likewise, the byte at that place of the file, if the
- *	                       call has it), or come=read,
+ *	                       call has it), swap (FAULTIO_SWAP takes the name of the call's
+ *	                       file before the call, which then goes on), or come=read,
  *	                       come=write (somebody opens the file that way before the
  *	                       call, which then goes on: breaks a lease, and does not wait)
  *	FAULTIO_CUT=FILE       the file which cut=LENGTH cuts and poke=OFFSET writes.  It is opened for writing
  *	                       before the command starts, since nobody could open it past
  *	                       the command's lease
  *	FAULTIO_COME=FILE      the file which come= opens, where it is not the call's own
+ *	FAULTIO_SWAP=FILE      the file that swap renames
  *	FAULTIO_FS=NUMBER      which kind of file system fstatfs says that such a file is on
  *	                       (f_type, statfs(2))
  *	FAULTIO_TRACE=FILE     appends a line `CALL N PATH OFFSET LENGTH` for every call on
@@ -101,6 +103,7 @@ enum action {
 	ACTION_FLIP,
 	ACTION_COME,
 	ACTION_POKE,
+	ACTION_SWAP,
 };
 
 struct rule {
@@ -117,6 +120,7 @@ struct bad_range {
 static struct {
 	const char *pattern;
 	const char *come;
+	const char *swap;
 	struct rule rules[MAX_RULES];
 	size_t rule_count;
 	struct bad_range ranges[MAX_RULES];
@@ -201,6 +205,8 @@ static void parse_rule(char *text)
 	} else if (strncmp(text, "flip=", 5) == 0) {
 		rule.action = ACTION_FLIP;
 		rule.value = parse_operand(text + 5);
+	} else if (strcmp(text, "swap") == 0 && getenv("FAULTIO_SWAP")) {
+		rule.action = ACTION_SWAP;
 	} else if (strncmp(text, "signal=", 7) == 0) {
 		rule.action = ACTION_SIGNAL;
 		rule.value = parse_operand(text + 7);
@@ -265,6 +271,7 @@ __attribute__((constructor)) static void set_up(void)
 {
 	setup.pattern = getenv("FAULTIO_FILE");
 	setup.come = getenv("FAULTIO_COME");
+	setup.swap = getenv("FAULTIO_SWAP");
 	setup.cut = open_for("FAULTIO_CUT", O_RDWR);
 	setup.trace = open_for("FAULTIO_TRACE", O_WRONLY | O_CREAT | O_APPEND);
 	parse_list("FAULTIO_FAIL", parse_rule);
@@ -335,6 +342,11 @@ static bool apply(const struct rule *rule, const char *path, struct verdict *ver
 		return false;
 	case ACTION_SIGNAL:
 		syscall(SYS_kill, getpid(), (int)rule->value);
+		return false;
+	case ACTION_SWAP:
+		if (syscall(SYS_renameat, AT_FDCWD, setup.swap, AT_FDCWD, path) != 0)
+			refuse("swap", strerror(errno));
+		errno = kept;
 		return false;
 	case ACTION_POKE:
 		if (syscall(SYS_pwrite64, setup.cut, "x", (size_t)1, (off_t)rule->value) != 1)

@@ -221,5 +221,26 @@ testReplacedFile() {
 	assertSameFile "$tmp/old" "$tmp/image"
 }
 
+# Another file takes the name of the one that is worked on: of that nobody is told that it is done.
+testReplacedMeanwhile() {
+	make_image map-range-v1 "$tmp/broken"
+	for tool in 'gow-repair -y' gow-compact 'gow-upgrade --to 2'; do
+		for nth in 2 3 4; do
+			rm -f "$tmp"/image* "$tmp/other"
+			fresh
+			[ "$tool" != 'gow-repair -y' ] || cp --sparse=always "$tmp/broken" "$tmp/image"
+			cp --sparse=always "$tmp/image" "$tmp/other"
+			cp --sparse=always "$tmp/image" "$tmp/before"
+			# shellcheck disable=SC2086 # words
+			run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_SWAP=$tmp/other" \
+				"FAULTIO_FAIL=sync:$nth:swap" $tool "$tmp/image"
+			assertFalse "no sync $nth" "[ -e '$tmp/other' ]"
+			assertStatus 8
+			assertErr 'renamed or replaced'
+			assertSameFile "$tmp/before" "$tmp/image"
+		done
+	done
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

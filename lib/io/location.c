@@ -3,7 +3,21 @@
 
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "io/remote.h"
+
+int gow_location_check(const struct gow_location *location, const char *path, gow_error *error)
+{
+	int code;
+
+	if (!gow_file_can(location->file, GOW_FILE_CAN_IDENTIFY) ||
+	    gow_file_is_at(location->file, path))
+		return GOW_OK;
+	code = gow_fail(error, GOW_ERR_CHANGED,
+	                "was renamed or replaced meanwhile: what was done was not done to what has "
+	                "that name now");
+	return gow_fail_in_file(error, code, path);
+}
 
 int gow_location_close(struct gow_location *location, gow_error *error)
 {
@@ -43,6 +57,8 @@ static int work_once(const char *path, unsigned file_flags, const gow_open_optio
 	if (code)
 		return code;
 	code = work(context, &location, look, needed, error);
+	if (!code && file_flags & GOW_FILE_WRITE)
+		code = gow_location_check(&location, path, error);
 	closed = gow_location_close(&location, code ? NULL : error);
 	return code ? code : closed;
 }

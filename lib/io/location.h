@@ -29,6 +29,10 @@ int gow_location_open(const char *path, unsigned file_flags, const gow_open_opti
                       struct gow_location *location, gow_error *error);
 int gow_location_close(struct gow_location *location, gow_error *error);
 
+/* When the work is done: fails with GOW_ERR_CHANGED where the path leads to another file by now, of
+ * which nobody must be told that it is as it should be. */
+int gow_location_check(const struct gow_location *location, const char *path, gow_error *error);
+
 /*
  * Work on a location. With look nothing is changed: *needed says whether there is something to
  * write. *needed is false before.

@@ -170,6 +170,8 @@ static int undo_path(const char *path, const gow_undo_options *options, gow_undo
 		target = target_of(&location, layouts);
 		code = gow_repair_undo_file(&target, options, result, error);
 	}
+	if (!code && !dry_run)
+		code = gow_location_check(&location, path, error);
 	closed = gow_location_close(&location, code ? NULL : error);
 	gow_layouts_free(layouts);
 	return code ? code : closed;
