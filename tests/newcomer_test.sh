@@ -141,7 +141,9 @@ testUpgrade() {
 testReaders() {
 	need_leases "$tmp" || return 0
 	fresh
-	came read:5:come=write gow-check --data "$tmp/image"
+	run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_TRACE=$tmp/reads" gow-check --data "$tmp/image"
+	nth=$(awk '$1 == "read" && $5 == 65536 { print $2 }' "$tmp/reads" | sed -n 2p) # of a block
+	came "read:$nth:come=write" gow-check --data "$tmp/image"
 	assertStopped
 	assertTrue "goes on for $after calls" "[ $after -lt 10 ]"
 	came read:4:come=write gow-convert "$tmp/image" "$tmp/out.raw"
