@@ -37,6 +37,7 @@
  *	                       the command's lease
  *	FAULTIO_COME=FILE      the file which come= opens, where it is not the call's own
  *	FAULTIO_SWAP=FILE      the file that swap renames
+ *	FAULTIO_SWAP_TO=FILE   whose name it takes, where it is not the call's own
  *	FAULTIO_FS=NUMBER      which kind of file system fstatfs says that such a file is on
  *	                       (f_type, statfs(2))
  *	FAULTIO_TRACE=FILE     appends a line `CALL N PATH OFFSET LENGTH` for every call on
@@ -120,7 +121,7 @@ struct bad_range {
 static struct {
 	const char *pattern;
 	const char *come;
-	const char *swap;
+	const char *swap, *swap_to;
 	struct rule rules[MAX_RULES];
 	size_t rule_count;
 	struct bad_range ranges[MAX_RULES];
@@ -272,6 +273,7 @@ __attribute__((constructor)) static void set_up(void)
 	setup.pattern = getenv("FAULTIO_FILE");
 	setup.come = getenv("FAULTIO_COME");
 	setup.swap = getenv("FAULTIO_SWAP");
+	setup.swap_to = getenv("FAULTIO_SWAP_TO");
 	setup.cut = open_for("FAULTIO_CUT", O_RDWR);
 	setup.trace = open_for("FAULTIO_TRACE", O_WRONLY | O_CREAT | O_APPEND);
 	parse_list("FAULTIO_FAIL", parse_rule);
@@ -344,7 +346,8 @@ static bool apply(const struct rule *rule, const char *path, struct verdict *ver
 		syscall(SYS_kill, getpid(), (int)rule->value);
 		return false;
 	case ACTION_SWAP:
-		if (syscall(SYS_renameat, AT_FDCWD, setup.swap, AT_FDCWD, path) != 0)
+		if (syscall(SYS_renameat, AT_FDCWD, setup.swap, AT_FDCWD,
+			    setup.swap_to ? setup.swap_to : path) != 0)
 			refuse("swap", strerror(errno));
 		errno = kept;
 		return false;

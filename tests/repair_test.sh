@@ -1001,6 +1001,25 @@ testPendingWithoutItsUndoFile() {
 	assertBeside
 }
 
+# Another file takes the name of the undo file: before the image is touched, and while it is written.
+testAnUndoFileThatIsReplacedMeanwhile() {
+	for option in '' "--undo-file=$tmp/undo"; do
+		for fault in allocate:1 sync:2 sync:3; do
+			damaged map-range-v1
+			echo other >"$tmp/other"
+			undo=$image.gow-undo
+			[ -z "$option" ] || undo=$tmp/undo
+			run_faulty FAULTIO_FILE="$image" FAULTIO_SWAP="$tmp/other" FAULTIO_SWAP_TO="$undo" \
+				FAULTIO_FAIL=$fault:swap gow-repair -y ${option:+"$option"} "$image"
+			assertStatus 8
+			assertErr 'the undo file was removed or replaced meanwhile'
+			assertFalse "no $fault" "[ -e '$tmp/other' ]"
+			assertSameFile "$original" "$image"
+			rm -f "$image".gow-undo* "$tmp/undo"
+		done
+	done
+}
+
 # An image that is copied with its pointer leads to the same undo file, which is still the first one's.
 testACopyLeavesTheUndoFileAlone() {
 	mkdir "$tmp/elsewhere" "$tmp/copies"
