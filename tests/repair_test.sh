@@ -1010,12 +1010,14 @@ testAnUndoFileThatIsReplacedMeanwhile() {
 			undo=$image.gow-undo
 			[ -z "$option" ] || undo=$tmp/undo
 			run_faulty FAULTIO_FILE="$image" FAULTIO_SWAP="$tmp/other" FAULTIO_SWAP_TO="$undo" \
-				FAULTIO_FAIL=$fault:swap gow-repair -y ${option:+"$option"} "$image"
+				FAULTIO_FAIL=$fault:swap FAULTIO_TRACE="$tmp/trace" \
+				gow-repair -y ${option:+"$option"} "$image"
 			assertStatus 8
 			assertErr 'the undo file was removed or replaced meanwhile'
 			assertFalse "no $fault" "[ -e '$tmp/other' ]"
 			assertSameFile "$original" "$image"
-			rm -f "$image".gow-undo* "$tmp/undo"
+			[ $fault != allocate:1 ] || assertFalse "written to" "grep '^write ' '$tmp/trace'"
+			rm -f "$image".gow-undo* "$tmp/undo" "$tmp/trace"
 		done
 	done
 }

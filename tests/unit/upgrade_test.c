@@ -586,6 +586,34 @@ static void a_dry_run_tells_what_is_done_and_changes_nothing(void)
 	}
 }
 
+/* What was written is never read before the cache was dropped: read back from there it is no proof of
+ * what the disk has. */
+static void what_was_written_is_read_from_the_disk(void)
+{
+	for (int j = 0; j < JOURNEYS; j++) {
+		const struct journey *journey = journey_of(j);
+		const struct memfile_call *log;
+		gow_upgrade_result result;
+		struct sample sample;
+		size_t count;
+
+		sample_make(&sample, life_of(0, journey));
+		memdisk_record(sample.disk);
+		CHECK_OK(upgrade(journey, sample.file, false, false, &result), &error);
+		log = memdisk_log(sample.disk, &count);
+		for (size_t i = 0; i < count; i++) {
+			if (log[i].kind != MEMFILE_READ)
+				continue;
+			check_about("%s, call %zu", journey->name, i);
+			for (size_t w = i; w > 0 && log[w - 1].kind != MEMFILE_DROP; w--)
+				CHECK(log[w - 1].kind != MEMFILE_WRITE ||
+				      log[w - 1].offset + log[w - 1].size <= log[i].offset ||
+				      log[i].offset + log[i].size <= log[w - 1].offset);
+		}
+		sample_free(&sample);
+	}
+}
+
 /* What was a hole is one afterwards, so far as a page is wholly in it. (Not where chunks are smaller
  * than a block, as no header's growth makes them: pages of zeros are left where they meet.) */
 static void holes_stay_holes(void)
@@ -832,7 +860,7 @@ CHECK_MAIN(CHECK_TEST(every_crash_is_recovered_from), CHECK_TEST(killed_and_gone
            CHECK_TEST(a_sync_left_out_of_recovering_is_noticed),
            CHECK_TEST(every_failing_call_is_recovered_from),
            CHECK_TEST(a_dry_run_tells_what_is_done_and_changes_nothing),
-           CHECK_TEST(holes_stay_holes), CHECK_TEST(files_without_holes_or_reserving_are_served),
+           CHECK_TEST(what_was_written_is_read_from_the_disk), CHECK_TEST(holes_stay_holes), CHECK_TEST(files_without_holes_or_reserving_are_served),
            CHECK_TEST(what_is_there_already_stays), CHECK_TEST(stopping_is_safe_anywhere),
            CHECK_TEST(a_stale_record_is_not_believed),
            CHECK_TEST(a_damaged_record_is_not_found))
