@@ -209,6 +209,32 @@ is_pending() {
 	[ "$(head -c 4 "$1" | tail -c 1)" = '!' ]
 }
 
+# An image that is at rest is nobody's to go on with, whichever cursor is left: its guest may have
+# been started, and the header in the record is old.
+testEitherCursorKnowsThatItIsOver() {
+	for option in --to=2 --rollback; do
+		take_copy "$work/first" "$tmp/image"
+		[ $option = --to=2 ] || run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=sync:12:kill \
+			gow-upgrade --to 2 "$tmp/image"
+		take_copy "$tmp/image" "$tmp/before"
+		rm -f "$tmp/trace"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" gow-upgrade $option "$tmp/image"
+		take_copy "$tmp/before" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" \
+			FAULTIO_FAIL="truncate:$(grep -c '^truncate ' "$tmp/trace"):kill" \
+			gow-upgrade $option "$tmp/image"
+		assertFalse "$option: at rest" "is_pending '$tmp/image'"
+		end=$(($(stat -c %s "$tmp/image") - 4096))
+		for cursor in $((end - 4 * 4096)) $((end - 2 * 4096)); do
+			take_copy "$tmp/image" "$tmp/damaged"
+			dd if=/dev/zero of="$tmp/damaged" bs=4096 count=1 seek=$cursor oflag=seek_bytes \
+				conv=notrunc status=none
+			run gow-check --boot "$tmp/damaged"
+			assertEquals "$option, without the cursor at $cursor" 0 "$status"
+		done
+	done
+}
+
 # ---- a disk that garbles what is written ----
 
 # The copy of the old header is what a rollback stands on.
