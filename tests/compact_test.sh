@@ -475,5 +475,19 @@ testBusy() {
 	assertStatus 64
 }
 
+# Far from the first entry, too.
+testAGarbledEntryIsNoted() {
+	printf '%s\n' 'version 1' 'size 400M' 'map 0 0' 'map 3000-3009 11' 'data 0 pattern 1' \
+		'data 11-20 pattern 2' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/sound"
+	cp --sparse=always "$tmp/sound" "$tmp/image"
+	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" gow-compact --keep-zeros "$tmp/image"
+	nth=$(awk '$1 == "write" && $4 > 2048 && $4 < 4194324 { print $2; exit }' "$tmp/trace")
+	run_faulty FAULTIO_FILE="$tmp/sound" FAULTIO_FAIL="write:$nth:flip" \
+		gow-compact --keep-zeros "$tmp/sound"
+	assertStatus 8
+	assertErr 'reads back as something else'
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"
