@@ -475,16 +475,25 @@ testBusy() {
 	assertStatus 64
 }
 
-# Far from the first entry, too.
-testAGarbledEntryIsNoted() {
+# Far from the first entry, too. What is garbled is written again, and no more than once.
+testGarbledEntry() {
 	printf '%s\n' 'version 1' 'size 400M' 'map 0 0' 'map 3000-3009 11' 'data 0 pattern 1' \
 		'data 11-20 pattern 2' >"$tmp/recipe"
 	make_image "$tmp/recipe" "$tmp/sound"
-	cp --sparse=always "$tmp/sound" "$tmp/image"
-	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" gow-compact --keep-zeros "$tmp/image"
-	nth=$(awk '$1 == "write" && $4 > 2048 && $4 < 4194324 { print $2; exit }' "$tmp/trace")
-	run_faulty FAULTIO_FILE="$tmp/sound" FAULTIO_FAIL="write:$nth:flip" \
-		gow-compact --keep-zeros "$tmp/sound"
+	make_raw "$tmp/recipe" "$tmp/raw"
+	for place in a b c; do
+		cp --sparse=always "$tmp/sound" "$tmp/$place"
+	done
+	run_faulty FAULTIO_FILE="$tmp/a" FAULTIO_TRACE="$tmp/trace" gow-compact --keep-zeros "$tmp/a"
+	first=$(awk '$1 == "write" && $4 > 2048 && $4 < 4194324 { print $2; exit }' "$tmp/trace")
+	run_faulty FAULTIO_FILE="$tmp/b" FAULTIO_FAIL="write:$first:flip" \
+		FAULTIO_TRACE="$tmp/trace-b" gow-compact --keep-zeros "$tmp/b"
+	assertStatus 0
+	assertGuest "$tmp/b" "$tmp/raw"
+	again=$(awk -v first="$first" '$1 == "write" && $2 > first && $4 < 2048 && $5 == 25600 {
+		print $2; exit }' "$tmp/trace-b")
+	run_faulty FAULTIO_FILE="$tmp/c" FAULTIO_FAIL="write:$first:flip,write:$again:flip" \
+		gow-compact --keep-zeros "$tmp/c"
 	assertStatus 8
 	assertErr 'reads back as something else'
 }

@@ -92,6 +92,18 @@ static int check_map(struct gow_compact *compact, gow_error *error)
 	return code;
 }
 
+/* The same, and what was garbled on its way to the disk is written once more: all that the map names
+ * is still there, and there is no record by which anybody else could find out where. */
+static int settle_map(struct gow_compact *compact, gow_error *error)
+{
+	int code = check_map(compact, error);
+
+	if (code != GOW_ERR_MISMATCH)
+		return code;
+	code = gow_compact_write_map(compact, error);
+	return code ? code : check_map(compact, error);
+}
+
 /* Durable before anything is moved: what is freed here is moved into. */
 int gow_compact_unmap_zeros(struct gow_compact *compact, gow_error *error)
 {
@@ -112,7 +124,7 @@ int gow_compact_unmap_zeros(struct gow_compact *compact, gow_error *error)
 		code = gow_flips_write(&flips, error);
 	if (!code)
 		code = gow_compact_sync(compact, error);
-	return code ? code : check_map(compact, error);
+	return code ? code : settle_map(compact, error);
 }
 
 /* The map is durable; now the count, and only then the cut. The count that was read may be in the
@@ -121,7 +133,7 @@ int gow_compact_lower_count(struct gow_compact *compact, gow_error *error)
 {
 	const struct gow_layout *layout = compact->map.layout;
 	const struct gow_header header = { .layout = layout, .block_count = compact->target };
-	int code = check_map(compact, error);
+	int code = settle_map(compact, error);
 
 	if (!code)
 		code = gow_compact_poll(compact, error);
