@@ -188,6 +188,33 @@ testChangeIsNoticedOverNbd() {
 	changed_meanwhile overwritten "$uri"
 }
 
+# changed_between HOW MASTER: the same where a sync was killed meanwhile. Its record has blocks of the old
+# content, which are fetched again.
+changed_between() {
+	cp --sparse=always "$tmp/m.old" "$tmp/c.gow"
+	interrupted "$2" "$tmp/c.gow"
+	assertTrue "$*: fetched" "[ $(stat -c %s "$tmp/c.gow.gow-sync") -gt 400 ]"
+	"$1"
+	run gow-sync "$2" "$tmp/c.gow"
+	assertStatus 0
+	assertInStep "$tmp/m.next"
+	assertAlone
+}
+
+testChangeAfterAnInterruption() {
+	need_tool nginx python3 nbdkit || return 0
+	serve_kinds
+	for case in .:renamed weak:overwritten_secretly none:overwritten_secretly; do
+		masters_of_all_blocks
+		changed_between "${case#*:}" "$url/${case%:*}/m.gow"
+	done
+	masters_of_all_blocks
+	serve_logged "$tmp/m.gow"
+	changed_between overwritten "$uri"
+	masters_of_all_blocks
+	changed_between renamed "$tmp/m.gow"
+}
+
 # As sorting its blocks would: other places under the same numbers, where the map is not read at once with
 # the beginning.
 masters_sorted() {
