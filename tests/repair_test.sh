@@ -1154,15 +1154,10 @@ testAFailedMarkDoesNotBlockOlderLayers() {
 
 # ---- what was done since ----
 
-# A guest writes to the block that it kept when the other owner got a copy.
-testUndoKeepsWhatTheGuestWroteSince() {
-	cat >"$tmp/linked" <<-END
-		version 1
-		size 1M
-		map 0-3 0
-		map 9 2
-		data 0-3 pattern 1
-	END
+# kept_since SIZE BLOCK: a guest writes to the block that it kept when the other owner, that logical block
+# of a disk of that size, got a copy.
+kept_since() {
+	printf '%s\n' 'version 1' "size $1" 'map 0-3 0' "map $2 2" 'data 0-3 pattern 1' >"$tmp/linked"
 	damaged "$tmp/linked"
 	run gow-repair -y "$image"
 	assertStatus 1
@@ -1185,6 +1180,11 @@ testUndoKeepsWhatTheGuestWroteSince() {
 	assertStatus 0
 	printf 'new' | dd of="$original" bs=1 seek=$((4194324 + 65536)) conv=notrunc status=none
 	assertSameFile "$original" "$image"
+}
+
+testUndoKeepsWhatTheGuestWroteSince() {
+	kept_since 1M 9
+	kept_since 4G 65535
 }
 
 # ---- others, and no room ----
