@@ -182,8 +182,10 @@ int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, si
 
 void gow_windows_forget(struct gow_windows *windows)
 {
-	for (size_t i = 0; i < GOW_WINDOWS; i++)
-		windows->list[i].size = windows->list[i].next = 0;
+	for (size_t i = 0; i < GOW_WINDOWS; i++) {
+		windows->list[i].size = 0;
+		windows->list[i].next = 0;
+	}
 }
 
 void gow_windows_release(struct gow_windows *windows)
