@@ -87,3 +87,30 @@ int gow_file_check_written(struct gow_file *file, uint64_t offset, const void *b
 	gow_file_drop_cache(file);
 	return gow_file_compare(file, offset, bytes, size, error);
 }
+
+static int check_side(const struct gow_copied *copied, bool copy,
+                      const uint8_t meant[GOW_MEANT_HASH], gow_error *error)
+{
+	uint8_t found[GOW_MEANT_HASH];
+	int code;
+
+	gow_meant_reset(copied->meant);
+	code = copied->add(copied->context, copy, error);
+	gow_meant_hash(copied->meant, found);
+	if (code || memcmp(meant, found, sizeof found) == 0)
+		return code;
+	return copy ? gow_fail_read_back(copied->file, copied->to, error)
+	            : gow_fail_read_again(copied->file, copied->from, error);
+}
+
+int gow_check_copied(const struct gow_copied *copied, gow_error *error)
+{
+	uint8_t meant[GOW_MEANT_HASH];
+	int code;
+
+	gow_meant_hash(copied->meant, meant);
+	code = gow_file_settle(copied->file, error);
+	if (!code)
+		code = check_side(copied, false, meant, error);
+	return code ? code : check_side(copied, true, meant, error);
+}

@@ -30,6 +30,23 @@ int gow_file_compare(struct gow_file *file, uint64_t offset, const void *bytes, 
 int gow_file_check_written(struct gow_file *file, uint64_t offset, const void *bytes, size_t size,
                            gow_error *error);
 
+/* Bytes that were copied within a file, from one place to another that does not overlap it. */
+struct gow_copied {
+	struct gow_file *file;
+	struct gow_meant *meant; /* all that was copied was added */
+	uint64_t from, to;       /* where that begins, for messages */
+	/* Reads the source once more, or the copy, and adds the same bytes in the same order. */
+	int (*add)(void *context, bool copy, gow_error *error);
+	void *context;
+};
+
+/*
+ * Proves that the copy is on the disk, and is one, before its source is given up. Makes it durable
+ * and reads both, past the cache: GOW_ERR_IO where the source is not what was read,
+ * GOW_ERR_MISMATCH where the copy is not what was written.
+ */
+int gow_check_copied(const struct gow_copied *copied, gow_error *error);
+
 /* Fails with GOW_ERR_MISMATCH: what stands at offset (GOW_NOWHERE: somewhere) is not what was
  * written, since a medium can garble a write and say nothing. */
 int gow_fail_read_back(const struct gow_file *file, uint64_t offset, gow_error *error);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/monitor.h"
@@ -130,26 +129,32 @@ static int each_run(struct gow_compact *compact, const struct movers *movers, ru
 	return code;
 }
 
-static int check_runs(struct gow_compact *compact, const struct movers *movers, run_taker take,
-                      const uint8_t meant[GOW_MEANT_HASH], bool *same, gow_error *error)
-{
-	uint8_t found[GOW_MEANT_HASH];
-	int code;
+struct copied_batch {
+	struct gow_compact *compact;
+	const struct movers *movers;
+};
 
-	gow_meant_reset(compact->meant);
-	code = each_run(compact, movers, take, false, error);
-	gow_meant_hash(compact->meant, found);
-	*same = !code && memcmp(meant, found, sizeof found) == 0;
-	return code;
+static int add_batch(void *context, bool copy, gow_error *error)
+{
+	const struct copied_batch *batch = context;
+
+	return each_run(batch->compact, batch->movers, copy ? add_copied : add_source, false,
+	                error);
 }
 
 /* Copies one batch; nothing names the copies until they are known to be on the disk, and to be
  * copies. */
 static int copy_batch(struct gow_compact *compact, const struct movers *movers, gow_error *error)
 {
-	const struct mover *first = movers->list;
-	uint8_t meant[GOW_MEANT_HASH];
-	bool same = false;
+	struct copied_batch batch = { compact, movers };
+	const struct gow_copied copied = {
+		.file = compact->job->file,
+		.meant = compact->meant,
+		.from = gow_compact_offset(compact, movers->list[0].from),
+		.to = gow_compact_offset(compact, movers->list[0].to),
+		.add = add_batch,
+		.context = &batch,
+	};
 	int code;
 
 	gow_meant_reset(compact->meant);
@@ -157,18 +162,7 @@ static int copy_batch(struct gow_compact *compact, const struct movers *movers, 
 	compact->moved += movers->count;
 	if (code || !gow_compact_writes(compact))
 		return code;
-	gow_meant_hash(compact->meant, meant);
-	code = gow_file_settle(compact->job->file, error);
-	if (!code)
-		code = check_runs(compact, movers, add_source, meant, &same, error);
-	if (!code && !same)
-		code = gow_fail_read_again(compact->job->file,
-		                           gow_compact_offset(compact, first->from), error);
-	if (!code)
-		code = check_runs(compact, movers, add_copied, meant, &same, error);
-	return code || same ? code
-	                    : gow_fail_read_back(compact->job->file,
-	                                         gow_compact_offset(compact, first->to), error);
+	return gow_check_copied(&copied, error);
 }
 
 /* Durable with the next batch's copies: what they overwrite no entry has ever named. */

@@ -110,40 +110,39 @@ static int each_run(struct gow_move *move, const struct chunk *chunk, data_taker
 	return code;
 }
 
-static int check_runs(struct gow_move *move, const struct chunk *chunk, data_taker take,
-                      const uint8_t meant[GOW_MEANT_HASH], bool *same, gow_error *error)
-{
-	uint8_t found[GOW_MEANT_HASH];
-	int code;
+struct carried {
+	struct gow_move *move;
+	const struct chunk *chunk;
+};
 
-	gow_meant_reset(move->meant);
-	code = each_run(move, chunk, take, false, error);
-	gow_meant_hash(move->meant, found);
-	*same = !code && memcmp(meant, found, sizeof found) == 0;
-	return code;
+static int add_carried(void *context, bool copy, gow_error *error)
+{
+	const struct carried *carried = context;
+
+	return each_run(carried->move, carried->chunk, copy ? add_written : add_source, false,
+	                error);
 }
 
 /* Copies a chunk, and makes sure that the copy is on the disk, and is one: its source, which no copy
  * lies over, is overwritten soon. */
 static int carry(struct gow_move *move, const struct chunk *chunk, gow_error *error)
 {
-	uint8_t meant[GOW_MEANT_HASH];
-	bool same = false;
+	struct carried carried = { move, chunk };
+	const struct gow_copied copied = {
+		.file = move->pen->file,
+		.meant = move->meant,
+		.from = chunk->from,
+		.to = chunk->to,
+		.add = add_carried,
+		.context = &carried,
+	};
 	int code;
 
 	gow_meant_reset(move->meant);
 	code = each_run(move, chunk, carry_data, true, error);
 	if (code || move->pen->pass != GOW_PASS_WRITE)
 		return code;
-	gow_meant_hash(move->meant, meant);
-	code = gow_file_settle(move->pen->file, error);
-	if (!code)
-		code = check_runs(move, chunk, add_source, meant, &same, error);
-	if (!code && !same)
-		code = gow_fail_read_again(move->pen->file, chunk->from, error);
-	if (!code)
-		code = check_runs(move, chunk, add_written, meant, &same, error);
-	return code || same ? code : gow_fail_read_back(move->pen->file, chunk->to, error);
+	return gow_check_copied(&copied, error);
 }
 
 /* ---- which chunk ------------------------------------------------------------------------- */
