@@ -6,39 +6,61 @@
 
 #include "base/memory.h"
 #include "image/validate_parts.h"
+#include "io/remote.h"
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
-int gow_unchecked_need_entries(struct gow_unchecked *unchecked, gow_error *error)
+int gow_walk_load_entries(const struct gow_unchecked *unchecked, uint32_t **entries,
+                          gow_error *error)
 {
 	const struct gow_layout *layout = unchecked->header.layout;
-	int code;
-
-	if (unchecked->entries || unchecked->header.truncated)
-		return GOW_OK;
 	/* The number of entries is the layout's, not the file's. */
-	code = gow_alloc_table(layout->map_entries, &unchecked->entries, error);
+	int code = gow_alloc_table(layout->map_entries, entries, error);
+
 	if (code)
 		return code;
-	code = gow_header_read_entries(unchecked->file, layout, 0, layout->map_entries,
-	                               unchecked->entries, error);
-	if (code)
-		gow_unchecked_release(unchecked);
+	code = gow_header_read_entries(unchecked->file, layout, 0, layout->map_entries, *entries,
+	                               error);
+	if (code) {
+		free(*entries);
+		*entries = NULL;
+	}
 	return code;
+}
+
+int gow_unchecked_need_entries(struct gow_unchecked *unchecked, gow_error *error)
+{
+	if (unchecked->entries || unchecked->header.truncated)
+		return GOW_OK;
+	return gow_walk_load_entries(unchecked, &unchecked->entries, error);
+}
+
+/* From a server the map comes at once, in large requests: judging needs all of it, and what comes
+ * after that would fetch it again. */
+static int begin_map(struct gow_unchecked *unchecked, gow_error *error)
+{
+	return gow_file_is_remote(unchecked->file) ? gow_unchecked_need_entries(unchecked, error)
+	                                           : GOW_OK;
 }
 
 int gow_unchecked_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                         struct gow_unchecked *unchecked, gow_error *error)
 {
+	int code;
+
 	*unchecked = (struct gow_unchecked){ .file = file };
-	return gow_header_read(file, rows, row_count, &unchecked->header, error);
+	code = gow_header_read(file, rows, row_count, &unchecked->header, error);
+	return code ? code : begin_map(unchecked, error);
 }
 
 int gow_unchecked_begin_as(struct gow_file *file, const struct gow_layout *layout,
                            struct gow_unchecked *unchecked, gow_error *error)
 {
+	int code;
+
 	*unchecked = (struct gow_unchecked){ .file = file };
-	return gow_header_read_as(file, layout, &unchecked->header, error);
+	code = gow_header_read_as(file, layout, &unchecked->header, error);
+	return code ? code : begin_map(unchecked, error);
 }
 
 int gow_unchecked_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,

@@ -46,7 +46,7 @@ void gow_unchecked_release(struct gow_unchecked *unchecked);
 int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout,
                           struct gow_unchecked *unchecked, gow_error *error);
 
-/* Both without the map, for whoever wants a judgement and perhaps no more: a local file's map is
+/* Both without the map of a local file, for whoever wants a judgement and perhaps no more: that is
  * judged as it is read, in far less memory. */
 int gow_unchecked_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                         struct gow_unchecked *unchecked, gow_error *error);

@@ -40,6 +40,10 @@ static inline int gow_walk_report(struct gow_walk *walk, gow_problem_id id, gow_
 	return walk->visit(walk->context, id, &place, run);
 }
 
+/* The map of a header that is not truncated; free()d by the caller. */
+int gow_walk_load_entries(const struct gow_unchecked *unchecked, uint32_t **entries,
+                          gow_error *error);
+
 /*
  * The one pass over the map and the version numbers: fills tally and survey, and marks what is
  * named in the first window. Where that leaves something to report that is found in the map only,

@@ -6,13 +6,8 @@
  * sound map is never in memory as a whole: taking 16 MiB and filling them costs more than judging
  * them.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/bytes.h"
-#include "base/memory.h"
 #include "image/validate_parts.h"
-#include "io/remote.h"
 
 enum {
 	SURVEY_CHUNK = 8192, /* entries, or version numbers, that are looked at together */
@@ -198,18 +193,6 @@ static int survey_all(struct gow_walk *walk)
 	return code;
 }
 
-static int load_map(struct gow_walk *walk)
-{
-	const struct gow_layout *layout = walk->unchecked->header.layout;
-	int code = gow_alloc_table(layout->map_entries, &walk->own_entries, walk->error);
-
-	if (!code)
-		code = gow_header_read_entries(walk->unchecked->file, layout, 0,
-		                               layout->map_entries, walk->own_entries, walk->error);
-	walk->entries = walk->own_entries;
-	return code;
-}
-
 static bool needs_map(const struct gow_walk *walk)
 {
 	const struct gow_header *header = &walk->unchecked->header;
@@ -221,19 +204,15 @@ static bool needs_map(const struct gow_walk *walk)
 
 int gow_walk_survey(struct gow_walk *walk)
 {
-	int code = GOW_OK;
+	int code = survey_all(walk);
 
-	/* From a server it comes in requests that are large, many at a time. */
-	if (!walk->entries && gow_file_is_remote(walk->unchecked->file))
-		code = load_map(walk);
-	if (!code)
-		code = survey_all(walk);
 	if (code || walk->entries || !needs_map(walk))
 		return code;
 	/* All anew: somebody may be writing to the file, and what is reported is to be there. */
-	code = load_map(walk);
+	code = gow_walk_load_entries(walk->unchecked, &walk->own_entries, walk->error);
 	if (code)
 		return code;
+	walk->entries = walk->own_entries;
 	gow_walk_clear(walk);
 	walk->tally = (struct gow_tally){ .walked = 1 };
 	walk->survey = (struct gow_survey){ 0 };

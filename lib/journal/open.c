@@ -27,9 +27,9 @@ int gow_journal_begin(struct gow_file *file, const struct gow_layout *rows, size
 int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                      struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code = gow_unchecked_load(file, rows, row_count, unchecked, error);
+	int code = gow_journal_begin(file, rows, row_count, unchecked, error);
 
-	return code ? code : find_record(unchecked, error);
+	return code ? code : gow_unchecked_need_entries(unchecked, error);
 }
 
 int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout,

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/growing.h"
 #include "image/layout_text.h"
-#include "io/remote.h"
 #include "journal/open.h"
 #include "ops/check/check.h"
 #include "ops/infer/infer.h"
@@ -42,9 +41,6 @@ static int judge(gow_check *made, gow_check **check, gow_error *error)
 	int code = gow_journal_begin(made->file, made->rows, made->row_count, &made->unchecked,
 	                             error);
 
-	/* Judging needs all of it from a server, and what comes after that would fetch it again. */
-	if (!code && gow_file_is_remote(made->file))
-		code = gow_unchecked_need_entries(&made->unchecked, error);
 	if (!code)
 		code = gow_judge(&made->unchecked, &made->verdict, error);
 	if (code) {

@@ -147,6 +147,7 @@ static int step_validate(struct gow_upgrade *upgrade, gow_error *error)
 	code = gow_judge(&unchecked, &verdict, error);
 	if (!code)
 		corrupt = gow_verdict_first(&verdict, GOW_CORRUPT);
+	gow_unchecked_release(&unchecked);
 	return corrupt ? refuse_result(upgrade, corrupt, error) : code;
 }
 

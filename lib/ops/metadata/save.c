@@ -90,6 +90,7 @@ static int is_sound_as(struct gow_file *file, const struct gow_layout *row, uint
 		         verdict.tally.leaked <
 		                 (end - gow_layout_data_start(row)) / GOW_BLOCK_SIZE &&
 		         !gow_verdict_first(&verdict, GOW_CORRUPT);
+	gow_unchecked_release(&unchecked);
 	return code;
 }
 

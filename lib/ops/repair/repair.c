@@ -54,8 +54,10 @@ static int check_verdict(void *context, struct gow_file *image, gow_error *error
 	struct gow_unchecked unchecked;
 	int code = gow_unchecked_begin_as(image, job->layout, &unchecked, error);
 
-	if (!code)
-		code = gow_judge(&unchecked, &verdict, error);
+	if (code)
+		return code;
+	code = gow_judge(&unchecked, &verdict, error);
+	gow_unchecked_release(&unchecked);
 	for (size_t i = 0; i < GOW_PROBLEM_COUNT && !code; i++)
 		if (verdict.by_id[i].count != foreseen->by_id[i].count)
 			code = gow_fail(error, GOW_ERR_MISMATCH,
