@@ -68,6 +68,7 @@ static bool has_no_port(const char *authority, size_t length)
 
 char *gow_shown_name(const char *name)
 {
+	const struct gow_scheme *scheme = gow_scheme_of(name);
 	const char *authority, *at;
 	char *shown = strdup(name);
 	size_t length;
@@ -84,7 +85,7 @@ char *gow_shown_name(const char *name)
 	if (at)
 		(void)memmove(shown + (authority - name), at + 1, strlen(at + 1) + 1);
 	/* A query may hold a token; the socket's path of nbd+unix is no secret. */
-	if (!gow_scheme_of(name) || !strstr(gow_scheme_of(name)->name, "+unix"))
+	if (!scheme || !strstr(scheme->name, "+unix"))
 		shown[strcspn(shown, "?#")] = '\0';
 	return shown;
 }

@@ -23,16 +23,10 @@ void gow_upgrade_free_tables(struct gow_upgrade *upgrade)
 int gow_upgrade_check_old_header(const struct gow_upgrade *upgrade, gow_error *error)
 {
 	const struct gow_trailer *trailer = &upgrade->trailer;
-	uint8_t hash[GOW_MEANT_HASH];
-	struct gow_meant *meant;
-	int code = gow_meant_new(&meant, error);
+	struct gow_hash hash;
 
-	if (code)
-		return code;
-	gow_meant_add(meant, upgrade->old_header, (size_t)trailer->header_size);
-	gow_meant_hash(meant, hash);
-	gow_meant_free(meant);
-	return memcmp(hash, trailer->header_hash, sizeof hash) == 0
+	gow_hash_bytes(upgrade->old_header, (size_t)trailer->header_size, &hash);
+	return memcmp(hash.bytes, trailer->header_hash, sizeof hash.bytes) == 0
 	               ? GOW_OK
 	               : gow_fail_read_again(upgrade->job->file, 0, error);
 }

@@ -6,7 +6,6 @@
 #include "base/block.h"
 #include "base/error.h"
 #include "base/monitor.h"
-#include "io/readback.h"
 
 /* What is read of a block to see whether it is worth reading the rest. */
 enum { PROBE = 4096 };
