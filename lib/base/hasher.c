@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/hasher.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/thread.h"
 
 struct item {
 	uint64_t index;
@@ -73,25 +71,11 @@ static void *work(void *context)
 	return NULL;
 }
 
-static bool has_second_processor(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
-}
-
 /* Without one the work continues, on one processor. */
 static void start_worker(struct gow_hasher *hasher)
 {
-	sigset_t all, before;
-
-	if (!has_second_processor())
-		return;
-	/* Signals are for the threads of whoever called us. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	hasher->has_worker = pthread_create(&hasher->worker, NULL, work, hasher) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	hasher->has_worker = gow_processors() > 1 &&
+	                     gow_thread_start(&hasher->worker, work, hasher);
 }
 
 /* ---- the caller's side ------------------------------------------------------------------- */

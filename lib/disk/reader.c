@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "disk/reader.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/error.h"
 #include "base/monitor.h"
+#include "base/thread.h"
 
 enum { SLOTS = 4 };
 
@@ -187,15 +186,9 @@ static void *run(void *context)
 /* Without a thread, chunks are read as they are taken: slower, but right. */
 static void start_thread(struct gow_reader *reader)
 {
-	sigset_t all, before;
-
 	if (reader->source->size == GOW_NOWHERE || reader->source->waits)
 		return;
-	/* Signals are for the program's own threads. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	reader->threaded = pthread_create(&reader->thread, NULL, run, reader) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	reader->threaded = gow_thread_start(&reader->thread, run, reader);
 }
 
 /* ---- the caller's side ------------------------------------------------------------------- */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/sync/incoming.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/monitor.h"
+#include "base/thread.h"
 
 enum {
 	WINDOW = 120,   /* blocks that are asked for, and not kept yet: less than 8 MiB */
@@ -229,13 +228,7 @@ static void *read_all(void *context)
 /* Without a thread, blocks are read as they are taken: slower, but right. */
 static void start(struct gow_sync_incoming *in)
 {
-	sigset_t all, before;
-
-	/* Signals are for the program's own threads. */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	in->running = pthread_create(&in->thread, NULL, read_all, in) == 0;
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	in->running = gow_thread_start(&in->thread, read_all, in);
 	in->here = !in->running;
 }
 
