@@ -93,7 +93,7 @@ static int write_runs(gow_image *image, const uint64_t *due, const uint32_t *num
 
 static void clear_bits(const gow_image *image, uint64_t *bits)
 {
-	memset(bits, 0, gow_bit_words(image->map.layout->map_entries) * sizeof *bits);
+	memset(bits, 0, gow_bit_words(image->map.logical_blocks) * sizeof *bits);
 }
 
 /* Ends a step with its sync. A write without room is made again with the next group, as nothing is

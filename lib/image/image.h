@@ -14,6 +14,7 @@
 struct gow_image_policy {
 	bool write;                      /* begin a session */
 	bool salvage;                    /* read what is readable */
+	enum gow_numbers numbers;        /* which version numbers its map has */
 	const struct gow_layout *assume; /* for salvage: the layout, whatever magic and version
 	                                  * say; NULL: by those */
 	gow_loss_visitor lost;           /* for salvage; may be NULL */

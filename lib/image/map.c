@@ -37,34 +37,15 @@ uint32_t gow_map_run(const struct gow_map *map, uint32_t logical, uint32_t most,
 
 /* ---- of a sound image -------------------------------------------------------------------- */
 
-static int load_versions(const struct gow_unchecked *unchecked, struct gow_map *map,
-                         gow_error *error)
+static struct gow_map map_of(const struct gow_header *header)
 {
-	const struct gow_layout *layout = unchecked->header.layout;
-	int code;
-
-	if (!gow_layout_has_versions(layout))
-		return GOW_OK;
-	code = gow_alloc_table(layout->map_entries, &map->versions, error);
-	if (code)
-		return code;
-	return gow_header_read_versions(unchecked->file, layout, 0, layout->map_entries,
-	                                map->versions, error);
-}
-
-static struct gow_map map_of(struct gow_unchecked *unchecked)
-{
-	struct gow_map map = {
-		.layout = unchecked->header.layout,
-		.logical_size = unchecked->header.logical_size,
-		.logical_blocks = (uint32_t)unchecked->header.logical_blocks,
-		.block_count = unchecked->header.block_count,
-		.file_size = unchecked->header.file_size,
-		.entries = unchecked->entries,
+	return (struct gow_map){
+		.layout = header->layout,
+		.logical_size = header->logical_size,
+		.logical_blocks = (uint32_t)header->logical_blocks,
+		.block_count = header->block_count,
+		.file_size = header->file_size,
 	};
-
-	unchecked->entries = NULL;
-	return map;
 }
 
 static int refuse(const struct gow_unchecked *unchecked, const gow_finding *finding,
@@ -83,34 +64,30 @@ static int refuse(const struct gow_unchecked *unchecked, const gow_finding *find
 	return gow_fail_in_file(error, code, unchecked->file->name);
 }
 
-int gow_map_make(struct gow_unchecked *unchecked, const struct gow_verdict *verdict,
-                 struct gow_map *map, gow_error *error)
+int gow_map_judge(const struct gow_unchecked *unchecked, enum gow_numbers numbers,
+                  struct gow_map *map, gow_error *error)
 {
-	const gow_finding *corrupt = gow_verdict_first(verdict, GOW_CORRUPT);
+	struct gow_tables tables;
+	struct gow_verdict verdict;
+	const gow_finding *corrupt;
 	struct gow_map made;
-	int code;
+	int code = gow_judge_filling(unchecked, numbers, &tables, &verdict, error);
 
-	if (corrupt)
-		return refuse(unchecked, corrupt, error);
-	made = map_of(unchecked);
-	code = load_versions(unchecked, &made, error);
-	if (code) {
-		gow_map_release(&made);
+	if (code)
 		return code;
+	made = map_of(&unchecked->header);
+	made.entries = tables.entries;
+	made.versions = tables.versions;
+	corrupt = gow_verdict_first(&verdict, GOW_CORRUPT);
+	if (corrupt) {
+		gow_map_release(&made);
+		return refuse(unchecked, corrupt, error);
 	}
 	*map = made;
 	return GOW_OK;
 }
 
 /* ---- of a damaged one -------------------------------------------------------------------- */
-
-int gow_map_judge(struct gow_unchecked *unchecked, struct gow_map *map, gow_error *error)
-{
-	struct gow_verdict verdict;
-	int code = gow_judge(unchecked, &verdict, error);
-
-	return code ? code : gow_map_make(unchecked, &verdict, map, error);
-}
 
 uint64_t gow_smallest_size(const struct gow_unchecked *unchecked)
 {
@@ -198,6 +175,22 @@ static int report_shared(const struct salvage *salvage, const struct gow_uncheck
 	return code;
 }
 
+static int load_versions(const struct gow_unchecked *unchecked, struct gow_map *map,
+                         gow_error *error)
+{
+	const struct gow_layout *layout = unchecked->header.layout;
+	int code;
+
+	/* Numbers that are cut short are none: whoever copies the image starts anew at 1. */
+	if (!gow_layout_has_versions(layout) || unchecked->header.truncated)
+		return GOW_OK;
+	code = gow_alloc_table(layout->map_entries, &map->versions, error);
+	if (code)
+		return code;
+	return gow_header_read_versions(unchecked->file, layout, 0, layout->map_entries,
+	                                map->versions, error);
+}
+
 /* The map of a header that is cut short: what there is of it. */
 static int load_rest(struct gow_unchecked *unchecked, uint32_t *known, gow_error *error)
 {
@@ -234,7 +227,8 @@ int gow_map_salvage(struct gow_unchecked *unchecked, const struct gow_verdict *v
 	struct salvage salvage = { &made, visit, context };
 	uint32_t known = layout->map_entries;
 	uint64_t size = unchecked->header.logical_size;
-	int code = unchecked->header.truncated ? load_rest(unchecked, &known, error) : GOW_OK;
+	int code = unchecked->header.truncated ? load_rest(unchecked, &known, error)
+	                                       : gow_unchecked_need_entries(unchecked, error);
 
 	if (code)
 		return code;
@@ -249,7 +243,9 @@ int gow_map_salvage(struct gow_unchecked *unchecked, const struct gow_verdict *v
 		code = report_shared(&salvage, unchecked, error);
 	if (code)
 		return code;
-	made = map_of(unchecked);
+	made = map_of(&unchecked->header);
+	made.entries = unchecked->entries;
+	unchecked->entries = NULL;
 	made.logical_size = size;
 	made.logical_blocks = (uint32_t)gow_divide_up(size, GOW_BLOCK_SIZE);
 	drop_entries(&salvage, 0, made.logical_blocks, unchecked->header.present_blocks,
@@ -257,9 +253,7 @@ int gow_map_salvage(struct gow_unchecked *unchecked, const struct gow_verdict *v
 	drop_entries(&salvage, made.logical_blocks, layout->map_entries, 0, GOW_LOSS_BEYOND_SIZE);
 	if (known < made.logical_blocks)
 		report_loss(&salvage, GOW_LOSS_UNMAPPED, known, made.logical_blocks - known);
-	/* Numbers that are cut short are none: whoever copies the image starts anew at 1. */
-	if (!unchecked->header.truncated)
-		code = load_versions(unchecked, &made, error);
+	code = load_versions(unchecked, &made, error);
 	if (code) {
 		gow_map_release(&made);
 		return code;

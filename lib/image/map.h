@@ -15,25 +15,21 @@ struct gow_map {
 	uint32_t logical_blocks;
 	uint32_t block_count;
 	uint64_t file_size;
-	uint32_t *entries;  /* layout->map_entries */
-	uint32_t *versions; /* the same number, or NULL where the layout has none */
+	uint32_t *entries;  /* logical_blocks; there may be more, which mean nothing */
+	uint32_t *versions; /* those that were asked for, or NULL where the layout has none */
 };
 
 /* Called for a range of guest bytes that a damaged image does not hold, or not for sure. */
 typedef void (*gow_loss_visitor)(void *context, const gow_loss *loss);
 
-/*
- * Makes the map of a sound image; takes over unchecked->entries. With a corrupt finding in the
- * verdict GOW_ERR_CORRUPT, with its place and what to do.
- */
-int gow_map_make(struct gow_unchecked *unchecked, const struct gow_verdict *verdict,
-                 struct gow_map *map, gow_error *error);
-
-/* The one judgement of whoever takes a valid image only: gow_judge, and gow_map_make. */
-int gow_map_judge(struct gow_unchecked *unchecked, struct gow_map *map, gow_error *error);
+/* Judges, and makes the map of a sound image, with these version numbers. With a corrupt finding
+ * GOW_ERR_CORRUPT, with its place and what to do. */
+int gow_map_judge(const struct gow_unchecked *unchecked, enum gow_numbers numbers,
+                  struct gow_map *map, gow_error *error);
 
 /*
- * Makes the best map that can be had of a damaged image (a sound one is served, too): entries
+ * Makes the best map that can be had of a damaged image (a sound one is served, too), with all version
+ * numbers; takes over unchecked->entries. Entries
  * that name no present block are dropped, the logical size is corrected as gow-repair would.
  * Blocks may be shared here, so such a map is for reading only. Every loss is reported to visit
  * (may be NULL), by kind and ascending within.

@@ -27,7 +27,7 @@ void gow_session_free(struct gow_session *session)
 
 static uint64_t *new_set(const gow_image *image)
 {
-	return calloc(gow_bit_words(image->map.layout->map_entries), sizeof(uint64_t));
+	return calloc(gow_bit_words(image->map.logical_blocks), sizeof(uint64_t));
 }
 
 int gow_session_begin(gow_image *image, gow_error *error)
@@ -111,16 +111,19 @@ static int allocate(gow_image *image, uint32_t logical, uint32_t inside, const u
                     size_t size, gow_error *error)
 {
 	struct gow_session *session = image->session;
+	const uint8_t *whole = bytes;
 	uint32_t physical;
 	int code = gow_session_next_place(image, &physical, error);
 
-	if (!code) {
+	if (size != GOW_BLOCK_SIZE) {
 		memset(session->block, 0, GOW_BLOCK_SIZE);
 		memcpy(session->block + inside, bytes, size);
-		code = gow_file_write(image->file,
-		                      gow_layout_block_offset(image->map.layout, physical),
-		                      session->block, GOW_BLOCK_SIZE, error);
+		whole = session->block;
 	}
+	if (!code)
+		code = gow_file_write(image->file,
+		                      gow_layout_block_offset(image->map.layout, physical), whole,
+		                      GOW_BLOCK_SIZE, error);
 	if (code)
 		return gow_fail_at_block(error, code, logical);
 	gow_session_take_place(image, physical);

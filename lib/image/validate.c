@@ -10,6 +10,12 @@
 
 /* ---- loading ----------------------------------------------------------------------------- */
 
+static void drop(uint32_t **table)
+{
+	free(*table);
+	*table = NULL;
+}
+
 int gow_walk_load_entries(const struct gow_unchecked *unchecked, uint32_t **entries,
                           gow_error *error)
 {
@@ -21,10 +27,8 @@ int gow_walk_load_entries(const struct gow_unchecked *unchecked, uint32_t **entr
 		return code;
 	code = gow_header_read_entries(unchecked->file, layout, 0, layout->map_entries, *entries,
 	                               error);
-	if (code) {
-		free(*entries);
-		*entries = NULL;
-	}
+	if (code)
+		drop(entries);
 	return code;
 }
 
@@ -81,8 +85,7 @@ int gow_unchecked_load_as(struct gow_file *file, const struct gow_layout *layout
 
 void gow_unchecked_release(struct gow_unchecked *unchecked)
 {
-	free(unchecked->entries);
-	unchecked->entries = NULL;
+	drop(&unchecked->entries);
 }
 
 /* ---- the walk ---------------------------------------------------------------------------- */
@@ -241,13 +244,30 @@ static int walk_versions(struct gow_walk *walk)
 	return result;
 }
 
-int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visit, void *context,
-                 struct gow_tally *tally, gow_error *error)
+static int walk_all(struct gow_walk *walk)
 {
 	static int (*const parts[])(struct gow_walk *) = {
 		walk_preamble,    walk_padding,    gow_walk_survey, walk_entries,
 		walk_beyond_size, gow_walk_blocks, walk_versions,
 	};
+	const struct gow_unchecked *unchecked = walk->unchecked;
+	int result;
+
+	if (unchecked->pending.kind != GOW_PENDING_NONE)
+		return report_at(walk, GOW_JOURNAL_PENDING, unchecked->header.layout->magic_offset);
+	if (unchecked->header.truncated)
+		return report_at(walk, GOW_HEADER_TRUNCATED, unchecked->header.file_size);
+	walk->tally.walked = 1;
+	result = gow_walk_begin(walk);
+	for (size_t i = 0; i < sizeof parts / sizeof *parts && !result; i++)
+		result = parts[i](walk);
+	gow_walk_end(walk);
+	return result;
+}
+
+int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visit, void *context,
+                 struct gow_tally *tally, gow_error *error)
+{
 	struct gow_walk walk = {
 		.unchecked = unchecked,
 		.entries = unchecked->entries,
@@ -255,20 +275,8 @@ int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visi
 		.context = context,
 		.error = error,
 	};
-	int result = 0;
+	const int result = walk_all(&walk);
 
-	if (unchecked->pending.kind != GOW_PENDING_NONE)
-		result = report_at(&walk, GOW_JOURNAL_PENDING,
-		                   unchecked->header.layout->magic_offset);
-	else if (unchecked->header.truncated)
-		result = report_at(&walk, GOW_HEADER_TRUNCATED, unchecked->header.file_size);
-	else {
-		walk.tally.walked = 1;
-		result = gow_walk_begin(&walk);
-		for (size_t i = 0; i < sizeof parts / sizeof *parts && !result; i++)
-			result = parts[i](&walk);
-		gow_walk_end(&walk);
-	}
 	if (tally)
 		*tally = walk.tally;
 	return result;
@@ -298,6 +306,54 @@ int gow_judge(const struct gow_unchecked *unchecked, struct gow_verdict *verdict
 {
 	memset(verdict, 0, sizeof *verdict);
 	return gow_validate(unchecked, count_problem, verdict, &verdict->tally, error);
+}
+
+/* Takes the tables that the walk is to fill. */
+static int take_tables(struct gow_walk *walk, enum gow_numbers numbers, gow_error *error)
+{
+	const struct gow_header *header = &walk->unchecked->header;
+	const uint32_t all = header->layout->map_entries;
+	const uint32_t blocks = (uint32_t)gow_min(header->logical_blocks, all);
+	struct gow_wanted *entries = &walk->entries_wanted, *versions = &walk->versions_wanted;
+	int code;
+
+	entries->count = blocks;
+	if (gow_layout_has_versions(header->layout) && numbers != GOW_NUMBERS_NONE)
+		versions->count = numbers == GOW_NUMBERS_ALL ? all : blocks;
+	code = gow_alloc_table(entries->count, &entries->table, error);
+	if (!code && versions->count)
+		code = gow_alloc_table(versions->count, &versions->table, error);
+	return code;
+}
+
+int gow_judge_filling(const struct gow_unchecked *unchecked, enum gow_numbers numbers,
+                      struct gow_tables *tables, struct gow_verdict *verdict, gow_error *error)
+{
+	struct gow_walk walk = {
+		.unchecked = unchecked,
+		.entries = unchecked->entries,
+		.visit = count_problem,
+		.context = verdict,
+		.error = error,
+	};
+	int code;
+
+	*tables = (struct gow_tables){ .entries = NULL };
+	if (unchecked->pending.kind != GOW_PENDING_NONE || unchecked->header.truncated)
+		return gow_judge(unchecked, verdict, error);
+	memset(verdict, 0, sizeof *verdict);
+	code = take_tables(&walk, numbers, error);
+	if (!code)
+		code = walk_all(&walk);
+	if (code) {
+		free(walk.entries_wanted.table);
+		free(walk.versions_wanted.table);
+		return code;
+	}
+	verdict->tally = walk.tally;
+	tables->entries = walk.entries_wanted.table;
+	tables->versions = walk.versions_wanted.table;
+	return GOW_OK;
 }
 
 const gow_finding *gow_verdict_first(const struct gow_verdict *verdict, gow_severity severity)

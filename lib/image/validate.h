@@ -97,6 +97,23 @@ struct gow_verdict {
 /* Validates and counts. */
 int gow_judge(const struct gow_unchecked *unchecked, struct gow_verdict *verdict, gow_error *error);
 
+/* Which version numbers somebody wants to have. */
+enum gow_numbers {
+	GOW_NUMBERS_ALL,     /* of the layout, also those past the end of the disk */
+	GOW_NUMBERS_OF_DISK, /* one for each block of the disk */
+	GOW_NUMBERS_NONE
+};
+
+/* The entries of the disk's blocks, and version numbers; NULL: none. free()d by the caller. */
+struct gow_tables {
+	uint32_t *entries, *versions;
+};
+
+/* The same for whoever wants the map, too: fills the tables on the way, with what was judged. There are
+ * none of an image that is pending or truncated, and after a failure. */
+int gow_judge_filling(const struct gow_unchecked *unchecked, enum gow_numbers numbers,
+                      struct gow_tables *tables, struct gow_verdict *verdict, gow_error *error);
+
 /* Adds one more place (data.unreadable, say) to a verdict. */
 void gow_verdict_add(struct gow_verdict *verdict, gow_problem_id id, const gow_place *place,
                      uint64_t run);

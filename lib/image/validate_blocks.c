@@ -24,10 +24,18 @@ static size_t window_words(uint32_t width)
 	return (width + WORD_BITS - 1) / WORD_BITS;
 }
 
-void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t count)
+bool gow_marks_like(const struct gow_marks *marks, struct gow_marks *made)
 {
-	const uint32_t window = walk->window, width = walk->width;
-	uint64_t *named = walk->named;
+	*made = *marks;
+	made->inside = 0;
+	made->named = calloc(window_words(marks->width) + 1, sizeof *made->named);
+	return made->named;
+}
+
+void gow_marks_add(struct gow_marks *marks, const uint32_t *entries, uint32_t count)
+{
+	const uint32_t window = marks->window, width = marks->width;
+	uint64_t *named = marks->named;
 	uint32_t inside = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
@@ -38,7 +46,16 @@ void gow_walk_mark(struct gow_walk *walk, const uint32_t *entries, uint32_t coun
 		gow_set_bit(named, index);
 		inside++;
 	}
-	walk->inside += inside;
+	marks->inside += inside;
+}
+
+void gow_marks_merge(struct gow_marks *marks, const struct gow_marks *other)
+{
+	const size_t words = other->named == marks->named ? 0 : window_words(marks->width);
+
+	for (size_t i = 0; i < words; i++)
+		marks->named[i] |= other->named[i];
+	marks->inside += other->inside;
 }
 
 /* Which of them are named more than once, for a window where some are. */
@@ -46,19 +63,19 @@ static void mark_shared(struct gow_walk *walk)
 {
 	const uint32_t *entries = walk->entries;
 	const uint32_t count = walk->unchecked->header.layout->map_entries;
-	const size_t bytes = window_words(walk->width) * sizeof(uint64_t);
+	const size_t bytes = window_words(walk->marks.width) * sizeof(uint64_t);
 
-	memset(walk->named, 0, bytes);
+	memset(walk->marks.named, 0, bytes);
 	memset(walk->shared, 0, bytes);
 	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t index = entries[i] - walk->window;
+		const uint32_t index = entries[i] - walk->marks.window;
 		const uint64_t bit = UINT64_C(1) << (index % WORD_BITS);
 
-		if (index >= walk->width)
+		if (index >= walk->marks.width)
 			continue;
-		if (walk->named[index / WORD_BITS] & bit)
+		if (walk->marks.named[index / WORD_BITS] & bit)
 			walk->shared[index / WORD_BITS] |= bit;
-		walk->named[index / WORD_BITS] |= bit;
+		walk->marks.named[index / WORD_BITS] |= bit;
 	}
 }
 
@@ -66,12 +83,12 @@ static void mark_shared(struct gow_walk *walk)
  * case: the second bitmap is neither cleared nor read then. */
 static bool any_shared(const struct gow_walk *walk)
 {
-	const size_t words = window_words(walk->width);
+	const size_t words = window_words(walk->marks.width);
 	uint32_t blocks = 0;
 
 	for (size_t i = 0; i < words; i++)
-		blocks += (uint32_t)__builtin_popcountll(walk->named[i]);
-	return blocks != walk->inside;
+		blocks += (uint32_t)__builtin_popcountll(walk->marks.named[i]);
+	return blocks != walk->marks.inside;
 }
 
 static int report_leak(struct gow_walk *walk, uint32_t start, uint32_t end)
@@ -79,7 +96,7 @@ static int report_leak(struct gow_walk *walk, uint32_t start, uint32_t end)
 	gow_place place = gow_walk_nowhere;
 
 	walk->tally.leaked += end - start;
-	place.physical = (uint64_t)walk->window + start;
+	place.physical = (uint64_t)walk->marks.window + start;
 	place.offset = gow_layout_block_offset(walk->unchecked->header.layout, place.physical);
 	return gow_walk_report(walk, GOW_SPACE_LEAK, place, end - start);
 }
@@ -90,8 +107,8 @@ static int walk_leaks(struct gow_walk *walk)
 	uint32_t at = 0;
 	int result = 0;
 
-	while (at < walk->width && !result) {
-		uint64_t word = walk->named[at / WORD_BITS] >> (at % WORD_BITS);
+	while (at < walk->marks.width && !result) {
+		uint64_t word = walk->marks.named[at / WORD_BITS] >> (at % WORD_BITS);
 		uint32_t start;
 
 		if (word == UINT64_MAX >> (at % WORD_BITS)) { /* all named up to the word's end */
@@ -99,16 +116,16 @@ static int walk_leaks(struct gow_walk *walk)
 			continue;
 		}
 		at += (uint32_t)__builtin_ctzll(~word);
-		for (start = at; at < walk->width;) {
-			word = walk->named[at / WORD_BITS] >> (at % WORD_BITS);
+		for (start = at; at < walk->marks.width;) {
+			word = walk->marks.named[at / WORD_BITS] >> (at % WORD_BITS);
 			if (word) {
 				at += (uint32_t)__builtin_ctzll(word);
 				break;
 			}
 			at += WORD_BITS - at % WORD_BITS;
 		}
-		if (start < walk->width)
-			result = report_leak(walk, start, (uint32_t)gow_min(at, walk->width));
+		if (start < walk->marks.width)
+			result = report_leak(walk, start, (uint32_t)gow_min(at, walk->marks.width));
 	}
 	return result;
 }
@@ -147,9 +164,9 @@ static uint32_t rank_of(const struct gow_walk *walk, const struct owners *owners
 static bool shared_rank(const struct gow_walk *walk, const struct owners *owners, uint32_t logical,
                         uint32_t *rank)
 {
-	const uint32_t index = walk->entries[logical] - walk->window;
+	const uint32_t index = walk->entries[logical] - walk->marks.window;
 
-	if (index >= walk->width || !gow_get_bit(walk->shared, index))
+	if (index >= walk->marks.width || !gow_get_bit(walk->shared, index))
 		return false;
 	*rank = rank_of(walk, owners, index);
 	return true;
@@ -158,7 +175,7 @@ static bool shared_rank(const struct gow_walk *walk, const struct owners *owners
 static int owners_count(const struct gow_walk *walk, struct owners *owners)
 {
 	const uint32_t count = walk->unchecked->header.layout->map_entries;
-	const uint32_t words = (uint32_t)gow_divide_up(walk->width, WORD_BITS);
+	const uint32_t words = (uint32_t)gow_divide_up(walk->marks.width, WORD_BITS);
 	uint32_t rank;
 
 	owners->rank = malloc(words * sizeof *owners->rank);
@@ -276,8 +293,8 @@ static bool tail_is_cut(const struct gow_walk *walk)
 	const struct gow_header *header = &walk->unchecked->header;
 	const uint32_t last = header->present_blocks - 1;
 
-	return header->present_blocks && last - walk->window < walk->width &&
-	       gow_get_bit(walk->named, last - walk->window) &&
+	return header->present_blocks && last - walk->marks.window < walk->marks.width &&
+	       gow_get_bit(walk->marks.named, last - walk->marks.window) &&
 	       gow_layout_block_offset(header->layout, last) + GOW_BLOCK_SIZE > header->file_size;
 }
 
@@ -305,42 +322,42 @@ int gow_walk_begin(struct gow_walk *walk)
 	const uint32_t present = walk->unchecked->header.present_blocks;
 	size_t words;
 
-	walk->width = (uint32_t)gow_min(present, WINDOW_BLOCKS);
-	words = window_words(walk->width);
-	walk->named = calloc(words + 1, sizeof *walk->named);
+	walk->marks.width = (uint32_t)gow_min(present, WINDOW_BLOCKS);
+	words = window_words(walk->marks.width);
+	walk->marks.named = calloc(words + 1, sizeof *walk->marks.named);
 	walk->shared = malloc((words + 1) * sizeof *walk->shared);
-	return walk->named && walk->shared
+	return walk->marks.named && walk->shared
 	               ? GOW_OK
-	               : gow_fail_memory(walk->error, words * sizeof *walk->named);
+	               : gow_fail_memory(walk->error, words * sizeof *walk->marks.named);
 }
 
 void gow_walk_end(struct gow_walk *walk)
 {
 	free(walk->own_entries);
-	free(walk->named);
+	free(walk->marks.named);
 	free(walk->shared);
 }
 
 void gow_walk_clear(struct gow_walk *walk)
 {
-	walk->inside = 0;
-	memset(walk->named, 0, window_words(walk->width) * sizeof *walk->named);
+	walk->marks.inside = 0;
+	memset(walk->marks.named, 0, window_words(walk->marks.width) * sizeof *walk->marks.named);
 }
 
 bool gow_walk_asks_owners(const struct gow_walk *walk)
 {
-	return walk->width < walk->unchecked->header.present_blocks || any_shared(walk) ||
+	return walk->marks.width < walk->unchecked->header.present_blocks || any_shared(walk) ||
 	       tail_is_cut(walk);
 }
 
 /* On to another window; the marks of the first one were made with the pass over the map. */
 static void mark_window(struct gow_walk *walk, uint32_t window)
 {
-	walk->window = window;
-	walk->width = (uint32_t)gow_min(walk->unchecked->header.present_blocks - window,
-	                                WINDOW_BLOCKS);
+	walk->marks.window = window;
+	walk->marks.width = (uint32_t)gow_min(walk->unchecked->header.present_blocks - window,
+	                                      WINDOW_BLOCKS);
 	gow_walk_clear(walk);
-	gow_walk_mark(walk, walk->entries, walk->unchecked->header.layout->map_entries);
+	gow_marks_add(&walk->marks, walk->entries, walk->unchecked->header.layout->map_entries);
 }
 
 int gow_walk_blocks(struct gow_walk *walk)

@@ -3,193 +3,255 @@
  * validate_survey.c - the one pass over the map and the version numbers.
  *
  * All of it that needs no second look is counted and marked while a piece of it is in the cache. A
- * sound map is never in memory as a whole: taking 16 MiB and filling them costs more than judging
- * them.
+ * sound map is never in memory as a whole, unless somebody wants to have it: taking 16 MiB and
+ * filling them costs more than judging them. Threads take a share of the map each, and what they
+ * found is put together at the end.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/bytes.h"
+#include "base/error.h"
+#include "base/thread.h"
 #include "image/validate_parts.h"
 
 enum {
-	SURVEY_CHUNK = 8192, /* entries, or version numbers, that are looked at together */
-	LANE = 1024 /* ... by a loop of known length, of which any compiler makes vectors */
+	SURVEY_CHUNK = 8192,     /* entries, or version numbers, that are looked at together */
+	DOUBTED_CHUNK = 1 << 18, /* the same where each read is made twice, past the cache */
+	SHARES_MOST = 4,         /* reading from the cache gains nothing from more threads */
+	SHARE_LEAST = 1 << 18    /* entries; for fewer a thread costs more than it saves */
 };
 
-#define always_inline inline __attribute__((always_inline))
+/* ---- a piece ----------------------------------------------------------------------------- */
 
-/* ---- entries ----------------------------------------------------------------------------- */
-
-/* What entries add up to. */
-struct entry_counts {
-	uint32_t allocated;
-	uint32_t end; /* behind the last physical block that one names */
+/* What one thread looks at, and what it found. */
+struct share {
+	const struct gow_walk *walk; /* nothing is written to it before all are done */
+	uint32_t first, end;
+	uint32_t opens; /* its first entry */
+	uint32_t last;  /* the entry before the next piece of the share */
+	uint32_t *room; /* for a piece of each array, where it is not wanted elsewhere */
+	uint32_t chunk; /* numbers of a piece at most */
+	struct gow_marks marks;
+	struct gow_tally tally;
+	struct gow_survey survey;
+	pthread_t thread;
+	bool started;
+	int code;
+	gow_error error;
 };
 
-/* Branch-free, so that it keeps pace with memory; who and where only when asked. */
-static always_inline void count_some(const uint32_t *entries, uint32_t count,
-                                     struct entry_counts *counts)
+typedef int (*array_reader)(struct gow_file *file, const struct gow_layout *layout, uint32_t first,
+                            uint32_t count, uint32_t *numbers, gow_error *error);
+
+/* So many numbers of an array from at on: from memory (loaded), or from the file. They are kept where
+ * they are wanted, and otherwise in room for no longer than this piece. */
+static int next_numbers(struct share *share, array_reader read, const uint32_t *loaded,
+                        const struct gow_wanted *wanted, uint32_t *room, uint32_t at,
+                        uint32_t count, const uint32_t **numbers)
 {
-	uint32_t allocated = 0, end = counts->end;
+	const struct gow_unchecked *unchecked = share->walk->unchecked;
+	const bool keep = at < wanted->count; /* no piece lies on both sides */
+	uint32_t *to = keep ? wanted->table + at : room;
 
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t behind = entries[i] + 1; /* 0: unallocated */
-
-		allocated += behind != 0;
-		end = behind > end ? behind : end;
-	}
-	counts->allocated += allocated;
-	counts->end = end;
+	*numbers = loaded ? loaded + at : to;
+	if (loaded && keep)
+		memcpy(to, loaded + at, count * sizeof *to);
+	return loaded ? GOW_OK
+	              : read(unchecked->file, unchecked->header.layout, at, count, to,
+	                     &share->error);
 }
 
-static struct entry_counts count_entries(const uint32_t *entries, uint32_t count)
+/* The pair at the seam of two pieces. */
+static void count_seam(uint32_t last, uint32_t first, struct gow_neighbours *sum)
 {
-	struct entry_counts counts = { 0 };
+	const uint32_t seam[] = { last, first };
 
-	for (; count >= LANE; count -= LANE, entries += LANE)
-		count_some(entries, LANE, &counts);
-	count_some(entries, count, &counts);
-	return counts;
+	gow_count_neighbours(seam, 2, sum);
 }
 
-/* So many pairs, of which the first begins at entries. */
-static always_inline void count_pairs(const uint32_t *entries, uint32_t count,
-                                      struct gow_neighbours *sum)
+static void survey_entries(struct share *share, const uint32_t *entries, uint32_t at,
+                           uint32_t count)
 {
-	uint32_t pairs = 0, apart = 0;
+	const struct gow_header *header = &share->walk->unchecked->header;
+	const struct gow_entry_counts counts = gow_count_entries(entries, count);
 
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t both = (uint32_t)(entries[i] != GOW_UNALLOCATED) &
-		                (uint32_t)(entries[i + 1] != GOW_UNALLOCATED);
-
-		pairs += both;
-		apart += both & (uint32_t)(entries[i + 1] != entries[i] + 1);
-	}
-	sum->pairs += pairs;
-	sum->apart += apart;
+	if (at == share->first)
+		share->opens = entries[0];
+	else
+		count_seam(share->last, entries[0], &share->tally.neighbours);
+	gow_count_neighbours(entries, count, &share->tally.neighbours);
+	share->last = entries[count - 1];
+	gow_marks_add(&share->marks, entries, count);
+	share->tally.allocated += counts.allocated;
+	share->survey.end = (uint32_t)gow_max(share->survey.end, counts.end);
+	if (at >= header->logical_blocks && gow_size_is_valid(header->layout, header->logical_size))
+		share->survey.beyond += counts.allocated;
 }
 
-void gow_count_neighbours(const uint32_t *entries, uint32_t count, struct gow_neighbours *sum)
+static void survey_versions(struct share *share, const uint32_t *entries, const uint32_t *versions,
+                            uint32_t count)
 {
-	for (; count > LANE; count -= LANE, entries += LANE)
-		count_pairs(entries, LANE, sum);
-	if (count)
-		count_pairs(entries, count - 1, sum);
-}
-
-/* ---- version numbers --------------------------------------------------------------------- */
-
-struct version_range {
-	uint32_t most;
-	uint32_t zero; /* 1: one is 0 */
-};
-
-static always_inline void range_of_some(const uint32_t *versions, uint32_t count,
-                                        struct version_range *range)
-{
-	uint32_t most = range->most, zero = range->zero;
-
-	for (uint32_t i = 0; i < count; i++) {
-		most = versions[i] > most ? versions[i] : most;
-		zero |= versions[i] == 0;
-	}
-	*range = (struct version_range){ most, zero };
-}
-
-static struct version_range range_of(const uint32_t *versions, uint32_t count)
-{
-	struct version_range range = { 0, 0 };
-
-	for (; count >= LANE; count -= LANE, versions += LANE)
-		range_of_some(versions, LANE, &range);
-	range_of_some(versions, count, &range);
-	return range;
-}
-
-static void survey_versions(struct gow_walk *walk, const uint32_t *entries,
-                            const uint32_t *versions, uint32_t count)
-{
-	const struct version_range range = range_of(versions, count);
+	const struct gow_version_range range = gow_range_of_versions(versions, count);
 	uint32_t wrong = 0;
 
-	if (range.most > walk->tally.highest_version)
-		walk->tally.highest_version = range.most;
+	if (range.most > share->tally.highest_version)
+		share->tally.highest_version = range.most;
 	if (!range.zero && range.most != GOW_VERSION_MAX)
 		return;
 	for (uint32_t i = 0; i < count; i++)
 		wrong |= (uint32_t)(versions[i] == GOW_VERSION_MAX) |
 		         (uint32_t)((versions[i] == 0) & (entries[i] != GOW_UNALLOCATED));
-	walk->survey.wrong_versions |= wrong;
+	share->survey.wrong_versions |= wrong;
 }
 
-/* ---- the pass ---------------------------------------------------------------------------- */
-
-/* Where the pass is, with room for a piece of each array. */
-struct pass {
-	uint32_t entries[1 + SURVEY_CHUNK]; /* the last one of the piece before, and a piece */
-	uint32_t last;                      /* one of the piece */
-	uint32_t versions[SURVEY_CHUNK];
-};
-
-/* So many entries from at on: from memory, or from the file. The one before them, where there is
- * one, is before them there, too. */
-static int next_entries(const struct gow_walk *walk, struct pass *pass, uint32_t at, uint32_t count,
-                        const uint32_t **entries)
+static int survey_piece(struct share *share, uint32_t at, uint32_t count)
 {
-	int code;
-
-	if (walk->entries) {
-		*entries = walk->entries + at;
-		return GOW_OK;
-	}
-	pass->entries[0] = pass->last;
-	*entries = pass->entries + 1;
-	code = gow_header_read_entries(walk->unchecked->file, walk->unchecked->header.layout, at,
-	                               count, pass->entries + 1, walk->error);
-	if (!code)
-		pass->last = pass->entries[count];
-	return code;
-}
-
-static int survey_piece(struct gow_walk *walk, struct pass *pass, uint32_t at, uint32_t count)
-{
-	const struct gow_header *header = &walk->unchecked->header;
-	const uint32_t before = at ? 1 : 0;
-	struct entry_counts counts;
-	const uint32_t *entries;
-	int code = next_entries(walk, pass, at, count, &entries);
+	const struct gow_walk *walk = share->walk;
+	const uint32_t *entries, *versions;
+	int code = next_numbers(share, gow_header_read_entries, walk->entries,
+	                        &walk->entries_wanted, share->room, at, count, &entries);
 
 	if (code)
 		return code;
-	counts = count_entries(entries, count);
-	gow_count_neighbours(entries - before, count + before, &walk->tally.neighbours);
-	gow_walk_mark(walk, entries, count);
-	walk->tally.allocated += counts.allocated;
-	walk->survey.end = (uint32_t)gow_max(walk->survey.end, counts.end);
-	if (at >= header->logical_blocks && gow_size_is_valid(header->layout, header->logical_size))
-		walk->survey.beyond += counts.allocated;
-	if (!gow_layout_has_versions(header->layout))
+	survey_entries(share, entries, at, count);
+	if (!gow_layout_has_versions(walk->unchecked->header.layout))
 		return GOW_OK;
-	code = gow_header_read_versions(walk->unchecked->file, header->layout, at, count,
-	                                pass->versions, walk->error);
+	code = next_numbers(share, gow_header_read_versions, NULL, &walk->versions_wanted,
+	                    share->room + share->chunk, at, count, &versions);
 	if (!code)
-		survey_versions(walk, entries, pass->versions, count);
+		survey_versions(share, entries, versions, count);
 	return code;
 }
 
 /* Pieces are whole ones, but for the last one, and that at the end of the disk. */
-static int survey_all(struct gow_walk *walk)
+static void survey_share(struct share *share)
 {
-	const struct gow_header *header = &walk->unchecked->header;
-	const uint32_t count = header->layout->map_entries;
-	struct pass pass;
-	int code = GOW_OK;
+	const struct gow_header *header = &share->walk->unchecked->header;
 
-	pass.last = GOW_UNALLOCATED;
-	for (uint32_t at = 0, part; at < count && !code; at += part) {
-		part = (uint32_t)gow_min(count - at, SURVEY_CHUNK);
+	for (uint32_t at = share->first, part; at < share->end && !share->code; at += part) {
+		part = (uint32_t)gow_min(share->end - at, share->chunk);
 		if (at < header->logical_blocks)
 			part = (uint32_t)gow_min(part, header->logical_blocks - at);
-		code = survey_piece(walk, &pass, at, part);
+		share->code = survey_piece(share, at, part);
 	}
+}
+
+/* ---- threads ----------------------------------------------------------------------------- */
+
+static void *run(void *context)
+{
+	survey_share(context);
+	return NULL;
+}
+
+/* Whether what the pass needs can be had by several threads at once. */
+static bool can_share(const struct gow_walk *walk)
+{
+	return walk->unchecked->file->concurrent ||
+	       (walk->entries && !gow_layout_has_versions(walk->unchecked->header.layout));
+}
+
+/* Cuts the map into shares of about the same size; *count of them. */
+static int cut_shares(const struct gow_walk *walk, struct share shares[SHARES_MOST],
+                      unsigned *count, gow_error *error)
+{
+	const uint32_t all = walk->unchecked->header.layout->map_entries;
+	const uint64_t most = can_share(walk) ? gow_min(gow_processors(), SHARES_MOST) : 1;
+	const unsigned cut = (unsigned)gow_max(gow_min(most, all / SHARE_LEAST), 1);
+	const uint32_t size = (uint32_t)gow_round_up(gow_divide_up(all, cut), SURVEY_CHUNK);
+	const uint32_t chunk = walk->unchecked->file->doubted ? DOUBTED_CHUNK : SURVEY_CHUNK;
+
+	for (*count = 0; *count < cut; ++*count) {
+		struct share *share = &shares[*count];
+
+		share->walk = walk;
+		share->first = (uint32_t)gow_min((uint64_t)*count * size, all);
+		share->end = (uint32_t)gow_min(share->first + (uint64_t)size, all);
+		share->chunk = chunk;
+		share->marks = walk->marks;
+		/* Taken here, since what a thread takes comes from more memory of its own. */
+		share->room = malloc(2 * sizeof *share->room * chunk);
+		if (!share->room)
+			return gow_fail_memory(error, 2 * sizeof *share->room * chunk);
+	}
+	return GOW_OK;
+}
+
+/* Gives a share to a thread, with marks of its own; without room for either it is left to us. */
+static void start(struct share *share)
+{
+	const struct gow_marks *ours = &share->walk->marks;
+
+	if (gow_marks_like(ours, &share->marks))
+		share->started = gow_thread_start(&share->thread, run, share);
+	if (!share->started) {
+		free(share->marks.named);
+		share->marks = *ours;
+	}
+}
+
+/* Adds what a share found. */
+static void merge(struct gow_walk *walk, const struct share *share)
+{
+	struct gow_tally *tally = &walk->tally;
+	struct gow_survey *survey = &walk->survey;
+
+	tally->allocated += share->tally.allocated;
+	tally->neighbours.pairs += share->tally.neighbours.pairs;
+	tally->neighbours.apart += share->tally.neighbours.apart;
+	tally->highest_version = (uint32_t)gow_max(tally->highest_version,
+	                                           share->tally.highest_version);
+	survey->end = (uint32_t)gow_max(survey->end, share->survey.end);
+	survey->beyond += share->survey.beyond;
+	survey->wrong_versions |= share->survey.wrong_versions;
+	gow_marks_merge(&walk->marks, &share->marks);
+}
+
+/* Has all shares looked at, and what was found put together in the order of the map; the first
+ * failure counts. */
+static int work(struct gow_walk *walk, struct share *shares, unsigned count)
+{
+	const struct share *failed = NULL;
+
+	for (unsigned i = 1; i < count; i++)
+		start(&shares[i]);
+	for (unsigned i = 0; i < count; i++) {
+		struct share *share = &shares[i];
+
+		if (share->started)
+			(void)pthread_join(share->thread, NULL);
+		else
+			survey_share(share);
+		if (i)
+			count_seam(shares[i - 1].last, share->opens, &walk->tally.neighbours);
+		if (share->code && !failed)
+			failed = share;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		merge(walk, &shares[i]);
+		if (shares[i].started)
+			free(shares[i].marks.named);
+	}
+	if (failed && walk->error)
+		*walk->error = failed->error;
+	return failed ? failed->code : GOW_OK;
+}
+
+static int survey_all(struct gow_walk *walk)
+{
+	struct share *shares = calloc(SHARES_MOST, sizeof *shares);
+	unsigned count;
+	int code;
+
+	if (!shares)
+		return gow_fail_memory(walk->error, SHARES_MOST * sizeof *shares);
+	code = cut_shares(walk, shares, &count, walk->error);
+	if (!code)
+		code = work(walk, shares, count);
+	for (unsigned i = 0; i < SHARES_MOST; i++)
+		free(shares[i].room);
+	free(shares);
 	return code;
 }
 

@@ -111,6 +111,7 @@ struct gow_file {
 	bool read_only;        /* opened so, whatever the backend could do */
 	bool can_lock;         /* others can be kept out (lock.h) */
 	bool is_device;        /* of a fixed size */
+	bool concurrent;       /* several threads may read it at once */
 	bool sync_failed;      /* a failed sync is final: what it lost cannot be known */
 	bool doubted;          /* whatever is read is read twice; see gow_file_doubt */
 	/* Bytes of a request: what is best where the caller can choose (0: GOW_BLOCK_SIZE), and what

@@ -329,6 +329,7 @@ int gow_file_from_fd(int fd, const char *name, struct gow_file **file, gow_error
 	made->base.read_only = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
 	made->base.can_lock = true;
 	made->base.is_device = S_ISBLK(st.st_mode);
+	made->base.concurrent = true;
 	made->fd = fd;
 	*file = &made->base;
 	return GOW_OK;

@@ -24,18 +24,10 @@ int gow_journal_begin(struct gow_file *file, const struct gow_layout *rows, size
 	return code ? code : find_record(unchecked, error);
 }
 
-int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                     struct gow_unchecked *unchecked, gow_error *error)
+static int begin_as(struct gow_file *file, const struct gow_layout *layout,
+                    struct gow_unchecked *unchecked, gow_error *error)
 {
-	int code = gow_journal_begin(file, rows, row_count, unchecked, error);
-
-	return code ? code : gow_unchecked_need_entries(unchecked, error);
-}
-
-int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout,
-                        struct gow_unchecked *unchecked, gow_error *error)
-{
-	int code = gow_unchecked_load_as(file, layout, unchecked, error);
+	int code = gow_unchecked_begin_as(file, layout, unchecked, error);
 
 	return code ? code : find_record(unchecked, error);
 }
@@ -56,7 +48,7 @@ static int judge(struct gow_unchecked *unchecked, const struct gow_image_policy 
 	int code;
 
 	if (!policy->salvage)
-		return gow_map_judge(unchecked, &opened->map, error);
+		return gow_map_judge(unchecked, policy->numbers, &opened->map, error);
 	code = gow_judge(unchecked, &verdict, error);
 	if (code)
 		return code;
@@ -69,8 +61,8 @@ static int read_map(struct gow_file *file, const struct gow_layout *rows, size_t
                     const struct gow_image_policy *policy, struct opened *opened, gow_error *error)
 {
 	struct gow_unchecked unchecked = { .file = file };
-	int code = policy->assume ? gow_journal_load_as(file, policy->assume, &unchecked, error)
-	                          : gow_journal_load(file, rows, row_count, &unchecked, error);
+	int code = policy->assume ? begin_as(file, policy->assume, &unchecked, error)
+	                          : gow_journal_begin(file, rows, row_count, &unchecked, error);
 
 	if (!code)
 		code = judge(&unchecked, policy, opened, error);
@@ -79,9 +71,9 @@ static int read_map(struct gow_file *file, const struct gow_layout *rows, size_t
 }
 
 int gow_journal_read_map(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                         struct gow_map *map, gow_error *error)
+                         enum gow_numbers numbers, struct gow_map *map, gow_error *error)
 {
-	static const struct gow_image_policy policy = { .write = false };
+	const struct gow_image_policy policy = { .numbers = numbers };
 	struct opened opened = { .damaged = false };
 	int code = read_map(file, rows, row_count, &policy, &opened, error);
 

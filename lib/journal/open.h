@@ -10,17 +10,13 @@
 #include "image/image.h"
 #include "journal/pending.h"
 
-/* gow_unchecked_begin, _load and _load_as, with what is known of an interrupted change. */
+/* gow_unchecked_begin, with what is known of an interrupted change. */
 int gow_journal_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
                       struct gow_unchecked *unchecked, gow_error *error);
-int gow_journal_load(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                     struct gow_unchecked *unchecked, gow_error *error);
-int gow_journal_load_as(struct gow_file *file, const struct gow_layout *layout,
-                        struct gow_unchecked *unchecked, gow_error *error);
 
 /* The map of a valid image; fails with the first corrupt finding. Free with gow_map_release. */
 int gow_journal_read_map(struct gow_file *file, const struct gow_layout *rows, size_t row_count,
-                         struct gow_map *map, gow_error *error);
+                         enum gow_numbers numbers, struct gow_map *map, gow_error *error);
 
 /* Makes an image of an open file, which it owns from then on, also when it fails. A gow_opener. */
 int gow_image_from_file(struct gow_file *file, const struct gow_layout *rows, size_t row_count,

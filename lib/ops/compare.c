@@ -25,7 +25,7 @@ struct side {
 struct job {
 	const gow_compare_options *options;
 	struct side here, there;
-	gow_difference run;    /* that is growing; blocks 0: none */
+	gow_difference run; /* that is growing; blocks 0: none */
 	gow_compare_result *result;
 };
 
@@ -34,7 +34,7 @@ struct job {
 static int open_side(struct side *side, const char *name, const gow_common *common,
                      gow_error *error)
 {
-	static const struct gow_image_policy policy = { .write = false };
+	static const struct gow_image_policy policy = { .numbers = GOW_NUMBERS_OF_DISK };
 	const gow_open_options options = { .struct_size = sizeof options, .common = *common };
 	const struct gow_layout *rows;
 	struct gow_file *file;

@@ -18,6 +18,7 @@ static int take(const gow_open_options *options, gow_open_options *use,
 	*policy = (struct gow_image_policy){
 		.write = write,
 		.salvage = use->flags & GOW_OPEN_SALVAGE,
+		.numbers = write ? GOW_NUMBERS_OF_DISK : GOW_NUMBERS_NONE,
 		.find_layout = write ? NULL : gow_infer_find_layout,
 	};
 	if (!code && write && policy->salvage)

@@ -162,7 +162,7 @@ static const char *judge_state(struct crash_walk *walk, struct memdisk *disk)
 	struct gow_file *handle = memfile_open(file);
 	const char *wrong = NULL;
 	struct gow_unchecked raw;
-	int code = gow_journal_load(handle, walk->journey->rows, 2, &raw, &error);
+	int code = gow_journal_begin(handle, walk->journey->rows, 2, &raw, &error);
 
 	if (code)
 		wrong = error.what;
@@ -791,12 +791,12 @@ static void a_stale_record_is_not_believed(void)
 		/* It is found as long as the image is what it was ... */
 		memfile_put(sample.file, 0, pending_magic, sizeof pending_magic);
 		handle = memfile_open(sample.file);
-		CHECK_OK(gow_journal_load(handle, journey->rows, 2, &raw, &error), &error);
+		CHECK_OK(gow_journal_begin(handle, journey->rows, 2, &raw, &error), &error);
 		CHECK_EQ(GOW_PENDING_UPGRADE, raw.pending.kind);
 		gow_unchecked_release(&raw);
 		/* ... and not after a session. */
 		memfile_put(sample.file, 16, &count, 1);
-		CHECK_OK(gow_journal_load(handle, journey->rows, 2, &raw, &error), &error);
+		CHECK_OK(gow_journal_begin(handle, journey->rows, 2, &raw, &error), &error);
 		CHECK_EQ(GOW_PENDING_NONE, raw.pending.kind);
 		gow_unchecked_release(&raw);
 		CHECK_OK(gow_file_close(handle, &error), &error);
@@ -840,7 +840,7 @@ static void a_damaged_record_is_not_found(void)
 		memfile_get(file, at, &byte, 1);
 		byte ^= 0x10;
 		memfile_put(file, at, &byte, 1);
-		CHECK_OK(gow_journal_load(handle, journey->rows, 2, &raw, &error), &error);
+		CHECK_OK(gow_journal_begin(handle, journey->rows, 2, &raw, &error), &error);
 		found += raw.pending.kind == GOW_PENDING_UPGRADE;
 		missed += raw.pending.kind == GOW_PENDING_NONE;
 		if (at >= size - GOW_TRAILER_SECTOR)

@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "io/posix.h"
 #include "support/check.h"
 #include "support/handmade.h"
 #include "support/memfile.h"
@@ -30,7 +33,8 @@ static void add_place(struct report *report, gow_problem_id id, gow_place place,
 
 	/* Two runs of leaked blocks that touch are one, wherever the walk has its seams. */
 	if (id == GOW_SPACE_LEAK && list->count &&
-	    list->places[list->count - 1].physical + list->runs[list->count - 1] == place.physical) {
+	    list->places[list->count - 1].physical + list->runs[list->count - 1] ==
+	            place.physical) {
 		list->runs[list->count - 1] += run;
 		return;
 	}
@@ -110,8 +114,8 @@ static void naive_entries(struct naive *naive)
 
 	for (uint64_t i = 0; i < image->layout.map_entries; i++) {
 		const uint64_t p = image->map[i];
-		const uint64_t number_at =
-			image->layout.versions_offset + i * image->layout.versions_stride;
+		const uint64_t number_at = image->layout.versions_offset +
+		                           i * image->layout.versions_stride;
 
 		if (image->layout.versions_stride && image->versions[i] == 0xFFFFFFFF)
 			add_place(naive->report, GOW_VERSION_EXHAUSTED,
@@ -132,8 +136,8 @@ static void naive_entries(struct naive *naive)
 			add_place(naive->report, GOW_MAP_BEYOND_SIZE,
 			          AT(i, p, entry_at(naive, i), GOW_NOWHERE), 1);
 		if (image->layout.versions_stride && image->versions[i] == 0)
-			add_place(naive->report, GOW_VERSION_ZERO,
-			          AT(i, p, number_at, GOW_NOWHERE), 1);
+			add_place(naive->report, GOW_VERSION_ZERO, AT(i, p, number_at, GOW_NOWHERE),
+			          1);
 	}
 }
 
@@ -198,32 +202,29 @@ static void compare(const struct report *want, const struct report *have)
 			if (p->logical != q->logical || p->physical != q->physical ||
 			    p->offset != q->offset || p->other != q->other ||
 			    a->runs[i] != b->runs[i])
-				CHECK_FAIL("%s: place %zu is %llx %llx %llx %llx run %llu, not "
-				           "%llx %llx %llx %llx run %llu",
-				           name, i, (unsigned long long)q->logical,
-				           (unsigned long long)q->physical,
-				           (unsigned long long)q->offset,
-				           (unsigned long long)q->other,
-				           (unsigned long long)b->runs[i],
-				           (unsigned long long)p->logical,
-				           (unsigned long long)p->physical,
-				           (unsigned long long)p->offset,
-				           (unsigned long long)p->other,
-				           (unsigned long long)a->runs[i]);
+				CHECK_FAIL(
+					"%s: place %zu is %llx %llx %llx %llx run %llu, not "
+					"%llx %llx %llx %llx run %llu",
+					name, i, (unsigned long long)q->logical,
+					(unsigned long long)q->physical,
+					(unsigned long long)q->offset, (unsigned long long)q->other,
+					(unsigned long long)b->runs[i],
+					(unsigned long long)p->logical,
+					(unsigned long long)p->physical,
+					(unsigned long long)p->offset, (unsigned long long)p->other,
+					(unsigned long long)a->runs[i]);
 		}
 	}
 }
 
-static void compare_verdict(const struct report *want, const struct gow_unchecked *raw,
+static void compare_verdict(const struct report *want, const struct gow_verdict *verdict,
                             const struct naive *naive)
 {
-	struct gow_verdict verdict;
 	const gow_finding *first[2] = { NULL, NULL };
 
-	CHECK_OK(gow_judge(raw, &verdict, &error), &error);
 	for (gow_problem_id id = 0; id < GOW_PROBLEM_COUNT; id++) {
 		const struct place_list *list = &want->by_id[id];
-		const gow_finding *finding = &verdict.by_id[id];
+		const gow_finding *finding = &verdict->by_id[id];
 		uint64_t count = 0;
 
 		for (size_t i = 0; i < list->count; i++)
@@ -238,10 +239,10 @@ static void compare_verdict(const struct report *want, const struct gow_unchecke
 		if (!first[finding->problem->severity])
 			first[finding->problem->severity] = finding;
 	}
-	CHECK(gow_verdict_first(&verdict, GOW_ADVISORY) == first[GOW_ADVISORY]);
-	CHECK(gow_verdict_first(&verdict, GOW_CORRUPT) == first[GOW_CORRUPT]);
-	CHECK_EQ(naive->allocated, verdict.tally.allocated);
-	CHECK_EQ(naive->leaked, verdict.tally.leaked);
+	CHECK(gow_verdict_first(verdict, GOW_ADVISORY) == first[GOW_ADVISORY]);
+	CHECK(gow_verdict_first(verdict, GOW_CORRUPT) == first[GOW_CORRUPT]);
+	CHECK_EQ(naive->allocated, verdict->tally.allocated);
+	CHECK_EQ(naive->leaked, verdict->tally.leaked);
 }
 
 /* Pairs of neighbours that are both allocated, and how many of them are apart in the file. */
@@ -258,36 +259,85 @@ static struct gow_neighbours naive_neighbours(const struct hm_image *image)
 	return sum;
 }
 
-/* The same judgement with the map in memory, and as it is read from the file. */
-static void judge_both_ways(struct gow_file *file, const struct gow_layout *layout,
-                            const struct report *want, const struct naive *naive)
+/* Who has the map in memory when it is judged. */
+enum way {
+	WAY_UNLOADED, /* nobody: it is judged as it is read */
+	WAY_LOADED,
+	WAYS
+};
+
+/* Exactly what was asked for: the disk's entries, and so many numbers. */
+static void check_tables(const struct gow_tables *tables, enum gow_numbers numbers,
+                         const struct gow_unchecked *raw, const struct hm_image *image)
 {
-	const struct gow_neighbours neighbours = naive_neighbours(naive->image);
+	const struct gow_layout *layout = &image->layout;
+	const uint64_t blocks = raw->header.logical_blocks < layout->map_entries
+	                                ? raw->header.logical_blocks
+	                                : layout->map_entries;
+	const uint64_t count = numbers == GOW_NUMBERS_ALL ? layout->map_entries : blocks;
+	const bool has_numbers = layout->versions_stride && numbers != GOW_NUMBERS_NONE && count;
 
-	for (int loaded = 0; loaded < 2; loaded++) {
-		struct report have = { 0 };
-		struct gow_tally tally;
-		struct gow_unchecked raw;
+	CHECK(!tables->entries == raw->header.truncated);
+	CHECK(!tables->versions == !(has_numbers && !raw->header.truncated));
+	for (uint64_t i = 0; tables->entries && i < blocks; i++)
+		CHECK_EQ(image->map[i], tables->entries[i]);
+	for (uint64_t i = 0; tables->versions && i < count; i++)
+		CHECK_EQ(image->versions[i], tables->versions[i]);
+}
 
-		CHECK_OK(gow_unchecked_begin(file, layout, 1, &raw, &error), &error);
-		if (loaded)
-			CHECK_OK(gow_unchecked_need_entries(&raw, &error), &error);
-		CHECK(!raw.entries == (!loaded || raw.header.truncated));
-		CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
-		compare(want, &have);
-		CHECK_EQ(naive->allocated, tally.allocated);
-		CHECK_EQ(naive->leaked, tally.leaked);
-		if (tally.walked) {
-			CHECK_EQ(neighbours.pairs, tally.neighbours.pairs);
-			CHECK_EQ(neighbours.apart, tally.neighbours.apart);
-		}
-		compare_verdict(want, &raw, naive);
-		CHECK(!raw.entries == (!loaded || raw.header.truncated));
-		CHECK_OK(gow_unchecked_need_entries(&raw, &error), &error);
-		CHECK(!raw.entries == raw.header.truncated);
-		gow_unchecked_release(&raw);
-		release_report(&have);
+static void judge_filling(const struct gow_unchecked *raw, const struct report *want,
+                          const struct naive *naive)
+{
+	for (enum gow_numbers numbers = 0; numbers <= GOW_NUMBERS_NONE; numbers++) {
+		struct gow_tables tables;
+		struct gow_verdict verdict;
+
+		CHECK_OK(gow_judge_filling(raw, numbers, &tables, &verdict, &error), &error);
+		compare_verdict(want, &verdict, naive);
+		check_tables(&tables, numbers, raw, naive->image);
+		free(tables.entries);
+		free(tables.versions);
 	}
+}
+
+static void judge_by(enum way way, struct gow_file *file, const struct report *want,
+                     const struct naive *naive)
+{
+	const struct hm_image *image = naive->image;
+	const struct gow_neighbours neighbours = naive_neighbours(image);
+	struct report have = { 0 };
+	struct gow_verdict verdict;
+	struct gow_tally tally;
+	struct gow_unchecked raw;
+
+	CHECK_OK(gow_unchecked_begin(file, &image->layout, 1, &raw, &error), &error);
+	if (way == WAY_LOADED)
+		CHECK_OK(gow_unchecked_need_entries(&raw, &error), &error);
+	CHECK(!raw.entries == (way != WAY_LOADED || raw.header.truncated));
+	CHECK_OK(gow_validate(&raw, collect, &have, &tally, &error), &error);
+	compare(want, &have);
+	CHECK_EQ(naive->allocated, tally.allocated);
+	CHECK_EQ(naive->leaked, tally.leaked);
+	if (tally.walked) {
+		CHECK_EQ(neighbours.pairs, tally.neighbours.pairs);
+		CHECK_EQ(neighbours.apart, tally.neighbours.apart);
+	}
+	CHECK_OK(gow_judge(&raw, &verdict, &error), &error);
+	compare_verdict(want, &verdict, naive);
+	judge_filling(&raw, want, naive);
+	CHECK(!raw.entries == (way != WAY_LOADED || raw.header.truncated));
+	CHECK_OK(gow_unchecked_need_entries(&raw, &error), &error);
+	CHECK(!raw.entries == raw.header.truncated);
+	gow_unchecked_release(&raw);
+	release_report(&have);
+}
+
+/* The same judgement whatever of it is in memory. */
+static void judge_every_way(struct gow_file *file, const struct report *want,
+                            const struct naive *naive)
+{
+	for (enum way way = 0; way < WAYS; way++)
+		judge_by(way, file, want, naive);
 }
 
 /* first_dirty: where a byte of the padding is not zero, or GOW_NOWHERE. Adds up in seen what
@@ -306,7 +356,7 @@ static void check_image(const struct hm_image *image, uint64_t first_dirty, uint
 	CHECK_EQ(image->file_size, memfile_size(mem));
 	judge_naively(&naive, first_dirty);
 	file = memfile_open(mem);
-	judge_both_ways(file, &image->layout, &want, &naive);
+	judge_every_way(file, &want, &naive);
 	for (size_t i = 0; seen && i < GOW_PROBLEM_COUNT; i++)
 		seen[i] += want.by_id[i].count;
 	CHECK_OK(gow_file_close(file, &error), &error);
@@ -324,8 +374,15 @@ static uint64_t fit(uint64_t value, unsigned width)
 /* An entry that means a block, and a value that only a bug or damage would leave there. */
 static uint32_t wild_entry(struct rng *rng, const struct hm_image *image, uint32_t present)
 {
-	const uint32_t edges[] = { 0, present - 1, present, present + 1, (uint32_t)image->block_count,
-		                   0x7FFFFFFF, 0xFFFFFFEF, 0xFFFFFFFD, (uint32_t)rng_next(rng) };
+	const uint32_t edges[] = { 0,
+		                   present - 1,
+		                   present,
+		                   present + 1,
+		                   (uint32_t)image->block_count,
+		                   0x7FFFFFFF,
+		                   0xFFFFFFEF,
+		                   0xFFFFFFFD,
+		                   (uint32_t)rng_next(rng) };
 	uint32_t value;
 
 	do
@@ -395,7 +452,8 @@ static void random_image(uint64_t seed, uint32_t entries, uint64_t *seen)
 	if (present && rng_chance(&rng, 30))
 		image.file_size -= rng_chance(&rng, 30) ? 65535 : 1 + rng_below(&rng, 65535);
 	if (rng_chance(&rng, 5)) { /* at the header's end, or in the padding */
-		image.file_size = header_end + rng_below(&rng, (uint32_t)(data_start - header_end) + 1);
+		image.file_size = header_end +
+		                  rng_below(&rng, (uint32_t)(data_start - header_end) + 1);
 		present = 0;
 	} else if (rng_chance(&rng, 2)) {
 		/* Magic and version have to be there. */
@@ -410,15 +468,22 @@ static void random_image(uint64_t seed, uint32_t entries, uint64_t *seen)
 	if (rng_chance(&rng, 60))
 		image.logical_size = 512 * (1 + (uint64_t)rng_below(&rng, entries * 128));
 	if (rng_chance(&rng, 8)) {
-		const uint64_t sizes[] = { 0, 1, 511, 513, layout->logical_limit + 512,
-			                   layout->logical_limit + 1, UINT64_MAX, UINT64_MAX - 511 };
+		const uint64_t sizes[] = { 0,
+			                   1,
+			                   511,
+			                   513,
+			                   layout->logical_limit + 512,
+			                   layout->logical_limit + 1,
+			                   UINT64_MAX,
+			                   UINT64_MAX - 511 };
 
 		image.logical_size = sizes[rng_below(&rng, 8)];
 	}
 	image.block_count = present;
 	if (rng_chance(&rng, 40)) {
-		const uint64_t counts[] = { 0, present / 2, present - 1, present + 1, present + entries,
-			                    present + entries + 1, UINT32_MAX, rng_next(&rng) >> 32 };
+		const uint64_t counts[] = { 0,           present / 2,         present - 1,
+			                    present + 1, present + entries,   present + entries + 1,
+			                    UINT32_MAX,  rng_next(&rng) >> 32 };
 
 		image.block_count = (uint32_t)counts[rng_below(&rng, 8)];
 	}
@@ -467,7 +532,8 @@ static void every_truncation_is_the_only_finding(void)
 		hm_make(&image, (enum hm_row)row, 64);
 		least = image.layout.magic_offset + 4;
 		if (least < image.layout.version_field.offset + image.layout.version_field.width)
-			least = image.layout.version_field.offset + image.layout.version_field.width;
+			least = image.layout.version_field.offset +
+			        image.layout.version_field.width;
 		for (uint64_t size = least; size <= hm_header_end(&image.layout); size++) {
 			uint64_t seen[GOW_PROBLEM_COUNT] = { 0 };
 
@@ -509,7 +575,9 @@ static void full_image_is_clean(void)
 /* A map full of any one value. */
 static void uniform_maps_are_judged_alike(void)
 {
-	static const uint32_t values[] = { 0, 1, 63, 64, 0x7FFFFFFF, 0x80000000, 0xFFFFFFEF, HM_NONE };
+	static const uint32_t values[] = {
+		0, 1, 63, 64, 0x7FFFFFFF, 0x80000000, 0xFFFFFFEF, HM_NONE
+	};
 
 	for (int row = 0; row < HM_ROWS; row++)
 		for (size_t v = 0; v < sizeof values / sizeof *values; v++)
@@ -520,7 +588,8 @@ static void uniform_maps_are_judged_alike(void)
 				for (uint32_t i = 0; i < 200; i++)
 					image.map[i] = values[v];
 				image.block_count = present;
-				image.file_size = hm_data_start(&image.layout) + present * 32 * 65536;
+				image.file_size = hm_data_start(&image.layout) +
+				                  present * 32 * 65536;
 				check_about("%s, all %#x", hm_name((enum hm_row)row), values[v]);
 				check_image(&image, GOW_NOWHERE, NULL);
 				hm_release(&image);
@@ -553,7 +622,8 @@ static void sparse_blocks(struct naive *naive)
 
 		if (p > next) {
 			add_place(naive->report, GOW_SPACE_LEAK,
-			          AT(GOW_NOWHERE, next, block_at(naive, next), GOW_NOWHERE), p - next);
+			          AT(GOW_NOWHERE, next, block_at(naive, next), GOW_NOWHERE),
+			          p - next);
 			naive->leaked += p - next;
 		}
 		if (p == naive->present)
@@ -590,7 +660,8 @@ static void check_huge(enum hm_row row, uint64_t present, uint32_t cut, uint64_t
 	struct hm_image image;
 	struct naive naive = { .image = &image, .report = &want, .present = present };
 
-	check_about("%s, %llu blocks less %u bytes", hm_name(row), (unsigned long long)present, cut);
+	check_about("%s, %llu blocks less %u bytes", hm_name(row), (unsigned long long)present,
+	            cut);
 	hm_make(&image, row, ENTRIES);
 	image.block_count = fit(present, image.layout.block_count.width);
 	image.file_size = hm_data_start(&image.layout) + present * 65536 - cut;
@@ -634,6 +705,132 @@ static void windows_have_no_seams(void)
 	check_huge(HM_SMALL1, 3 * window - 1, 100, 4);
 	check_huge(HM_WIDE, 3 * window + 5, 0, 5);
 	check_huge(HM_BIG, 4 * window, 1, 6);
+}
+
+/* ---- several threads ----------------------------------------------------------------------- */
+
+/* Runs that reach over the borders of pieces and shares, wherever those are, with some of the blocks
+ * named twice. */
+static void fill_borders(struct rng *rng, struct hm_image *image, uint32_t present)
+{
+	enum { PIECE = 8192, AROUND = 3 };
+	const uint32_t entries = image->layout.map_entries;
+	uint32_t next = 0;
+
+	for (uint32_t border = PIECE; border < entries; border += PIECE)
+		for (uint32_t i = border - AROUND; i < border + AROUND && i < entries; i++) {
+			image->map[i] = rng_chance(rng, 2) ? rng_below(rng, present) : next++;
+			image->versions[i] = 1 + rng_below(rng, 1000);
+			if (rng_chance(rng, 1))
+				image->versions[i] = rng_chance(rng, 50) ? 0 : 0xFFFFFFFF;
+			next += rng_chance(rng, 10);
+		}
+}
+
+/* An image of a large map, as a real file. */
+static struct gow_file *real_file(const struct memfile *mem)
+{
+	const uint64_t size = memfile_size(mem);
+	enum { PART = 1 << 20 };
+	uint8_t *bytes = check_alloc(PART);
+	struct gow_file *file;
+	int fd = memfd_create("image", 0);
+
+	CHECK(fd >= 0);
+	for (uint64_t at = 0; at < size; at += PART) {
+		const size_t part = (size_t)(size - at < PART ? size - at : PART);
+
+		memfile_get(mem, at, bytes, part);
+		CHECK_EQ(part, pwrite(fd, bytes, part, (off_t)at));
+	}
+	free(bytes);
+	CHECK_OK(gow_file_from_fd(fd, "image", &file, &error), &error);
+	return file;
+}
+
+static void check_shared_work(enum hm_row row, uint32_t entries, bool sound, uint64_t seed)
+{
+	enum { PRESENT = 1500 };
+	struct memdisk *disk = memdisk_new();
+	struct memfile *mem = memdisk_file(disk, "image");
+	struct rng rng = { seed };
+	struct report want = { 0 };
+	struct hm_image image;
+	struct naive naive = { .image = &image, .report = &want, .present = PRESENT };
+	struct gow_file *files[2];
+
+	check_about("%s, %u entries, seed %llu", hm_name(row), entries, (unsigned long long)seed);
+	hm_make(&image, row, entries);
+	image.block_count = PRESENT;
+	image.file_size = hm_data_start(&image.layout) + (uint64_t)PRESENT * 65536;
+	if (sound)
+		for (uint32_t i = 0; i < PRESENT; i++) {
+			const uint32_t at = (uint32_t)((uint64_t)i * entries / PRESENT);
+
+			image.map[at] = PRESENT - 1 - i;
+			image.versions[at] = 1 + i;
+		}
+	else
+		fill_borders(&rng, &image, PRESENT);
+	hm_write(&image, mem);
+	naive_header(&naive, GOW_NOWHERE);
+	naive_entries(&naive);
+	sparse_blocks(&naive);
+	files[0] = memfile_open(mem); /* read by one thread, and judged by several once it is */
+	files[1] = real_file(mem);
+	for (size_t i = 0; i < 2; i++) {
+		judge_every_way(files[i], &want, &naive);
+		(void)gow_file_doubt(files[i], true);
+		judge_every_way(files[i], &want, &naive);
+		CHECK_OK(gow_file_close(files[i], &error), &error);
+	}
+	hm_release(&image);
+	memdisk_free(disk);
+	release_report(&want);
+}
+
+static void shares_have_no_seams(void)
+{
+	const uint32_t share = 1 << 18;
+
+	check_shared_work(HM_SMALL3, 2 * share, true, 1);
+	check_shared_work(HM_SMALL3, 2 * share, false, 2);
+	check_shared_work(HM_SMALL1, 4 * share + 1, false, 3);
+	check_shared_work(HM_WIDE, 3 * share - 1, false, 4);
+	check_shared_work(HM_BIG, 2 * share + 8191, true, 5);
+}
+
+/* The file is cut while it is judged: the part that another thread was to read is not there. */
+static void failing_share_is_told(void)
+{
+	struct memdisk *disk = memdisk_new();
+	struct memfile *mem = memdisk_file(disk, "image");
+	struct hm_image image;
+
+	hm_make(&image, HM_SMALL1, 1 << 20);
+	hm_write(&image, mem);
+	for (unsigned quarter = 1; quarter < 4; quarter++) {
+		const uint64_t cut = image.layout.map_offset + (UINT64_C(1) << 20) * quarter + 2;
+		struct gow_file *file = real_file(mem);
+		struct gow_tables tables;
+		struct gow_verdict verdict;
+		struct gow_unchecked raw;
+
+		check_about("quarter %u", quarter);
+		CHECK_OK(gow_unchecked_begin(file, &image.layout, 1, &raw, &error), &error);
+		CHECK_OK(gow_file_truncate(file, cut, &error), &error);
+		CHECK_CODE(GOW_ERR_CHANGED, gow_judge(&raw, &verdict, &error), &error);
+		CHECK_EQ(cut, error.offset);
+		CHECK_CODE(GOW_ERR_CHANGED,
+		           gow_judge_filling(&raw, GOW_NUMBERS_ALL, &tables, &verdict, &error),
+		           &error);
+		CHECK_EQ(cut, error.offset);
+		CHECK(!tables.entries && !tables.versions);
+		gow_unchecked_release(&raw);
+		CHECK_OK(gow_file_close(file, &error), &error);
+	}
+	hm_release(&image);
+	memdisk_free(disk);
 }
 
 static void file_of_eight_exbibytes_is_judged(void)
@@ -746,7 +943,8 @@ static void every_failing_call_is_told(void)
 			int code;
 
 			check_about("call %zu, errno %d", n, sys_errno);
-			memdisk_fail(disk, &(struct memfile_fault){ .nth = n, .sys_errno = sys_errno });
+			memdisk_fail(disk,
+			             &(struct memfile_fault){ .nth = n, .sys_errno = sys_errno });
 			code = gow_unchecked_load(file, &image.layout, 1, &raw, &error);
 			if (!code) {
 				code = gow_judge(&raw, &verdict, &error);
@@ -795,14 +993,14 @@ static void catalogue_is_that_of_the_format(void)
 	static const struct {
 		const char *name, *severity;
 	} rows[] = {
-		{ "header.size", "corrupt" },       { "header.truncated", "corrupt" },
-		{ "header.count-low", "corrupt" },  { "header.count-high", "advisory" },
-		{ "header.count-wild", "corrupt" }, { "header.padding", "advisory" },
-		{ "map.range", "corrupt" },         { "map.crosslink", "corrupt" },
-		{ "map.beyond-size", "corrupt" },   { "space.leak", "advisory" },
-		{ "space.tail", "advisory" },       { "version.zero", "advisory" },
+		{ "header.size", "corrupt" },        { "header.truncated", "corrupt" },
+		{ "header.count-low", "corrupt" },   { "header.count-high", "advisory" },
+		{ "header.count-wild", "corrupt" },  { "header.padding", "advisory" },
+		{ "map.range", "corrupt" },          { "map.crosslink", "corrupt" },
+		{ "map.beyond-size", "corrupt" },    { "space.leak", "advisory" },
+		{ "space.tail", "advisory" },        { "version.zero", "advisory" },
 		{ "version.exhausted", "advisory" }, { "journal.pending", "corrupt" },
-		{ "journal.missing", "corrupt" },   { "data.unreadable", "corrupt" },
+		{ "journal.missing", "corrupt" },    { "data.unreadable", "corrupt" },
 		{ "data.mismatch", "corrupt" },
 	};
 	const size_t count = sizeof rows / sizeof *rows;
@@ -826,6 +1024,7 @@ static void catalogue_is_that_of_the_format(void)
 CHECK_MAIN(CHECK_TEST(random_images_are_judged_alike), CHECK_TEST(larger_images_are_judged_alike),
            CHECK_TEST(every_truncation_is_the_only_finding), CHECK_TEST(full_image_is_clean),
            CHECK_TEST(uniform_maps_are_judged_alike), CHECK_TEST(windows_have_no_seams),
-           CHECK_TEST(file_of_eight_exbibytes_is_judged), CHECK_TEST(visitor_ends_the_walk_anywhere),
-           CHECK_TEST(every_failing_call_is_told), CHECK_TEST(verdicts_add_up),
-           CHECK_TEST(catalogue_is_that_of_the_format))
+           CHECK_TEST(file_of_eight_exbibytes_is_judged),
+           CHECK_TEST(visitor_ends_the_walk_anywhere), CHECK_TEST(shares_have_no_seams),
+           CHECK_TEST(failing_share_is_told), CHECK_TEST(every_failing_call_is_told),
+           CHECK_TEST(verdicts_add_up), CHECK_TEST(catalogue_is_that_of_the_format))

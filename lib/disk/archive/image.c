@@ -129,7 +129,7 @@ static int judge_header(struct gow_packed_image *image, uint64_t size, struct go
 	int code = load_header(image, size, &unchecked, error);
 
 	if (!code)
-		code = gow_map_judge(&unchecked, map, error);
+		code = gow_map_judge(&unchecked, GOW_NUMBERS_ALL, map, error);
 	gow_unchecked_release(&unchecked);
 	return code;
 }

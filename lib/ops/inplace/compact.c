@@ -184,7 +184,8 @@ static int load(struct gow_compact *compact, gow_error *error)
 {
 	const struct gow_compact_job *job = compact->job;
 	bool doubted = gow_file_doubt(job->file, !job->dry_run); /* it is written again */
-	int code = gow_journal_read_map(job->file, job->rows, job->row_count, &compact->map, error);
+	int code = gow_journal_read_map(job->file, job->rows, job->row_count, GOW_NUMBERS_NONE,
+	                                &compact->map, error);
 
 	(void)gow_file_doubt(job->file, doubted);
 	if (!code)

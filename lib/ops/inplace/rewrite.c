@@ -7,6 +7,8 @@
 #include "image/builder.h"
 #include "image/image.h"
 #include "io/draft.h"
+#include "journal/open.h"
+#include "ops/infer/infer.h"
 #include "ops/inplace/proof.h"
 #include "ops/inplace/zeros.h"
 
@@ -145,7 +147,9 @@ static int open_source(struct rewrite *rewrite, const char *path, gow_error *err
 		.struct_size = sizeof open_options,
 		.common = options->common,
 	};
-	int code = gow_image_open(path, &open_options, &rewrite->image, error);
+	const struct gow_image_policy policy = { .numbers = GOW_NUMBERS_ALL,
+		                                 .find_layout = gow_infer_find_layout };
+	int code = gow_image_open_policy(path, &open_options, &policy, &rewrite->image, error);
 
 	if (code)
 		return code;

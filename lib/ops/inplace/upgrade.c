@@ -165,7 +165,7 @@ static int choose(struct gow_upgrade *upgrade, struct gow_unchecked *unchecked,
 			             : refuse_record(upgrade, error);
 		return code;
 	}
-	code = gow_map_judge(unchecked, &map, error);
+	code = gow_map_judge(unchecked, GOW_NUMBERS_NONE, &map, error);
 	if (code)
 		return code;
 	code = begin_anew(upgrade, unchecked->header, &map, result, error);
@@ -184,7 +184,7 @@ static int upgrade_once(const struct gow_upgrade_job *job, gow_upgrade_result *r
 	int code = job->dry_run ? GOW_OK : gow_file_settle(job->file, error);
 
 	if (!code)
-		code = gow_journal_load(job->file, job->rows, job->row_count, &unchecked, error);
+		code = gow_journal_begin(job->file, job->rows, job->row_count, &unchecked, error);
 	if (code)
 		return code;
 	code = choose(&upgrade, &unchecked, &filled, error);

@@ -46,7 +46,7 @@ int gow_sync_disk_load(struct gow_file *file, const struct gow_layout *rows, siz
                        struct gow_sync_disk *disk, gow_error *error)
 {
 	struct gow_map map = { 0 };
-	int code = gow_journal_read_map(file, rows, row_count, &map, error);
+	int code = gow_journal_read_map(file, rows, row_count, GOW_NUMBERS_OF_DISK, &map, error);
 
 	if (!code)
 		code = take_map(&map, disk, error);
