@@ -55,7 +55,8 @@ typedef enum gow_code {
 	GOW_ERR_UNSUPPORTED = 11,/* a kind of file or a format that cannot serve here */
 	GOW_ERR_MISMATCH = 12,   /* what was read back differs from what was written */
 	GOW_ERR_CHANGED = 13,    /* the file changed (shrank) while it was read */
-	GOW_ERR_DAMAGED = 14     /* a manifest or an archive is not what it has to be */
+	GOW_ERR_DAMAGED = 14,    /* a manifest or an archive is not what it has to be */
+	GOW_ERR_UNREACHABLE = 15 /* a server that answered before answers no more */
 } gow_code;
 
 typedef struct gow_error {

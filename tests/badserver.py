@@ -86,6 +86,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(100)
         self.answer(first, last)
 
+    # The map comes, and the data does not.
+    def do_dataless(self, count, first, last):
+        if first > 8 << 20:
+            time.sleep(100)
+        self.answer(first, last)
+
     def do_stall(self, count, first, last):
         if count == 3:
             self.answer(first, last, stop=5000, hang=100)

@@ -92,6 +92,22 @@ testObjectsThatChange() {
 	assertFalse "a weak ETag in If-Range" "grep -q '^weak .*W/' $log"
 }
 
+# Parts that were asked for before they are wanted: what breaks on their way, or is of another
+# object, and a signal while they are under way.
+testHttpPartsAhead() {
+	serve_badly "$work/b.gow"
+	for mode in ok delay flaky close noend parts; do
+		uri=$url/$mode/b.gow
+		assertDigestOfB
+	done
+	run gow-check --digest --json "$url/restless/b.gow"
+	assertStatus 8
+	assertJson '.error == "changed"'
+	assertTrue "none of the data was asked for" "awk -F '[ =-]' \
+		'\$1 == \"restless\" && \$3 > 5000000 { n++ } END { exit !n }' $log"
+	stopped INT gow-check --digest "$url/dataless/b.gow"
+}
+
 # Blocks that are not neighbours are fetched together, and neighbours in one request.
 testScatteredBlocks() {
 	: >"$log"
@@ -376,6 +392,29 @@ testNbdServerIsReplacedWhileReadingOn() {
 			assertJson '.error == "changed"'
 		fi
 	done
+}
+
+# A server that is gone for good makes no block unreadable, and is not waited for block by block.
+testServersThatDie() {
+	rm -f "$tmp/s"
+	serve_nbd --filter=delay file "$work/b.gow" delay-read=400ms
+	stays_away "$uri"
+	serve_badly "$work/b.gow"
+	stays_away "$url/dataless/b.gow"
+}
+
+# stays_away URI: the server of it, $!, is killed while it is read.
+stays_away() {
+	server=$!
+	env --default-signal timeout 100 "$GOW_BIN/gow-check" --digest --json "$1" >"$out" 2>"$err" &
+	tool=$!
+	sleep 1
+	kill -9 $server
+	wait $tool
+	status=$?
+	gow_command="gow-check of $1"
+	assertStatus 8
+	assertJson '.error == "unreachable"'
 }
 
 # The header comes at once, and the data does not.

@@ -8,8 +8,9 @@
 
 /* One home for the names; the order is that of gow_code. */
 static const char *const code_names[] = {
-	"ok",     "memory",   "io",    "no-space",    "not-gow",  "corrupt", "busy",    "stopped",
-	"exists", "argument", "limit", "unsupported", "mismatch", "changed", "damaged",
+	"ok",       "memory",  "io",      "no-space",    "not-gow", "corrupt",
+	"busy",     "stopped", "exists",  "argument",    "limit",   "unsupported",
+	"mismatch", "changed", "damaged", "unreachable",
 };
 
 const char *gow_code_name(gow_code code)

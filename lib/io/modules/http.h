@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * http.h - requests of an object on a web server, for the parts of the module: http_answer.c reads
- * the headers of an answer, http_request.c makes one request and judges how it ended, http.c keeps
- * several in flight, and is the module.
+ * the headers of an answer, http_request.c makes one request and judges how it ended, http_read.c
+ * keeps several in flight, and http.c opens the object, and is the module.
  */
 #ifndef GOW_IO_MODULES_HTTP_H
 #define GOW_IO_MODULES_HTTP_H
@@ -13,6 +13,8 @@
 
 enum {
 	GOW_HTTP_CONNECTIONS_MOST = 64,
+	GOW_HTTP_CONNECTIONS = 4,     /* requests in flight, unless the caller says */
+	GOW_HTTP_QUEUE = 16,          /* ranges that were begun */
 	GOW_HTTP_CONNECT_SECONDS = 5, /* to reach the server */
 	GOW_HTTP_HEADER_SIZE = 256
 };
@@ -27,16 +29,29 @@ struct gow_http_answer {
 	bool no_total; /* Content-Range has a '*' for it */
 };
 
+/* A range that was begun, and is neither finished nor abandoned. */
+struct gow_http_queued {
+	const struct gow_remote_range *range; /* NULL: this place is free */
+	uint64_t number;                      /* in the order of beginning */
+	enum {
+		GOW_HTTP_WAITING, /* for a transfer */
+		GOW_HTTP_ASKED,   /* a transfer has it */
+		GOW_HTTP_THERE,
+		GOW_HTTP_FAILED /* whoever wants it asks once more, and is told why */
+	} state;
+};
+
 /* One request of a range. */
 struct gow_http_transfer {
 	struct gow_remote *remote;
 	CURL *easy;
 	const struct gow_remote_range *range; /* NULL: this transfer is idle */
+	struct gow_http_queued *queued;       /* of which it is the range; or NULL */
 	size_t got;                           /* bytes of it that are there */
 	size_t from;                          /* how many were there when this request began */
 	bool overflow;                        /* more came than was asked for */
 	int tries;
-	double not_before; /* seconds of the monotonic clock: when to try again */
+	double not_before; /* seconds of the monotonic clock: when to try again; 0: not waiting */
 	struct gow_http_answer answer;
 	char reason[CURL_ERROR_SIZE];
 };
@@ -44,8 +59,10 @@ struct gow_http_transfer {
 struct gow_remote {
 	CURLM *multi;
 	struct gow_http_transfer transfers[GOW_HTTP_CONNECTIONS_MOST];
-	size_t connections;         /* so many of these are used */
-	size_t welcome;             /* and so many get new work: the server has refused more */
+	size_t connections; /* so many of these are used */
+	size_t welcome;     /* and so many get new work: the server has refused more */
+	struct gow_http_queued queue[GOW_HTTP_QUEUE];
+	uint64_t begun;             /* ranges so far */
 	struct curl_slist *headers; /* that are sent, with If-Range once it is known */
 	char *uri;
 	struct gow_http_answer first; /* what the object is compared with */
@@ -85,5 +102,16 @@ void gow_http_end(struct gow_remote *remote, struct gow_http_transfer *transfer)
 /* Judges a request that is over, with libcurl's result; *again where trying once more may help. */
 int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *transfer,
                    CURLcode code, bool *again, gow_error *error);
+
+/* ---- http_read.c: members of struct gow_module -------------------------------------------- */
+
+int gow_http_stream(struct gow_remote *remote, const struct gow_remote_stream *stream,
+                    gow_error *error);
+int gow_http_read(struct gow_remote *remote, const struct gow_remote_range *ranges, size_t count,
+                  gow_error *error);
+void gow_http_begin_range(struct gow_remote *remote, const struct gow_remote_range *range);
+int gow_http_finish_range(struct gow_remote *remote, const struct gow_remote_range *range,
+                          gow_error *error);
+void gow_http_abandon_range(struct gow_remote *remote, const struct gow_remote_range *range);
 
 #endif
