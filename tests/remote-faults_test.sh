@@ -95,6 +95,7 @@ testObjectsThatChange() {
 # Parts that were asked for before they are wanted: what breaks on their way, or is of another
 # object, and a signal while they are under way.
 testHttpPartsAhead() {
+	kept=$log
 	serve_badly "$work/b.gow"
 	for mode in ok delay flaky close noend parts; do
 		uri=$url/$mode/b.gow
@@ -106,6 +107,7 @@ testHttpPartsAhead() {
 	assertTrue "none of the data was asked for" "awk -F '[ =-]' \
 		'\$1 == \"restless\" && \$3 > 5000000 { n++ } END { exit !n }' $log"
 	stopped INT gow-check --digest "$url/dataless/b.gow"
+	log=$kept
 }
 
 # Blocks that are not neighbours are fetched together, and neighbours in one request.
@@ -399,8 +401,10 @@ testServersThatDie() {
 	rm -f "$tmp/s"
 	serve_nbd --filter=delay file "$work/b.gow" delay-read=400ms
 	stays_away "$uri"
+	kept=$log
 	serve_badly "$work/b.gow"
 	stays_away "$url/dataless/b.gow"
+	log=$kept
 }
 
 # stays_away URI: the server of it, $!, is killed while it is read.

@@ -51,6 +51,7 @@ testStopped() {
 			"$tmp/c.gow" >"$out" 2>"$err" &
 		child=$!
 		wait_for_record
+		sleep 0.3 # the second time the record is there before the program listens
 		kill -s $signal "$child"
 		wait "$child"
 		status=$?

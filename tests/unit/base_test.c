@@ -162,8 +162,8 @@ static void every_code_has_its_name(void)
 		{ 0, "ok" },         { 1, "memory" },   { 2, "io" },          { 3, "no-space" },
 		{ 4, "not-gow" },    { 5, "corrupt" },  { 6, "busy" },        { 7, "stopped" },
 		{ 8, "exists" },     { 9, "argument" }, { 10, "limit" },      { 11, "unsupported" },
-		{ 12, "mismatch" },  { 13, "changed" }, { 14, "damaged" },    { 15, "unknown" },
-		{ -1, "unknown" },
+		{ 12, "mismatch" },  { 13, "changed" }, { 14, "damaged" },    { 15, "unreachable" },
+		{ 16, "unknown" },   { -1, "unknown" },
 	};
 
 	for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
