@@ -126,7 +126,9 @@ static int read_again(struct gow_file *file, uint64_t offset, const uint8_t *byt
 	uint8_t *again = room ? malloc(room) : NULL;
 	int code = again || !room ? GOW_OK : gow_fail_memory(error, room);
 
-	gow_file_drop_cache(file);
+	/* Not gow_file_drop_cache, which changes the file: several threads may be reading it. */
+	if (file->ops->drop_cache)
+		file->ops->drop_cache(file);
 	for (size_t at = 0, got; at < size && !code; at += room) {
 		size_t part = (size_t)gow_min(room, size - at);
 
