@@ -265,16 +265,22 @@ static int walk_all(struct gow_walk *walk)
 	return result;
 }
 
-int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visit, void *context,
-                 struct gow_tally *tally, gow_error *error)
+static struct gow_walk new_walk(const struct gow_unchecked *unchecked, gow_problem_visitor visit,
+                                void *context, gow_error *error)
 {
-	struct gow_walk walk = {
+	return (struct gow_walk){
 		.unchecked = unchecked,
 		.entries = unchecked->entries,
 		.visit = visit,
 		.context = context,
 		.error = error,
 	};
+}
+
+int gow_validate(const struct gow_unchecked *unchecked, gow_problem_visitor visit, void *context,
+                 struct gow_tally *tally, gow_error *error)
+{
+	struct gow_walk walk = new_walk(unchecked, visit, context, error);
 	const int result = walk_all(&walk);
 
 	if (tally)
@@ -329,13 +335,7 @@ static int take_tables(struct gow_walk *walk, enum gow_numbers numbers, gow_erro
 int gow_judge_filling(const struct gow_unchecked *unchecked, enum gow_numbers numbers,
                       struct gow_tables *tables, struct gow_verdict *verdict, gow_error *error)
 {
-	struct gow_walk walk = {
-		.unchecked = unchecked,
-		.entries = unchecked->entries,
-		.visit = count_problem,
-		.context = verdict,
-		.error = error,
-	};
+	struct gow_walk walk = new_walk(unchecked, count_problem, verdict, error);
 	int code;
 
 	*tables = (struct gow_tables){ .entries = NULL };

@@ -26,7 +26,8 @@ enum {
 
 /* What one thread looks at, and what it found. */
 struct share {
-	const struct gow_walk *walk; /* nothing is written to it before all are done */
+	const struct gow_walk
+		*walk; /* what was found is added to it, and nothing else, meanwhile */
 	uint32_t first, end;
 	uint32_t opens; /* its first entry */
 	uint32_t last;  /* the entry before the next piece of the share */
@@ -225,13 +226,11 @@ static int work(struct gow_walk *walk, struct share *shares, unsigned count)
 			survey_share(share);
 		if (i)
 			count_seam(shares[i - 1].last, share->opens, &walk->tally.neighbours);
+		merge(walk, share);
+		if (share->started)
+			free(share->marks.named);
 		if (share->code && !failed)
 			failed = share;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		merge(walk, &shares[i]);
-		if (shares[i].started)
-			free(shares[i].marks.named);
 	}
 	if (failed && walk->error)
 		*walk->error = failed->error;

@@ -134,17 +134,24 @@ static int begin(struct gow_remote *remote, struct gow_http_transfer *transfer,
 	return code ? end_range(transfer, stream, code) : GOW_OK;
 }
 
+/* The first request of a range, by an idle transfer; queued: it was begun before it is wanted. */
+static int ask(struct gow_remote *remote, struct gow_http_transfer *transfer,
+               const struct gow_remote_range *range, struct gow_http_queued *queued,
+               const struct gow_remote_stream *stream, gow_error *error)
+{
+	transfer->queued = queued;
+	transfer->tries = 0;
+	transfer->got = 0;
+	return begin(remote, transfer, range, stream, error);
+}
+
 /* Gives an idle transfer the next range, if there is one. */
 static int feed_one(struct gow_remote *remote, struct gow_http_transfer *transfer,
                     const struct gow_remote_stream *stream, bool wait, gow_error *error)
 {
 	const struct gow_remote_range *range = stream->next(stream->context, wait);
 
-	if (!range)
-		return GOW_OK;
-	transfer->tries = 0;
-	transfer->got = 0;
-	return begin(remote, transfer, range, stream, error);
+	return range ? ask(remote, transfer, range, NULL, stream, error) : GOW_OK;
 }
 
 /* Begins those again whose pause is over. */
@@ -294,11 +301,8 @@ static void feed_queue(struct gow_remote *remote)
 
 		if (transfer->range)
 			continue;
-		transfer->queued = queued;
-		transfer->tries = 0;
-		transfer->got = 0;
 		queued->state = GOW_HTTP_ASKED;
-		(void)begin(remote, transfer, queued->range, NULL, NULL);
+		(void)ask(remote, transfer, queued->range, queued, NULL, NULL);
 		queued = next_waiting(remote);
 	}
 }
