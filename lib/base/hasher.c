@@ -80,7 +80,7 @@ static void start_worker(struct gow_hasher *hasher)
 
 /* ---- the caller's side ------------------------------------------------------------------- */
 
-int gow_hasher_new(gow_hash_visitor visit, void *context, struct gow_hasher **hasher,
+int gow_hasher_new(bool at_once, gow_hash_visitor visit, void *context, struct gow_hasher **hasher,
                    gow_error *error)
 {
 	struct gow_hasher *made = calloc(1, sizeof *made);
@@ -91,7 +91,8 @@ int gow_hasher_new(gow_hash_visitor visit, void *context, struct gow_hasher **ha
 	made->context = context;
 	(void)pthread_mutex_init(&made->mutex, NULL); /* neither can fail here */
 	(void)pthread_cond_init(&made->changed, NULL);
-	start_worker(made);
+	if (!at_once)
+		start_worker(made);
 	*hasher = made;
 	return GOW_OK;
 }

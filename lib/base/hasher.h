@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * hasher.h - the hashes of blocks, made on another processor (where there is one) while the
- * caller reads or writes on.
+ * hasher.h - the hashes of blocks, made at once or on another processor (where there is one) while
+ * the caller reads or writes on.
  *
  * Blocks are added to a batch; the batch is started; the next one is begun when the last one is
  * settled, which is when its hashes are reported, on the caller's thread and in the order of adding.
@@ -20,7 +20,8 @@ typedef int (*gow_hash_visitor)(void *context, uint64_t index, const struct gow_
 
 struct gow_hasher;
 
-int gow_hasher_new(gow_hash_visitor visit, void *context, struct gow_hasher **hasher,
+/* at_once: by the caller's thread, which has the blocks in its processor's cache. */
+int gow_hasher_new(bool at_once, gow_hash_visitor visit, void *context, struct gow_hasher **hasher,
                    gow_error *error);
 
 /* Accepts NULL. What was not settled is not reported. */

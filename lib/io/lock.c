@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/device.h"
@@ -235,14 +236,6 @@ static int open_remote(const char *uri, unsigned file_flags, const gow_open_opti
 	return gow_remote_open(uri, &remote, file, error);
 }
 
-static double now(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
 static struct policy policy_of(unsigned file_flags, const gow_open_options *options)
 {
 	return (struct policy){
@@ -260,7 +253,7 @@ static int pause_while_busy(int code, const struct policy *policy, double until,
 	const struct timespec pause = { .tv_nsec = 100000000L };
 	int stopped;
 
-	if (code != GOW_ERR_BUSY || (!policy->patient && now() >= until))
+	if (code != GOW_ERR_BUSY || (!policy->patient && gow_clock() >= until))
 		return code;
 	stopped = gow_tick(policy->monitor, "wait", 0, 0, error);
 	if (!stopped)
@@ -273,14 +266,14 @@ int gow_open_locked(const char *path, unsigned file_flags, const gow_open_option
 {
 	static const gow_open_options defaults;
 	const gow_open_options *use = options ? options : &defaults;
-	const double until = now() + use->common.wait_seconds;
+	const double until = gow_clock() + use->common.wait_seconds;
 	struct policy policy = policy_of(file_flags, use);
 	int code, left;
 
 	if (gow_name_is_uri(path))
 		return open_remote(path, file_flags, use, file, lock, error);
 	do {
-		policy.patient = now() < until && !policy.force_share;
+		policy.patient = gow_clock() < until && !policy.force_share;
 		code = open_once(path, file_flags, &policy, file, lock, error);
 		left = code ? pause_while_busy(code, &policy, until, error) : GOW_OK;
 	} while (code && !left);
@@ -290,7 +283,7 @@ int gow_open_locked(const char *path, unsigned file_flags, const gow_open_option
 int gow_adopt_locked(int fd, const char *name, unsigned file_flags, const gow_open_options *options,
                      struct gow_file **file, struct gow_lock *lock, gow_error *error)
 {
-	const double until = now() + options->common.wait_seconds;
+	const double until = gow_clock() + options->common.wait_seconds;
 	struct policy policy = policy_of(file_flags, options);
 	struct gow_lock taken;
 	struct gow_file *made;
@@ -300,7 +293,7 @@ int gow_adopt_locked(int fd, const char *name, unsigned file_flags, const gow_op
 		return code;
 	do {
 		taken = (struct gow_lock){ .file = made };
-		policy.patient = now() < until && !policy.force_share;
+		policy.patient = gow_clock() < until && !policy.force_share;
 		code = lock_opened(name, &policy, &taken, error);
 		left = code ? pause_while_busy(code, &policy, until, error) : GOW_OK;
 	} while (code && !left);

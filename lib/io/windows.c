@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 enum {
@@ -18,14 +18,6 @@ enum {
 /* What comes faster than that is copied from the cache of the processor while the window is small,
  * and gains nothing by a larger one. */
 static const double quick = 0.004; /* seconds */
-
-static double now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static struct gow_window *find(struct gow_windows *windows, uint64_t offset)
 {
@@ -105,13 +97,13 @@ static bool may_have_less(int code, double seconds)
 static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_t offset, void *to,
                  size_t size, gow_error *error)
 {
-	const double begun = now();
+	const double begun = gow_clock();
 	const int code = windows->fetch(windows->context, offset, to, size, error);
 
 	window->size = 0;
 	window->next = code ? 0 : offset + size;
 	window->fetched = (size_t)gow_min(size, MOST);
-	window->seconds = (now() - begun) * (double)window->fetched / (double)size;
+	window->seconds = (gow_clock() - begun) * (double)window->fetched / (double)size;
 	if (may_have_less(code, window->seconds) &&
 	    (offset < windows->failed.start || offset + size > windows->failed.end))
 		windows->failed = (struct gow_window_range){ offset, offset + size };

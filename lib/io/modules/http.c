@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "io/modules/http.h"
 
@@ -108,7 +109,7 @@ static int http_open(const struct gow_remote_request *request, struct gow_remote
 	remote->context = request->context;
 	remote->wait = request->wait_seconds;
 	remote->patient = request->wait_seconds > 0;
-	remote->deadline = gow_http_now() + fmax(request->wait_seconds, OPEN_SECONDS);
+	remote->deadline = gow_clock() + fmax(request->wait_seconds, OPEN_SECONDS);
 	remote->connections = request->connections ? request->connections : CONNECTIONS_FAR;
 	if (remote->connections > GOW_HTTP_CONNECTIONS_MOST)
 		remote->connections = GOW_HTTP_CONNECTIONS_MOST;

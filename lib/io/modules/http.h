@@ -88,9 +88,6 @@ int gow_http_judge_status(long status, bool *again, gow_error *error);
 
 /* ---- http_request.c ----------------------------------------------------------------------- */
 
-/* Seconds of the monotonic clock. */
-double gow_http_now(void);
-
 /* Prepares a transfer for requests of that object. */
 int gow_http_set_up(struct gow_http_transfer *transfer, const char *uri, gow_error *error);
 

@@ -6,6 +6,7 @@
  * Ranges that were begun wait in the queue, and stay there until they are finished or abandoned.
  * Whoever waits for something lets them go on. One transfer is left to whoever waits.
  */
+#include "base/clock.h"
 #include "base/error.h"
 #include "io/modules/http.h"
 
@@ -56,9 +57,9 @@ static bool may_try_again(const struct gow_remote *remote, const struct gow_http
 
 	*pause = pause_before(transfer->tries < 5 ? transfer->tries : 5);
 	if (remote->size)
-		return transfer->tries < TRIES && gow_http_now() - remote->heard < patience;
+		return transfer->tries < TRIES && gow_clock() - remote->heard < patience;
 	return (remote->patient || transfer->tries < TRIES) &&
-	       gow_http_now() + *pause + GOW_HTTP_CONNECT_SECONDS <= remote->deadline;
+	       gow_clock() + *pause + GOW_HTTP_CONNECT_SECONDS <= remote->deadline;
 }
 
 /* A transfer is through with its range, well or not; what fails of one that was begun is found out by
@@ -95,7 +96,7 @@ static int settle(struct gow_remote *remote, struct gow_http_transfer *transfer,
 	if (code && again && remote->welcome > GOW_HTTP_CONNECTIONS)
 		remote->welcome = GOW_HTTP_CONNECTIONS;
 	if (code && again && may_try_again(remote, transfer, &pause)) {
-		transfer->not_before = gow_http_now() + (progress ? 0.01 : pause);
+		transfer->not_before = gow_clock() + (progress ? 0.01 : pause);
 		return GOW_OK;
 	}
 	return end_range(transfer, stream, code);
@@ -164,7 +165,7 @@ static int try_again(struct gow_remote *remote, const struct gow_remote_stream *
 		struct gow_http_transfer *transfer = &remote->transfers[i];
 
 		if (transfer->range && transfer->not_before > 0 &&
-		    gow_http_now() >= transfer->not_before)
+		    gow_clock() >= transfer->not_before)
 			code = begin(remote, transfer, transfer->range, stream, error);
 	}
 	return code;
@@ -189,7 +190,7 @@ static int feed(struct gow_remote *remote, const struct gow_remote_stream *strea
 		return code;
 	code = feed_one(remote, &remote->transfers[0], stream, true, error);
 	*busy = remote->transfers[0].range != NULL;
-	remote->heard = gow_http_now(); /* it may have been a while */
+	remote->heard = gow_clock(); /* it may have been a while */
 	return code;
 }
 
@@ -223,7 +224,7 @@ int gow_http_stream(struct gow_remote *remote, const struct gow_remote_stream *s
 	unsigned busy = 0;
 	int code;
 
-	remote->heard = gow_http_now();
+	remote->heard = gow_clock();
 	do {
 		code = feed(remote, stream, &busy, error);
 		if (!code && busy)
@@ -333,7 +334,7 @@ int gow_http_finish_range(struct gow_remote *remote, const struct gow_remote_ran
 	bool there;
 	int code = GOW_OK;
 
-	remote->heard = gow_http_now();
+	remote->heard = gow_clock();
 	while (!code && queued && is_under_way(queued)) {
 		feed_queue(remote);
 		code = try_again(remote, NULL, error);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "io/modules/nbd.h"
 
@@ -93,7 +94,7 @@ static int ask_status(struct gow_remote *remote, uint64_t offset, gow_error *err
 /* The same, over another connection or after a pause where that may help. */
 static int ask_patiently(struct gow_remote *remote, uint64_t offset, gow_error *error)
 {
-	const double begun = gow_nbd_now();
+	const double begun = gow_clock();
 	int code = GOW_OK;
 
 	for (int tries = 1;; tries++) {
@@ -102,7 +103,7 @@ static int ask_patiently(struct gow_remote *remote, uint64_t offset, gow_error *
 		if (!code)
 			code = ask_status(remote, offset, error);
 		if (!code || code == GOW_ERR_STOPPED || code == GOW_ERR_CHANGED ||
-		    tries >= GOW_NBD_TRIES || gow_nbd_now() - begun >= GOW_NBD_PATIENCE_SECONDS)
+		    tries >= GOW_NBD_TRIES || gow_clock() - begun >= GOW_NBD_PATIENCE_SECONDS)
 			break;
 		/* The answer may come later, to what is not there any more. */
 		gow_nbd_hang_up(remote);

@@ -68,8 +68,6 @@ struct gow_remote {
 
 /* ---- nbd_connect.c ------------------------------------------------------------------------ */
 
-/* Seconds of the monotonic clock. */
-double gow_nbd_now(void);
 void gow_nbd_pause(double seconds);
 
 /* Fills the error with libnbd's own words about the call that failed last; returns its code. */

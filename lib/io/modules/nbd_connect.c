@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "io/modules/nbd.h"
 
@@ -18,14 +19,6 @@ enum {
 	REQUEST_MOST = 16 << 20,
 	LEAST_MOST = 64 << 10 /* no server wants larger multiples (the protocol's limit) */
 };
-
-double gow_nbd_now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
 
 static bool asked_to_stop(const struct gow_remote *remote)
 {
@@ -98,7 +91,7 @@ static int shake_hands(struct gow_remote *remote, double deadline, gow_error *er
 	while (nbd_aio_is_connecting(remote->nbd) == 1) {
 		if (asked_to_stop(remote))
 			return stopped(error);
-		if (gow_nbd_now() > deadline)
+		if (gow_clock() > deadline)
 			return gow_fail(error, GOW_ERR_IO,
 			                "the server does not answer: is it running, "
 			                "and is this its address?");
@@ -152,7 +145,7 @@ static bool may_connect(int code)
 /* Connects, trying again with longer and longer pauses. */
 int gow_nbd_connect(struct gow_remote *remote, gow_error *error)
 {
-	const double deadline = gow_nbd_now() +
+	const double deadline = gow_clock() +
 	                        (remote->wait > OPEN_SECONDS ? remote->wait : OPEN_SECONDS);
 	double pause = 0.2;
 	bool asked;
@@ -162,7 +155,7 @@ int gow_nbd_connect(struct gow_remote *remote, gow_error *error)
 		code = connect_once(remote, deadline, &asked, error);
 		if (!code || !asked || !may_connect(code) ||
 		    (tries >= GOW_NBD_TRIES && remote->wait <= 0) ||
-		    gow_nbd_now() + pause >= deadline)
+		    gow_clock() + pause >= deadline)
 			return code;
 		gow_nbd_pause(pause);
 		pause = pause < 2 ? 2 * pause : pause;
@@ -253,7 +246,7 @@ int gow_nbd_silent(gow_error *error, double seconds)
 int gow_nbd_await(struct gow_remote *remote, int64_t cookie, double patience, const char *what,
                   gow_error *error)
 {
-	const double begun = gow_nbd_now();
+	const double begun = gow_clock();
 	int over = 0, code = GOW_OK;
 
 	if (cookie == -1)
@@ -264,7 +257,7 @@ int gow_nbd_await(struct gow_remote *remote, int64_t cookie, double patience, co
 			over = nbd_aio_command_completed(remote->nbd, (uint64_t)cookie);
 		if (over == -1)
 			code = gow_nbd_fail(error, what);
-		else if (!code && !over && gow_nbd_now() - begun > patience)
+		else if (!code && !over && gow_clock() - begun > patience)
 			code = gow_nbd_silent(error, patience);
 	}
 	return code;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "io/modules/nbd.h"
 
@@ -137,7 +138,7 @@ static int issue(struct gow_remote *remote, gow_error *error)
 
 		if (queued)
 			take_piece(remote, queued, piece);
-		if (!piece->size || piece->cookie != -1 || gow_nbd_now() < piece->not_before)
+		if (!piece->size || piece->cookie != -1 || gow_clock() < piece->not_before)
 			continue;
 		code = ask(remote, piece, error);
 	}
@@ -166,7 +167,7 @@ static int put_back(const struct gow_remote *remote, struct gow_nbd_piece *piece
 	if (!may_pass(nbd_get_errno()) || ++piece->tries >= GOW_NBD_TRIES)
 		return gow_fail_at_offset(error, code, piece->offset);
 	piece->cookie = -1;
-	piece->not_before = gow_nbd_now() + 0.05 * (1 << piece->tries);
+	piece->not_before = gow_clock() + 0.05 * (1 << piece->tries);
 	return GOW_OK;
 }
 
@@ -201,7 +202,7 @@ static int retire(struct gow_remote *remote, gow_error *error)
 			continue;
 		if (over == -1 && gow_nbd_is_broken(remote))
 			return gow_nbd_fail(error, "the connection broke");
-		remote->heard = gow_nbd_now();
+		remote->heard = gow_clock();
 		if (over == 1)
 			settle(piece);
 		else
@@ -215,7 +216,7 @@ static int retire(struct gow_remote *remote, gow_error *error)
 /* Reads until all of that range is there, something fails, or the server is silent. */
 static int read_on(struct gow_remote *remote, struct gow_nbd_queued *queued, gow_error *error)
 {
-	const double begun = gow_nbd_now();
+	const double begun = gow_clock();
 	int code = GOW_OK;
 
 	while (!code) {
@@ -227,8 +228,7 @@ static int read_on(struct gow_remote *remote, struct gow_nbd_queued *queued, gow
 		if (code || queued->code || queued->came == queued->range->size)
 			break;
 		code = gow_nbd_turn(remote, error);
-		if (!code && gow_nbd_now() - since > GOW_NBD_STALL_SECONDS &&
-		    remote->heard <= since)
+		if (!code && gow_clock() - since > GOW_NBD_STALL_SECONDS && remote->heard <= since)
 			return gow_nbd_silent(error, GOW_NBD_STALL_SECONDS);
 	}
 	if (!code && queued->code && error)
@@ -242,8 +242,8 @@ static int read_again(struct gow_remote *remote, gow_error *error)
 	const double patience = remote->wait > GOW_NBD_PATIENCE_SECONDS ? remote->wait
 	                                                                : GOW_NBD_PATIENCE_SECONDS;
 
-	if (gow_nbd_now() - remote->heard >= patience)
-		return gow_nbd_silent(error, gow_nbd_now() - remote->heard);
+	if (gow_clock() - remote->heard >= patience)
+		return gow_nbd_silent(error, gow_clock() - remote->heard);
 	return gow_nbd_reconnect(remote, error);
 }
 
@@ -251,12 +251,12 @@ static int finish(struct gow_remote *remote, struct gow_nbd_queued *queued, gow_
 {
 	int code = remote->nbd ? GOW_OK : gow_nbd_reconnect(remote, error);
 
-	remote->heard = gow_nbd_now();
+	remote->heard = gow_clock();
 	for (int breaks = 0; !code; breaks++) {
 		code = read_on(remote, queued, error);
 		if (!code || code == GOW_ERR_STOPPED || queued->code || breaks >= GOW_NBD_TRIES ||
 		    (!gow_nbd_is_broken(remote) &&
-		     gow_nbd_now() - remote->heard <= GOW_NBD_STALL_SECONDS))
+		     gow_clock() - remote->heard <= GOW_NBD_STALL_SECONDS))
 			break;
 		code = read_again(remote, error);
 	}

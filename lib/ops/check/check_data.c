@@ -369,7 +369,9 @@ static int begin_manifest(struct proof *proof, const char *path, gow_error *erro
 
 static int begin_proof(struct proof *proof, const gow_digest_options *options, gow_error *error)
 {
-	int code = gow_hasher_new(hear_hash, proof, &proof->hasher, error);
+	/* A network and its server take the other processors, and more than hashing does. */
+	int code = gow_hasher_new(gow_file_is_remote(proof->check->file), hear_hash, proof,
+	                          &proof->hasher, error);
 
 	if (!code)
 		code = gow_digester_new(&proof->digester, error);

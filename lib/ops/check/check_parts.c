@@ -5,35 +5,35 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/error.h"
 
-enum {
-	MOST = 16, /* blocks of a part, which stay in the cache of a processor */
-	AHEAD = 7  /* parts of a file on a server */
-};
+enum { MOST = 16 /* blocks of a part, which stay in the cache of a processor */ };
+
+/* Whoever waits longer for a part that was begun has a slow server, of which more are begun ahead. Of
+ * a quick one they would only take room in the cache. */
+static const double quick = 0.002; /* seconds */
 
 int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_error *error)
 {
 	const size_t size = (size_t)MOST * GOW_BLOCK_SIZE;
-	const size_t ahead = gow_file_begins_ranges(check->file) ? AHEAD : 0;
-	/* One more is read, and one is looked at by whoever took it. */
-	const size_t room = ahead + 2;
+	const bool begins = gow_file_begins_ranges(check->file);
 
-	*parts = (struct gow_check_parts){
-		.check = check, .most = MOST, .ahead = ahead, .room = room
-	};
-	parts->list = calloc(room, sizeof *parts->list);
-	parts->memory = malloc(room * size);
-	if (!parts->list || !parts->memory)
-		return gow_fail_memory(error, room * size);
-	for (size_t i = 0; i < room; i++)
-		parts->list[i].bytes = parts->memory + i * size;
+	*parts = (struct gow_check_parts){ .check = check,
+		                           .most = MOST,
+		                           .ahead = begins ? 1 : 0,
+		                           .ahead_max = begins ? GOW_CHECK_PARTS_AHEAD : 0 };
+	parts->memory = malloc(GOW_CHECK_PARTS_ROOM * size);
+	if (!parts->memory)
+		return gow_fail_memory(error, GOW_CHECK_PARTS_ROOM * size);
+	for (size_t i = 0; i < GOW_CHECK_PARTS_ROOM; i++)
+		parts->idle[parts->idle_count++] = parts->memory + i * size;
 	return GOW_OK;
 }
 
-static struct gow_check_part *part_at(const struct gow_check_parts *parts, size_t i)
+static struct gow_check_part *part_at(struct gow_check_parts *parts, size_t i)
 {
-	return &parts->list[i % parts->room];
+	return &parts->list[i % GOW_CHECK_PARTS_ROOM];
 }
 
 void gow_check_parts_end(struct gow_check_parts *parts)
@@ -44,7 +44,6 @@ void gow_check_parts_end(struct gow_check_parts *parts)
 		if (part->begun)
 			gow_file_abandon_range(parts->check->file, &part->range);
 	}
-	free(parts->list);
 	free(parts->memory);
 	*parts = (struct gow_check_parts){ .count = 0 };
 }
@@ -74,11 +73,23 @@ void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint3
 
 	part->logical = logical;
 	part->blocks = blocks;
+	part->bytes = parts->idle[--parts->idle_count];
 	part->range = range_of(parts, logical, blocks, part->bytes);
 	/* What is short is read with what comes after it in the file. */
-	part->begun = parts->ahead && blocks == parts->most;
+	part->begun = parts->ahead_max && blocks == parts->most;
 	if (part->begun)
 		gow_file_begin_range(parts->check->file, &part->range);
+}
+
+static int finish(struct gow_check_parts *parts, const struct gow_remote_range *range,
+                  gow_error *error)
+{
+	const double begun = gow_clock();
+	const int code = gow_file_finish_range(parts->check->file, range, error);
+
+	if (gow_clock() - begun > quick && parts->ahead < parts->ahead_max)
+		parts->ahead++;
+	return code;
 }
 
 int gow_check_parts_take(struct gow_check_parts *parts, struct gow_check_part **part,
@@ -87,9 +98,12 @@ int gow_check_parts_take(struct gow_check_parts *parts, struct gow_check_part **
 	struct gow_check_part *taken = part_at(parts, parts->first++);
 	const struct gow_remote_range *range = &taken->range;
 
+	if (parts->taken)
+		parts->idle[parts->idle_count++] = parts->taken;
+	parts->taken = taken->bytes;
 	parts->count--;
 	*part = taken;
-	return taken->begun ? gow_file_finish_range(parts->check->file, range, error)
+	return taken->begun ? finish(parts, range, error)
 	                    : gow_file_read_all(parts->check->file, range->offset, range->buf,
 	                                        range->size, error);
 }

@@ -17,14 +17,25 @@ struct gow_check_part {
 	bool begun;
 };
 
-/* A ring. A part that was taken keeps its bytes until the second one after it is planned. */
+enum {
+	GOW_CHECK_PARTS_AHEAD = 7, /* at most */
+	GOW_CHECK_PARTS_ROOM = GOW_CHECK_PARTS_AHEAD +
+	                       2, /* one more is read, and one is looked at */
+};
+
+/* A ring. A part that was taken keeps its bytes until the next one is taken and another is planned. */
 struct gow_check_parts {
 	gow_check *check;
-	uint32_t most; /* blocks of a part */
-	size_t ahead;  /* parts that are planned while one is read */
-	size_t room, first, count;
-	struct gow_check_part *list;
+	uint32_t most;           /* blocks of a part */
+	size_t ahead, ahead_max; /* parts that are planned while one is read: now, and at most */
+	struct gow_check_part list[GOW_CHECK_PARTS_ROOM];
+	size_t first, count;
 	uint8_t *memory;
+	/* Bytes that no part has. Those that were used last are used first: a processor's cache has
+	 * them. */
+	uint8_t *idle[GOW_CHECK_PARTS_ROOM];
+	size_t idle_count;
+	uint8_t *taken; /* bytes of the part that was taken last; or NULL */
 };
 
 int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_error *error);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/block.h"
+#include "base/clock.h"
 #include "base/error.h"
 
 enum {
@@ -217,14 +218,6 @@ int gow_sync_master_check(struct gow_sync_master *master, bool *changed, gow_err
 
 /* ---- reading ----------------------------------------------------------------------------- */
 
-static double now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &time);
-	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
-}
-
 void gow_sync_nap(double seconds)
 {
 	const double part = seconds < 0.1 ? seconds : 0.1;
@@ -235,7 +228,7 @@ void gow_sync_nap(double seconds)
 
 double gow_sync_master_pause(const struct gow_sync_master *master)
 {
-	return master->rate > 0 ? master->paid_until - now() : 0;
+	return master->rate > 0 ? master->paid_until - gow_clock() : 0;
 }
 
 void gow_sync_master_count(struct gow_sync_master *master, uint64_t bytes)
@@ -246,7 +239,7 @@ void gow_sync_master_count(struct gow_sync_master *master, uint64_t bytes)
 	}
 	if (master->rate > 0) {
 		if (gow_sync_master_pause(master) < 0)
-			master->paid_until = now();
+			master->paid_until = gow_clock();
 		master->paid_until += (double)bytes / master->rate;
 	}
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* clock.h - how long something takes. */
+#ifndef GOW_BASE_CLOCK_H
+#define GOW_BASE_CLOCK_H
+
+#include <time.h>
+
+/* Seconds of the clock that nobody sets. */
+static inline double gow_clock(void)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time); /* it cannot fail */
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+#endif
