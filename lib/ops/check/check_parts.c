@@ -10,8 +10,8 @@
 
 enum { MOST = 16 /* blocks of a part, which stay in the cache of a processor */ };
 
-/* Whoever waits longer for a part that was begun has a slow server, of which more are begun ahead. Of
- * a quick one they would only take room in the cache. */
+/* Whoever waits longer for the parts that were begun, on average, has a slow server, of which more are
+ * begun ahead. Of a quick one they would only take room in the cache. */
 static const double quick = 0.002; /* seconds */
 
 int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_error *error)
@@ -87,7 +87,8 @@ static int finish(struct gow_check_parts *parts, const struct gow_remote_range *
 	const double begun = gow_clock();
 	const int code = gow_file_finish_range(parts->check->file, range, error);
 
-	if (gow_clock() - begun > quick && parts->ahead < parts->ahead_max)
+	parts->waited += (gow_clock() - begun - parts->waited) / 8;
+	if (parts->waited > quick && parts->ahead < parts->ahead_max)
 		parts->ahead++;
 	return code;
 }

@@ -28,6 +28,7 @@ struct gow_check_parts {
 	gow_check *check;
 	uint32_t most;           /* blocks of a part */
 	size_t ahead, ahead_max; /* parts that are planned while one is read: now, and at most */
+	double waited;           /* seconds for each part, on average of the last ones */
 	struct gow_check_part list[GOW_CHECK_PARTS_ROOM];
 	size_t first, count;
 	uint8_t *memory;
