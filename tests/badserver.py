@@ -92,6 +92,20 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(100)
         self.answer(first, last)
 
+    # The end of the data does not come.
+    def do_hollow(self, count, first, last):
+        if last >= 16 << 20:
+            self.hang_up()
+        else:
+            self.answer(first, last)
+
+    # The same, said in words.
+    def do_broken(self, count, first, last):
+        if last >= 16 << 20:
+            self.fail(500)
+        else:
+            self.answer(first, last)
+
     def do_stall(self, count, first, last):
         if count == 3:
             self.answer(first, last, stop=5000, hang=100)

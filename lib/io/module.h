@@ -14,7 +14,7 @@
 #include "gow.h"
 
 /* Raised with every change of this page: a module of another number is not used. */
-enum { GOW_MODULE_ABI = 7 };
+enum { GOW_MODULE_ABI = 8 };
 
 /* The symbol that a module exports, a struct gow_module. */
 #define GOW_MODULE_SYMBOL "gow_module"
@@ -32,6 +32,9 @@ struct gow_remote_request {
 	bool write;           /* a raw disk that is written to */
 	unsigned connections; /* requests at the same time; 0: as many as the module finds good */
 	double wait_seconds;  /* how long a server that cannot be reached is tried again */
+	/* How often a request of a range is made at most before the range is given up. It changes
+	 * between calls. */
+	const unsigned *tries;
 	/* Asked a few times a second, in the thread that calls the module, while it waits for the
 	 * server: whether to give up with GOW_ERR_STOPPED. */
 	bool (*stop)(void *context);

@@ -9,74 +9,15 @@
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/module_load.h"
-#include "io/windows.h"
+#include "io/remote_parts.h"
 
 enum { PIECES = 64 /* ranges handed to a module at once */ };
-
-struct remote_file {
-	struct gow_file base;
-	const struct gow_module *module;
-	struct gow_remote *remote;
-	struct gow_remote_info info;
-	pthread_t opener; /* the thread that may ask the monitor */
-	const gow_monitor *monitor;
-	pthread_mutex_t mutex; /* of all below, and of the module */
-	struct gow_windows windows;
-	uint64_t fetched, requests;
-	gow_error gone; /* why the server was given up, if its code says so */
-};
 
 /* ---- reading ------------------------------------------------------------------------------ */
 
 static struct remote_file *remote_of(const struct gow_file *file)
 {
 	return (struct remote_file *)(void *)file;
-}
-
-/* Whether the server was given up before: then nothing more is asked of it. */
-static int check_server(const struct remote_file *file, gow_error *error)
-{
-	if (file->gone.code && error)
-		*error = file->gone;
-	return (int)file->gone.code;
-}
-
-/*
- * After a range that could not be read. It may be that the server cannot read this one: whoever can do
- * without it goes on. A server that does not even give what it gave first is gone, and would be waited
- * for with every range.
- */
-static int look_for_server(struct remote_file *file, int code, gow_error *error)
-{
-	uint8_t bytes[512];
-	const struct gow_remote_range first = {
-		.size = (size_t)gow_min(sizeof bytes, file->info.size), .buf = bytes
-	};
-	gow_error why;
-	int look;
-
-	if (code != GOW_ERR_IO)
-		return code;
-	look = file->module->read(file->remote, &first, 1, &why);
-	if (look != GOW_ERR_IO) {
-		if (look && error)
-			*error = why;
-		return look ? look : code;
-	}
-	file->gone = why;
-	file->gone.code = GOW_ERR_UNREACHABLE;
-	return check_server(file, error);
-}
-
-static int read_ranges(struct remote_file *file, const struct gow_remote_range *ranges,
-                       size_t count, gow_error *error)
-{
-	int code = check_server(file, error);
-
-	file->requests += count;
-	return code ? code
-	            : look_for_server(file, file->module->read(file->remote, ranges, count, error),
-	                              error);
 }
 
 /* Fetches a range in requests that are in flight together. */
@@ -100,7 +41,7 @@ static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_err
 			size -= part;
 			file->fetched += part;
 		}
-		code = read_ranges(file, pieces, count, error);
+		code = gow_remote_read_ranges(file, pieces, count, error);
 	}
 	return code;
 }
@@ -271,7 +212,7 @@ int gow_file_read_ranges(struct gow_file *base, const struct gow_remote_range *r
 	(void)pthread_mutex_lock(&file->mutex);
 	for (size_t i = 0; i < count; i++)
 		file->fetched += ranges[i].size;
-	code = read_ranges(file, ranges, count, error);
+	code = gow_remote_read_ranges(file, ranges, count, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	return gow_fail_in_file(error, code, base->name);
 }
@@ -308,11 +249,7 @@ int gow_file_finish_range(struct gow_file *base, const struct gow_remote_range *
 		return GOW_OK;
 	(void)pthread_mutex_lock(&file->mutex);
 	file->fetched += range->size;
-	file->requests++;
-	code = check_server(file, error);
-	if (!code)
-		code = look_for_server(file, file->module->finish(file->remote, range, error),
-		                       error);
+	code = gow_remote_finish_range(file, range, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	if (code && code != GOW_ERR_STOPPED)
 		code = gow_fail_at_offset(error, code, range->offset);
@@ -395,11 +332,13 @@ static int open_file(struct remote_file *file, const struct gow_scheme *scheme, 
 		.write = options->write,
 		.connections = options->connections,
 		.wait_seconds = options->wait_seconds,
+		.tries = &file->tries,
 		.stop = must_stop,
 		.context = file,
 	};
 	int code;
 
+	gow_remote_begin(file);
 	file->opener = pthread_self();
 	file->monitor = options->monitor;
 	if (options->write && !scheme->writes)

@@ -108,6 +108,7 @@ static int http_open(const struct gow_remote_request *request, struct gow_remote
 	remote->stop = request->stop;
 	remote->context = request->context;
 	remote->wait = request->wait_seconds;
+	remote->tries = request->tries;
 	remote->patient = request->wait_seconds > 0;
 	remote->deadline = gow_clock() + fmax(request->wait_seconds, OPEN_SECONDS);
 	remote->connections = request->connections ? request->connections : CONNECTIONS_FAR;

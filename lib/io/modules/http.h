@@ -36,9 +36,10 @@ struct gow_http_queued {
 	enum {
 		GOW_HTTP_WAITING, /* for a transfer */
 		GOW_HTTP_ASKED,   /* a transfer has it */
-		GOW_HTTP_THERE,
-		GOW_HTTP_FAILED /* whoever wants it asks once more, and is told why */
+		GOW_HTTP_OVER
 	} state;
+	int code; /* of what failed, and */
+	gow_error error;
 };
 
 /* One request of a range. */
@@ -67,10 +68,11 @@ struct gow_remote {
 	char *uri;
 	struct gow_http_answer first; /* what the object is compared with */
 	uint64_t size;
-	double deadline; /* of opening, by the monotonic clock */
-	bool patient;    /* while opening: try until the deadline, however often */
-	double heard;    /* when the last bytes came */
-	double wait;     /* seconds that the caller wants to wait for a silent server */
+	double deadline;       /* of opening, by the monotonic clock */
+	bool patient;          /* while opening: try until the deadline, however often */
+	double heard;          /* when the last bytes came */
+	const unsigned *tries; /* of a request, at most */
+	double wait;           /* seconds that the caller wants to wait for a silent server */
 	bool (*stop)(void *context);
 	void *context;
 };

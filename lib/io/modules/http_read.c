@@ -11,7 +11,7 @@
 #include "io/modules/http.h"
 
 enum {
-	TRIES = 5,             /* of one request, before the object is given up */
+	TRIES = 5,             /* of opening, unless the caller waits */
 	PATIENCE_SECONDS = 20, /* without a byte in all, unless the caller waits longer */
 	POLL_MS = 200,         /* between two looks whether to stop */
 	PAUSE_MS = 50,         /* the same while all requests wait to be tried again */
@@ -57,13 +57,19 @@ static bool may_try_again(const struct gow_remote *remote, const struct gow_http
 
 	*pause = pause_before(transfer->tries < 5 ? transfer->tries : 5);
 	if (remote->size)
-		return transfer->tries < TRIES && gow_clock() - remote->heard < patience;
+		return transfer->tries < (int)*remote->tries &&
+		       gow_clock() - remote->heard < patience;
 	return (remote->patient || transfer->tries < TRIES) &&
 	       gow_clock() + *pause + GOW_HTTP_CONNECT_SECONDS <= remote->deadline;
 }
 
-/* A transfer is through with its range, well or not; what fails of one that was begun is found out by
- * whoever wants it. */
+/* Where what fails of a transfer's range is told: of one that was begun, to whoever wants it. */
+static gow_error *error_of(const struct gow_http_transfer *transfer, gow_error *error)
+{
+	return transfer->queued ? &transfer->queued->error : error;
+}
+
+/* A transfer is through with its range, well or not. */
 static int end_range(struct gow_http_transfer *transfer, const struct gow_remote_stream *stream,
                      int code)
 {
@@ -73,7 +79,8 @@ static int end_range(struct gow_http_transfer *transfer, const struct gow_remote
 	transfer->range = NULL;
 	transfer->queued = NULL;
 	if (queued) {
-		queued->state = code ? GOW_HTTP_FAILED : GOW_HTTP_THERE;
+		queued->state = GOW_HTTP_OVER;
+		queued->code = code;
 		return GOW_OK;
 	}
 	if (!code)
@@ -87,7 +94,7 @@ static int settle(struct gow_remote *remote, struct gow_http_transfer *transfer,
 {
 	bool again, progress;
 	double pause;
-	int code = gow_http_judge(remote, transfer, result, &again, error);
+	int code = gow_http_judge(remote, transfer, result, &again, error_of(transfer, error));
 
 	gow_http_end(remote, transfer);
 	progress = transfer->got - transfer->from >= PROGRESS;
@@ -129,7 +136,7 @@ static int begin(struct gow_remote *remote, struct gow_http_transfer *transfer,
                  const struct gow_remote_range *range, const struct gow_remote_stream *stream,
                  gow_error *error)
 {
-	int code = gow_http_begin(remote, transfer, range, error);
+	int code = gow_http_begin(remote, transfer, range, error_of(transfer, error));
 
 	transfer->not_before = 0;
 	return code ? end_range(transfer, stream, code) : GOW_OK;
@@ -331,11 +338,12 @@ int gow_http_finish_range(struct gow_remote *remote, const struct gow_remote_ran
                           gow_error *error)
 {
 	struct gow_http_queued *queued = find(remote, range);
-	bool there;
 	int code = GOW_OK;
 
+	if (!queued)
+		return gow_http_read(remote, range, 1, error);
 	remote->heard = gow_clock();
-	while (!code && queued && is_under_way(queued)) {
+	while (!code && is_under_way(queued)) {
 		feed_queue(remote);
 		code = try_again(remote, NULL, error);
 		if (!code)
@@ -343,9 +351,13 @@ int gow_http_finish_range(struct gow_remote *remote, const struct gow_remote_ran
 		if (!code)
 			code = collect(remote, NULL, error);
 	}
-	there = queued && queued->state == GOW_HTTP_THERE;
+	if (!code && queued->code) {
+		code = queued->code;
+		if (error)
+			*error = queued->error;
+	}
 	gow_http_abandon_range(remote, range);
-	return code || there ? code : gow_http_read(remote, range, 1, error);
+	return code;
 }
 
 void gow_http_abandon_range(struct gow_remote *remote, const struct gow_remote_range *range)

@@ -318,6 +318,7 @@ static int nbd_begin(const struct gow_remote_request *request, struct gow_remote
 	remote->uri = copy_uri(request->uri);
 	remote->write = request->write;
 	remote->wait = request->wait_seconds;
+	remote->tries = request->tries;
 	remote->stop = request->stop;
 	remote->context = request->context;
 	code = remote->uri ? gow_nbd_connect(remote, error) : gow_fail_memory(error, 1);

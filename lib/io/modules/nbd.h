@@ -12,9 +12,9 @@
 #include "io/module.h"
 
 enum {
-	GOW_NBD_TRIES = 5,             /* of connecting, and of a request that the server refuses */
-	GOW_NBD_STALL_SECONDS = 10,    /* without an answer: then another connection is tried */
-	GOW_NBD_PATIENCE_SECONDS = 20, /* the same in all, unless the caller waits longer */
+	GOW_NBD_TRIES = 5,              /* of connecting, and of asking for holes */
+	GOW_NBD_STALL_SECONDS = 10,     /* without an answer: then another connection is tried */
+	GOW_NBD_PATIENCE_SECONDS = 20,  /* the same in all, unless the caller waits longer */
 	GOW_NBD_REQUEST_BEST = 1 << 20, /* bytes */
 	GOW_NBD_IN_FLIGHT = 8,          /* requests at a time */
 	GOW_NBD_QUEUE = 16              /* ranges that were begun */
@@ -62,6 +62,7 @@ struct gow_remote {
 	struct gow_nbd_piece pieces[GOW_NBD_IN_FLIGHT];
 	double heard; /* when the last answer came to a piece */
 	double wait;
+	const unsigned *tries; /* of a request, at most */
 	bool (*stop)(void *context);
 	void *context;
 };
