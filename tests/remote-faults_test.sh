@@ -294,6 +294,9 @@ testSignalsWhileTheServerIsSilent() {
 	stopped TERM gow-check --data "$uri"
 	stopped INT gow-convert --force "$uri" "$tmp/x.raw"
 	assertFalse "a file is left" "[ -e $tmp/x.raw ]"
+	# One that is not there yet.
+	stopped INT gow-check --wait 100 "nbd+unix:///?socket=$tmp/none"
+	stopped TERM gow-check --wait 100 "http://127.0.0.1:$(free_port)/a.gow"
 }
 
 testStatusWhileTheServerIsSilent() {

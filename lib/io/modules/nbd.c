@@ -107,7 +107,9 @@ static int ask_patiently(struct gow_remote *remote, uint64_t offset, gow_error *
 			break;
 		/* The answer may come later, to what is not there any more. */
 		gow_nbd_hang_up(remote);
-		gow_nbd_pause(0.05 * (1 << tries));
+		code = gow_nbd_pause(remote, 0.05 * (1 << tries), error);
+		if (code)
+			break;
 	}
 	if (code)
 		gow_nbd_hang_up(remote);

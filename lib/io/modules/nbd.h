@@ -69,7 +69,8 @@ struct gow_remote {
 
 /* ---- nbd_connect.c ------------------------------------------------------------------------ */
 
-void gow_nbd_pause(double seconds);
+/* Sleeps, unless it is stopped. */
+int gow_nbd_pause(const struct gow_remote *remote, double seconds, gow_error *error);
 
 /* Fills the error with libnbd's own words about the call that failed last; returns its code. */
 int gow_nbd_fail(gow_error *error, const char *what);

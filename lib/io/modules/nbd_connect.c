@@ -16,6 +16,7 @@
 enum {
 	OPEN_SECONDS = 10, /* for connecting in all, unless the caller waits longer */
 	POLL_MS = 200,
+	PAUSE_MS = 50, /* of a pause, until it is looked whether to stop */
 	REQUEST_MOST = 16 << 20,
 	LEAST_MOST = 64 << 10 /* no server wants larger multiples (the protocol's limit) */
 };
@@ -123,12 +124,14 @@ static int connect_once(struct gow_remote *remote, double deadline, bool *asked,
 	return code;
 }
 
-void gow_nbd_pause(double seconds)
+int gow_nbd_pause(const struct gow_remote *remote, double seconds, gow_error *error)
 {
-	struct timespec time = { .tv_sec = (time_t)seconds };
+	const struct timespec part = { .tv_nsec = PAUSE_MS * 1000000L };
+	const double until = gow_clock() + seconds;
 
-	time.tv_nsec = (long)((seconds - (double)time.tv_sec) * 1e9);
-	(void)nanosleep(&time, NULL);
+	while (gow_clock() < until && !asked_to_stop(remote))
+		(void)nanosleep(&part, NULL);
+	return asked_to_stop(remote) ? stopped(error) : GOW_OK;
 }
 
 /* Whether the server may let us in when it is asked again. */
@@ -157,7 +160,9 @@ int gow_nbd_connect(struct gow_remote *remote, gow_error *error)
 		    (tries >= GOW_NBD_TRIES && remote->wait <= 0) ||
 		    gow_clock() + pause >= deadline)
 			return code;
-		gow_nbd_pause(pause);
+		code = gow_nbd_pause(remote, pause, error);
+		if (code)
+			return code;
 		pause = pause < 2 ? 2 * pause : pause;
 	}
 }
