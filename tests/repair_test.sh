@@ -482,6 +482,36 @@ testRepairsStack() {
 	assertBeside
 }
 
+# Where the directory lets nobody remove it, an undo file stays, and is none that can be undone.
+testAnUndoFileThatCannotBeRemovedIsNotCounted() {
+	printf 'version 1\nsize 1M\nmap 0 0\nmap 1 9\nblocks 1\ndata 0 pattern 1\ncount 0\n' >"$tmp/recipe"
+	damaged "$tmp/recipe"
+	run gow-repair -p "$image"
+	assertStatus 4
+	run gow-repair -y "$image"
+	assertStatus 1
+	assertBeside image.gow.gow-undo image.gow.gow-undo.2
+	run_faulty FAULTIO_FAIL=unlink:1+:EPERM gow-repair --undo --json "$image"
+	assertStatus 0
+	assertErr 'gow-undo.2: warning: is of no more use, and cannot be removed'
+	assertJson '.layers_left == 1 and .changed'
+	assertBeside image.gow.gow-undo image.gow.gow-undo.2
+	run gow-repair --undo -n --json "$image"
+	assertStatus 0
+	assertJson '.layers_left == 0'
+	run gow-repair --undo -n "$image"
+	assertNoOut 'can be undone'
+	run_faulty FAULTIO_FILE="*gow-undo" FAULTIO_FAIL=unlink:1+:EPERM gow-repair --undo "$image"
+	assertStatus 0
+	assertErr 'gow-undo: warning: is of no more use'
+	assertNoOut 'can be undone'
+	assertSameFile "$original" "$image"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr 'there is no repair'
+	assertBeside
+}
+
 # A pointer would take the place of what it points to.
 testUndoFileElsewhereIsNotBeside() {
 	damaged map-range-v1

@@ -112,7 +112,10 @@ static int choose_layer(struct gow_repair_job *job, bool write, struct gow_undo 
 	return newest_layer(job, write, undo, error);
 }
 
-static int count_layers(struct gow_repair_job *job, unsigned *count, gow_error *error)
+/* How many layers there are below one. Those above it are of no use, and are still there only because
+ * they could not be removed. */
+static int count_below(struct gow_repair_job *job, uint32_t layer, unsigned *count,
+                       gow_error *error)
 {
 	uint32_t *layers;
 	size_t found;
@@ -120,8 +123,10 @@ static int count_layers(struct gow_repair_job *job, unsigned *count, gow_error *
 
 	if (code)
 		return code;
+	*count = 0;
+	for (size_t i = 0; i < found; i++)
+		*count += layers[i] < layer;
 	free(layers);
-	*count = (unsigned)found;
 	return GOW_OK;
 }
 
@@ -154,9 +159,7 @@ static int take_back(struct gow_repair_job *job, const gow_undo_options *options
 		code = gow_repair_show_rolled_back(job, undo, error);
 	}
 	if (!code)
-		code = count_layers(job, &result->layers_left, error);
-	if (!code && options->common.flags & GOW_COMMON_DRY_RUN)
-		result->layers_left--;
+		code = count_below(job, undo->layer, &result->layers_left, error);
 	gow_undo_close(undo);
 	return code;
 }
