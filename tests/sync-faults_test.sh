@@ -68,6 +68,16 @@ testStopped() {
 	assertTrue "$(served_bytes) bytes" "[ $(served_bytes) -le $((100 * 65536 + 2 * 1048576)) ]"
 }
 
+# After the first 4 MiB the rate wants a pause of a minute.
+testStoppedWhileTheRateIsWaitedFor() {
+	copy_of v1
+	timeout -s KILL 20 env --default-signal timeout --preserve-status -s INT 2 "$GOW_BIN/gow-sync" \
+		--verify --limit-rate 64K "$work/all.gow" "$tmp/c.gow" >"$out" 2>"$err"
+	status=$?
+	assertStatus 32
+	assertOld v1
+}
+
 # headers_read IMAGE: how many headers' worth of bytes was read of its own, rounded down; a few numbers
 # do not count.
 headers_read() {

@@ -247,10 +247,6 @@ void gow_sync_master_count(struct gow_sync_master *master, uint64_t bytes)
 int gow_sync_master_read(struct gow_sync_master *master, const struct gow_remote_range *ranges,
                          size_t count, gow_error *error)
 {
-	double pause;
-
-	while ((pause = gow_sync_master_pause(master)) > 0)
-		gow_sync_nap(pause);
 	for (size_t i = 0; i < count; i++)
 		gow_sync_master_count(master, ranges[i].size);
 	return gow_file_read_ranges(master->file, ranges, count, error);

@@ -48,12 +48,12 @@ struct gow_sync_cost gow_sync_master_plan_check(struct gow_sync_master *master, 
  * opened again. */
 int gow_sync_master_check(struct gow_sync_master *master, bool *changed, gow_error *error);
 
-/* As gow_file_read_ranges, and no faster than the rate. */
+/* As gow_file_read_ranges, by whoever has let the rate's pause pass. */
 int gow_sync_master_read(struct gow_sync_master *master, const struct gow_remote_range *ranges,
                          size_t count, gow_error *error);
 
-/* For whoever reads its file by itself: how many seconds the rate wants to pass before that; and that
- * so many bytes are asked for now. */
+/* How many seconds the rate wants to pass before more is read; and, for whoever reads its file by itself,
+ * that so many bytes are asked for now. */
 double gow_sync_master_pause(const struct gow_sync_master *master);
 void gow_sync_master_count(struct gow_sync_master *master, uint64_t bytes);
 

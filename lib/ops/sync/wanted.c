@@ -128,10 +128,30 @@ struct read {
 	uint32_t count;
 };
 
+/* Until more may be read, or somebody wants to stop. */
+static int wait_for_rate(const struct read *read, gow_error *error)
+{
+	const struct gow_sync_job *job = read->job;
+	double pause;
+	int code;
+
+	do {
+		pause = gow_sync_master_pause(&job->master);
+		code = gow_tick(job->monitor, "verify", (uint64_t)read->logical[0] * GOW_BLOCK_SIZE,
+		                job->master.disk.logical_size, error);
+		if (!code && pause > 0)
+			gow_sync_nap(pause);
+	} while (!code && pause > 0);
+	return code;
+}
+
 static int read_batch(struct read *read, gow_error *error)
 {
 	const struct gow_sync_disk *master = &read->job->master.disk;
-	int code = gow_sync_master_read(&read->job->master, read->ranges, read->count, error);
+	int code = wait_for_rate(read, error);
+
+	if (!code)
+		code = gow_sync_master_read(&read->job->master, read->ranges, read->count, error);
 
 	for (uint32_t i = 0; i < read->count && !code; i++) {
 		uint8_t *block = read->ranges[i].buf;
@@ -165,10 +185,7 @@ static int read_blocks(struct read *read, gow_error *error)
 		};
 		if (++read->count < READ_BLOCKS)
 			continue;
-		code = gow_tick(read->job->monitor, "verify", (uint64_t)i * GOW_BLOCK_SIZE,
-		                master->logical_size, error);
-		if (!code)
-			code = read_batch(read, error);
+		code = read_batch(read, error);
 	}
 	return code || !read->count ? code : read_batch(read, error);
 }
