@@ -73,8 +73,9 @@ int gow_walk_load_entries(const struct gow_unchecked *unchecked, uint32_t **entr
 
 /*
  * The one pass over the map and the version numbers: fills tally and survey, and marks what is
- * named in the first window. Several threads do it where there is enough of it. Where that leaves something to report that is found in the map only,
- * the map is in memory afterwards, and everything counted is of what is there.
+ * named in the first window. Several threads do it where there is enough of it. Where that leaves
+ * something to report that is found in the map only, the map is in memory afterwards, and everything
+ * counted is of what is there.
  */
 int gow_walk_survey(struct gow_walk *walk);
 

@@ -34,7 +34,7 @@ struct gow_remote_request {
 	double wait_seconds;  /* how long a server that cannot be reached is tried again */
 	/* How often a request of a range is made at most before the range is given up. It changes
 	 * between calls. */
-	const unsigned *tries;
+	const int *tries;
 	/* Asked a few times a second, in the thread that calls the module, while it waits for the
 	 * server: whether to give up with GOW_ERR_STOPPED. */
 	bool (*stop)(void *context);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bytes.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/module_load.h"
@@ -39,7 +38,6 @@ static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_err
 			offset += part;
 			to += part;
 			size -= part;
-			file->fetched += part;
 		}
 		code = gow_remote_read_ranges(file, pieces, count, error);
 	}
@@ -210,8 +208,6 @@ int gow_file_read_ranges(struct gow_file *base, const struct gow_remote_range *r
 		return code;
 	}
 	(void)pthread_mutex_lock(&file->mutex);
-	for (size_t i = 0; i < count; i++)
-		file->fetched += ranges[i].size;
 	code = gow_remote_read_ranges(file, ranges, count, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	return gow_fail_in_file(error, code, base->name);
@@ -248,7 +244,6 @@ int gow_file_finish_range(struct gow_file *base, const struct gow_remote_range *
 	if (!range->size)
 		return GOW_OK;
 	(void)pthread_mutex_lock(&file->mutex);
-	file->fetched += range->size;
 	code = gow_remote_finish_range(file, range, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	if (code && code != GOW_ERR_STOPPED)

@@ -22,7 +22,7 @@ struct remote_file {
 	struct gow_windows windows;
 	uint64_t fetched, requests;
 	unsigned failed; /* ranges that could not be read, since one could */
-	unsigned tries;  /* of a request, therefore */
+	int tries;       /* of a request, therefore */
 	gow_error gone;  /* why the server was given up, if its code says so */
 };
 
@@ -32,7 +32,7 @@ struct remote_file {
 void gow_remote_begin(struct remote_file *file);
 
 /*
- * As the module's read and finish; counts the requests. GOW_ERR_IO where the server cannot read a range,
+ * As the module's read and finish; counts requests and bytes. GOW_ERR_IO where the server cannot read a range,
  * of which whoever can do without it may read on; GOW_ERR_UNREACHABLE where it is gone.
  */
 int gow_remote_read_ranges(struct remote_file *file, const struct gow_remote_range *ranges,

@@ -77,6 +77,8 @@ int gow_remote_read_ranges(struct remote_file *file, const struct gow_remote_ran
 	const int code = check_server(file, error);
 
 	file->requests += count;
+	for (size_t i = 0; i < count; i++)
+		file->fetched += ranges[i].size;
 	return code ? code
 	            : take_notice(file, file->module->read(file->remote, ranges, count, error),
 	                          error);
@@ -88,6 +90,7 @@ int gow_remote_finish_range(struct remote_file *file, const struct gow_remote_ra
 	const int code = check_server(file, error);
 
 	file->requests++;
+	file->fetched += range->size;
 	return code ? code
 	            : take_notice(file, file->module->finish(file->remote, range, error), error);
 }

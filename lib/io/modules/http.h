@@ -68,11 +68,11 @@ struct gow_remote {
 	char *uri;
 	struct gow_http_answer first; /* what the object is compared with */
 	uint64_t size;
-	double deadline;       /* of opening, by the monotonic clock */
-	bool patient;          /* while opening: try until the deadline, however often */
-	double heard;          /* when the last bytes came */
-	const unsigned *tries; /* of a request, at most */
-	double wait;           /* seconds that the caller wants to wait for a silent server */
+	double deadline;  /* of opening, by the monotonic clock */
+	bool patient;     /* while opening: try until the deadline, however often */
+	double heard;     /* when the last bytes came */
+	const int *tries; /* of a request, at most */
+	double wait;      /* seconds that the caller wants to wait for a silent server */
 	bool (*stop)(void *context);
 	void *context;
 };

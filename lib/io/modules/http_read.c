@@ -57,8 +57,7 @@ static bool may_try_again(const struct gow_remote *remote, const struct gow_http
 
 	*pause = pause_before(transfer->tries < 5 ? transfer->tries : 5);
 	if (remote->size)
-		return transfer->tries < (int)*remote->tries &&
-		       gow_clock() - remote->heard < patience;
+		return transfer->tries < *remote->tries && gow_clock() - remote->heard < patience;
 	return (remote->patient || transfer->tries < TRIES) &&
 	       gow_clock() + *pause + GOW_HTTP_CONNECT_SECONDS <= remote->deadline;
 }

@@ -62,7 +62,7 @@ struct gow_remote {
 	struct gow_nbd_piece pieces[GOW_NBD_IN_FLIGHT];
 	double heard; /* when the last answer came to a piece */
 	double wait;
-	const unsigned *tries; /* of a request, at most */
+	const int *tries; /* of a request, at most */
 	bool (*stop)(void *context);
 	void *context;
 };

@@ -164,7 +164,7 @@ static int put_back(const struct gow_remote *remote, struct gow_nbd_piece *piece
 		                "bytes of the export cannot be read: serve it in another way",
 		                (unsigned long long)remote->least,
 		                (unsigned long long)(remote->size % remote->least));
-	if (!may_pass(nbd_get_errno()) || ++piece->tries >= (int)*remote->tries)
+	if (!may_pass(nbd_get_errno()) || ++piece->tries >= *remote->tries)
 		return gow_fail_at_offset(error, code, piece->offset);
 	piece->cookie = -1;
 	piece->not_before = gow_clock() + 0.05 * (1 << piece->tries);
@@ -254,8 +254,7 @@ static int finish(struct gow_remote *remote, struct gow_nbd_queued *queued, gow_
 	remote->heard = gow_clock();
 	for (int breaks = 0; !code; breaks++) {
 		code = read_on(remote, queued, error);
-		if (!code || code == GOW_ERR_STOPPED || queued->code ||
-		    breaks >= (int)*remote->tries ||
+		if (!code || code == GOW_ERR_STOPPED || queued->code || breaks >= *remote->tries ||
 		    (!gow_nbd_is_broken(remote) &&
 		     gow_clock() - remote->heard <= GOW_NBD_STALL_SECONDS))
 			break;

@@ -17,12 +17,10 @@ static const double quick = 0.002; /* seconds */
 int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_error *error)
 {
 	const size_t size = (size_t)MOST * GOW_BLOCK_SIZE;
-	const bool begins = gow_file_begins_ranges(check->file);
 
 	*parts = (struct gow_check_parts){ .check = check,
 		                           .most = MOST,
-		                           .ahead = begins ? 1 : 0,
-		                           .ahead_max = begins ? GOW_CHECK_PARTS_AHEAD : 0 };
+		                           .ahead = gow_file_begins_ranges(check->file) ? 1 : 0 };
 	parts->memory = malloc(GOW_CHECK_PARTS_ROOM * size);
 	if (!parts->memory)
 		return gow_fail_memory(error, GOW_CHECK_PARTS_ROOM * size);
@@ -76,7 +74,7 @@ void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint3
 	part->bytes = parts->idle[--parts->idle_count];
 	part->range = range_of(parts, logical, blocks, part->bytes);
 	/* What is short is read with what comes after it in the file. */
-	part->begun = parts->ahead_max && blocks == parts->most;
+	part->begun = parts->ahead && blocks == parts->most;
 	if (part->begun)
 		gow_file_begin_range(parts->check->file, &part->range);
 }
@@ -88,7 +86,7 @@ static int finish(struct gow_check_parts *parts, const struct gow_remote_range *
 	const int code = gow_file_finish_range(parts->check->file, range, error);
 
 	parts->waited += (gow_clock() - begun - parts->waited) / 8;
-	if (parts->waited > quick && parts->ahead < parts->ahead_max)
+	if (parts->waited > quick && parts->ahead < GOW_CHECK_PARTS_AHEAD)
 		parts->ahead++;
 	return code;
 }

@@ -19,16 +19,16 @@ struct gow_check_part {
 
 enum {
 	GOW_CHECK_PARTS_AHEAD = 7, /* at most */
-	GOW_CHECK_PARTS_ROOM = GOW_CHECK_PARTS_AHEAD +
-	                       2, /* one more is read, and one is looked at */
+	/* One more is read, and one is looked at. */
+	GOW_CHECK_PARTS_ROOM = GOW_CHECK_PARTS_AHEAD + 2
 };
 
 /* A ring. A part that was taken keeps its bytes until the next one is taken and another is planned. */
 struct gow_check_parts {
 	gow_check *check;
-	uint32_t most;           /* blocks of a part */
-	size_t ahead, ahead_max; /* parts that are planned while one is read: now, and at most */
-	double waited;           /* seconds for each part, on average of the last ones */
+	uint32_t most; /* blocks of a part */
+	size_t ahead;  /* parts that are planned while one is read; 0: none is begun */
+	double waited; /* seconds for each part, on average of the last ones */
 	struct gow_check_part list[GOW_CHECK_PARTS_ROOM];
 	size_t first, count;
 	uint8_t *memory;
