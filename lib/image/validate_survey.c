@@ -81,8 +81,11 @@ static void survey_entries(struct share *share, const uint32_t *entries, uint32_
 		share->opens = entries[0];
 	else
 		count_seam(share->last, entries[0], &share->tally.neighbours);
-	gow_count_neighbours(entries, count, &share->tally.neighbours);
 	share->last = entries[count - 1];
+	/* Most of the map of most images is empty. */
+	if (!counts.allocated)
+		return;
+	gow_count_neighbours(entries, count, &share->tally.neighbours);
 	gow_marks_add(&share->marks, entries, count);
 	share->tally.allocated += counts.allocated;
 	share->survey.end = (uint32_t)gow_max(share->survey.end, counts.end);

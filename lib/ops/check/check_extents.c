@@ -5,11 +5,27 @@
 
 /* ---- runs -------------------------------------------------------------------------------- */
 
+enum { STRIDE = 64 /* entries that are looked at without a branch */ };
+
+static bool one_is_present(const uint32_t entries[STRIDE], uint32_t present)
+{
+	uint32_t found = 0;
+
+	for (size_t i = 0; i < STRIDE; i++)
+		found |= (uint32_t)(entries[i] < present);
+	return found;
+}
+
 uint32_t gow_check_next_present(const gow_check *check, uint32_t logical, uint32_t end)
 {
 	const uint32_t *entries = check->unchecked.entries;
 	const uint32_t present = check->unchecked.header.present_blocks;
 
+	if (logical < end && entries[logical] < present)
+		return logical;
+	/* Most of the map of most images. */
+	while (end - logical >= STRIDE && !one_is_present(entries + logical, present))
+		logical += STRIDE;
 	while (logical < end && entries[logical] >= present)
 		logical++;
 	return logical;
