@@ -3,14 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#if defined(__x86_64__) && __has_include(<xxh_x86dispatch.h>)
-#include <xxh_x86dispatch.h> /* takes the widest vectors that the processor has */
-#else
-#include <xxhash.h>
-#endif
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/xxh.h"
 
 /* Big enough for the compiler to use vectors, small enough to stop early in data. */
 enum { ZERO_STRIDE = 256 };

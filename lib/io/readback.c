@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/xxh.h"
 
 struct gow_meant {
 	XXH3_state_t *state;

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/xxh.h"
 #include "io/readback.h"
 #include "journal/numbers.h"
 

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/xxh.h"
 #include "io/overlay.h"
 #include "journal/undo.h"
 

@@ -4,10 +4,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/block.h"
 #include "base/error.h"
+#include "base/xxh.h"
 
 void gow_undo_seal(uint8_t sector[SECTOR])
 {

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/xxh.h"
 #include "journal/undo.h"
 
 /* If file is a pointer, *path is where it leads, allocated. */

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/error.h"
+#include "base/xxh.h"
 #include "journal/undo.h"
 
 int gow_undo_bad(const struct gow_undo *undo, const char *what, uint64_t offset, gow_error *error)

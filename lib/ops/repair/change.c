@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "base/block.h"
 #include "base/error.h"
 #include "base/monitor.h"
+#include "base/xxh.h"
 #include "io/overlay.h"
 #include "io/readback.h"
 #include "ops/repair/marks.h"
