@@ -106,6 +106,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         else:
             self.answer(first, last)
 
+    # The data break off at a place, and nothing behind it comes.
+    def do_torn(self, count, first, last):
+        if last < 16 << 20:
+            self.answer(first, last)
+        elif first < 16 << 20:
+            self.answer(first, last, stop=(16 << 20) - first)
+        else:
+            self.hang_up()
+
+    # Answers break off, and in the middle of the data they are of another object.
+    def do_turncoat(self, count, first, last):
+        self.answer(first, last, etag='"one"' if first < 12 << 20 else '"two"', stop=2 << 20)
+
     def do_stall(self, count, first, last):
         if count == 3:
             self.answer(first, last, stop=5000, hang=100)

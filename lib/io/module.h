@@ -14,7 +14,7 @@
 #include "gow.h"
 
 /* Raised with every change of this page: a module of another number is not used. */
-enum { GOW_MODULE_ABI = 8 };
+enum { GOW_MODULE_ABI = 9 };
 
 /* The symbol that a module exports, a struct gow_module. */
 #define GOW_MODULE_SYMBOL "gow_module"
@@ -74,6 +74,9 @@ struct gow_remote_stream {
 	void (*done)(void *context, const struct gow_remote_range *range);
 };
 
+/* Gets bytes in their order, and each once; they are valid during the call. */
+typedef void (*gow_remote_taker)(void *context, const void *bytes, size_t size);
+
 struct gow_module {
 	unsigned abi;
 	const char *library; /* "libcurl 7.88.1", for messages */
@@ -93,6 +96,10 @@ struct gow_module {
 	int (*finish)(struct gow_remote *remote, const struct gow_remote_range *range,
 	              gow_error *error);
 	void (*abandon)(struct gow_remote *remote, const struct gow_remote_range *range);
+	/* Reads a range by one request, and hands its bytes on as they come, so that they are nowhere
+	 * kept; those before what fails, too. NULL: where they come in another order. */
+	int (*pour)(struct gow_remote *remote, uint64_t offset, size_t size, gow_remote_taker take,
+	            void *context, gow_error *error);
 	/* Reads ranges that come one by one; NULL: they are read in batches. */
 	int (*stream)(struct gow_remote *remote, const struct gow_remote_stream *stream,
 	              gow_error *error);

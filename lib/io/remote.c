@@ -44,6 +44,25 @@ static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_err
 	return code;
 }
 
+static void begin_ahead(void *context, const struct gow_remote_range *range)
+{
+	const struct remote_file *file = context;
+
+	file->module->begin(file->remote, range);
+}
+
+static int finish_ahead(void *context, const struct gow_remote_range *range, gow_error *error)
+{
+	return gow_remote_finish_range(context, range, error);
+}
+
+static void abandon_ahead(void *context, const struct gow_remote_range *range)
+{
+	const struct remote_file *file = context;
+
+	file->module->abandon(file->remote, range);
+}
+
 static int remote_read(struct gow_file *base, uint64_t offset, void *buf, size_t size, size_t *got,
                        gow_error *error)
 {
@@ -151,9 +170,9 @@ static int remote_close(struct gow_file *base, gow_error *error)
 	struct remote_file *file = remote_of(base);
 
 	(void)error;
+	gow_windows_release(&file->windows);
 	if (file->remote)
 		file->module->close(file->remote);
-	gow_windows_release(&file->windows);
 	(void)pthread_mutex_destroy(&file->mutex);
 	free(file->base.name);
 	free(file);
@@ -258,6 +277,25 @@ void gow_file_abandon_range(struct gow_file *base, const struct gow_remote_range
 	(void)pthread_mutex_lock(&file->mutex);
 	file->module->abandon(file->remote, range);
 	(void)pthread_mutex_unlock(&file->mutex);
+}
+
+/* ---- as it comes -------------------------------------------------------------------------- */
+
+bool gow_file_pours(const struct gow_file *file)
+{
+	return gow_file_is_remote(file) && remote_of(file)->module->pour;
+}
+
+int gow_file_pour(struct gow_file *base, uint64_t offset, size_t size, gow_remote_taker take,
+                  void *context, gow_error *error)
+{
+	struct remote_file *file = remote_of(base);
+	int code;
+
+	(void)pthread_mutex_lock(&file->mutex);
+	code = gow_remote_pour(file, offset, size, take, context, error);
+	(void)pthread_mutex_unlock(&file->mutex);
+	return gow_fail_in_file(error, code, base->name);
 }
 
 /* ---- streams ------------------------------------------------------------------------------ */
@@ -371,9 +409,14 @@ int gow_remote_open(const char *uri, const struct gow_remote_options *options,
 	}
 	made->base.preferred_request = (size_t)made->info.request_best;
 	made->base.rounding = made->info.rounding;
-	made->windows.file_size = made->info.size;
-	made->windows.fetch = fetch;
-	made->windows.context = made;
+	made->windows = (struct gow_windows){ .file_size = made->info.size,
+		                              .fetch = fetch,
+		                              .context = made };
+	if (made->module->begin) {
+		made->windows.begin = begin_ahead;
+		made->windows.finish = finish_ahead;
+		made->windows.abandon = abandon_ahead;
+	}
 	*file = &made->base;
 	return GOW_OK;
 }

@@ -58,6 +58,12 @@ int gow_file_finish_range(struct gow_file *base, const struct gow_remote_range *
                           gow_error *error);
 void gow_file_abandon_range(struct gow_file *base, const struct gow_remote_range *range);
 
+/* Reads a range and hands its bytes on in order, as they come (module.h); of a file that pours only,
+ * which not all protocols' do. */
+bool gow_file_pours(const struct gow_file *file);
+int gow_file_pour(struct gow_file *base, uint64_t offset, size_t size, gow_remote_taker take,
+                  void *context, gow_error *error);
+
 /* Reads ranges that come one by one (module.h). */
 int gow_file_read_stream(struct gow_file *base, const struct gow_remote_stream *stream,
                          gow_error *error);

@@ -91,6 +91,22 @@ int gow_remote_finish_range(struct remote_file *file, const struct gow_remote_ra
 
 	file->requests++;
 	file->fetched += range->size;
+	if (!code)
+		return take_notice(file, file->module->finish(file->remote, range, error), error);
+	file->module->abandon(file->remote, range);
+	return code;
+}
+
+int gow_remote_pour(struct remote_file *file, uint64_t offset, size_t size, gow_remote_taker take,
+                    void *context, gow_error *error)
+{
+	const int code = check_server(file, error);
+
+	file->requests++;
+	file->fetched += size;
 	return code ? code
-	            : take_notice(file, file->module->finish(file->remote, range, error), error);
+	            : take_notice(
+			      file,
+			      file->module->pour(file->remote, offset, size, take, context, error),
+			      error);
 }

@@ -86,6 +86,48 @@ static int make_room(struct gow_window *window, size_t size, gow_error *error)
 	return GOW_OK;
 }
 
+/* Gives up what was begun. */
+static void abandon(struct gow_windows *windows, struct gow_window *window)
+{
+	if (window->coming.size)
+		windows->abandon(windows->context, &window->coming);
+	window->coming.size = 0;
+}
+
+static bool comes(const struct gow_window *window, uint64_t offset)
+{
+	return window->coming.size && window->coming.offset == offset;
+}
+
+/* Begins what comes after a window that is read in order, so that a quick server is at work meanwhile.
+ * One that is waited for is asked for more at once instead. */
+static void begin_next(struct gow_windows *windows, struct gow_window *window)
+{
+	const struct gow_window_range *failed = &windows->failed;
+	const uint64_t end = gow_min(window->next + ORDER, windows->file_size);
+
+	if (!windows->begin || window->fetched < ORDER || window->seconds >= quick ||
+	    window->next >= end || (window->next < failed->end && end > failed->start))
+		return;
+	if (!window->spare)
+		window->spare = malloc(ORDER);
+	if (!window->spare)
+		return;
+	window->coming = (struct gow_remote_range){ window->next, (size_t)(end - window->next),
+		                                    window->spare };
+	windows->begin(windows->context, &window->coming);
+}
+
+/* What comes is to be the window; the memory of the old one is spare then. */
+static void swap_in(struct gow_window *window)
+{
+	uint8_t *data = window->data;
+
+	window->data = window->spare;
+	window->room = ORDER;
+	window->spare = data;
+}
+
 /* Whether a part of what failed, and took so long, may be had. A silent server is not waited for
  * twice. */
 static bool may_have_less(int code, double seconds)
@@ -93,13 +135,21 @@ static bool may_have_less(int code, double seconds)
 	return code == GOW_ERR_IO && seconds < SILENT;
 }
 
-/* Fetches a range in the window's place, to its memory or to somebody's own. */
+/* Fetches a range in the window's place, to its memory or to somebody's own; or waits for it, where it
+ * was begun to come there. */
 static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_t offset, void *to,
                  size_t size, gow_error *error)
 {
 	const double begun = gow_clock();
-	const int code = windows->fetch(windows->context, offset, to, size, error);
+	int code;
 
+	if (window->coming.size && window->coming.buf == to) {
+		code = windows->finish(windows->context, &window->coming, error);
+		window->coming.size = 0;
+	} else {
+		abandon(windows, window);
+		code = windows->fetch(windows->context, offset, to, size, error);
+	}
 	window->size = 0;
 	window->next = code ? 0 : offset + size;
 	window->fetched = (size_t)gow_min(size, MOST);
@@ -113,8 +163,12 @@ static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_
 static int fill(struct gow_windows *windows, struct gow_window *window, uint64_t offset,
                 size_t size, size_t wanted, gow_error *error)
 {
-	int code = make_room(window, size, error);
+	int code = GOW_OK;
 
+	if (comes(window, offset))
+		swap_in(window);
+	else
+		code = make_room(window, size, error);
 	if (code)
 		return code;
 	code = fetch(windows, window, offset, window->data, size, error);
@@ -125,7 +179,24 @@ static int fill(struct gow_windows *windows, struct gow_window *window, uint64_t
 	}
 	window->offset = offset;
 	window->size = code ? 0 : size;
+	if (!code)
+		begin_next(windows, window);
 	return code;
+}
+
+/* The window that has what is at an offset, or gets it without being asked for more. */
+static struct gow_window *find_or_finish(struct gow_windows *windows, uint64_t offset)
+{
+	struct gow_window *window = find(windows, offset);
+
+	for (size_t i = 0; i < GOW_WINDOWS && !window; i++) {
+		struct gow_window *at = &windows->list[i];
+		const size_t size = at->coming.size;
+
+		if (comes(at, offset) && !fill(windows, at, offset, size, size, NULL))
+			window = at;
+	}
+	return window;
 }
 
 size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf, size_t size)
@@ -134,7 +205,7 @@ size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf,
 	size_t done = 0;
 	const struct gow_window *window;
 
-	while (done < size && (window = find(windows, offset + done)) != NULL) {
+	while (done < size && (window = find_or_finish(windows, offset + done)) != NULL) {
 		const size_t inside = (size_t)(offset + done - window->offset);
 		const size_t part = (size_t)gow_min(size - done, window->size - inside);
 
@@ -153,12 +224,13 @@ int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, si
 
 	if (!window) {
 		window = choose(windows, offset, &ahead);
-		whole = how_much(windows, offset, size, ahead);
+		whole = comes(window, offset) ? window->coming.size
+		                              : how_much(windows, offset, size, ahead);
 	}
 	window->used = ++windows->reads;
 	/* Much that is wanted as a whole needs no window, and copying it would take long beside what
 	 * a server nearby takes to send it. */
-	if (whole >= ORDER && whole == size)
+	if (whole >= ORDER && whole == size && !comes(window, offset))
 		code = fetch(windows, window, offset, buf, size, error);
 	else if (whole)
 		code = fill(windows, window, offset, whole, size, error);
@@ -175,6 +247,7 @@ int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, si
 void gow_windows_forget(struct gow_windows *windows)
 {
 	for (size_t i = 0; i < GOW_WINDOWS; i++) {
+		abandon(windows, &windows->list[i]);
 		windows->list[i].size = 0;
 		windows->list[i].next = 0;
 	}
@@ -182,6 +255,9 @@ void gow_windows_forget(struct gow_windows *windows)
 
 void gow_windows_release(struct gow_windows *windows)
 {
-	for (size_t i = 0; i < GOW_WINDOWS; i++)
+	for (size_t i = 0; i < GOW_WINDOWS; i++) {
+		abandon(windows, &windows->list[i]);
 		free(windows->list[i].data);
+		free(windows->list[i].spare);
+	}
 }

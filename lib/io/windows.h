@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "gow.h"
+#include "io/module.h"
 
 enum { GOW_WINDOWS = 4 /* places in the file that are read at the same time */ };
 
@@ -22,8 +23,10 @@ struct gow_window {
 	uint64_t used; /* when, by the count of reads */
 	uint64_t
 		next; /* behind the last fetch, kept here or not; 0: there was none, or it failed */
-	size_t fetched; /* bytes of it, or so many of them */
-	double seconds; /* that these took */
+	size_t fetched;                 /* bytes of it, or so many of them */
+	double seconds;                 /* that these took */
+	struct gow_remote_range coming; /* what follows, begun already; size 0: nothing */
+	uint8_t *spare;                 /* its memory, or NULL */
 };
 
 struct gow_window_range {
@@ -38,6 +41,10 @@ struct gow_windows {
 	uint64_t file_size;
 	/* Reads all of a range that lies inside the file. */
 	int (*fetch)(void *context, uint64_t offset, void *buf, size_t size, gow_error *error);
+	/* The same of a range that is wanted later, as those of a module; NULL: there is no such thing. */
+	void (*begin)(void *context, const struct gow_remote_range *range);
+	int (*finish)(void *context, const struct gow_remote_range *range, gow_error *error);
+	void (*abandon)(void *context, const struct gow_remote_range *range);
 	void *context;
 };
 
@@ -46,12 +53,13 @@ struct gow_windows {
 int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, size_t size,
                      size_t *got, gow_error *error);
 
-/* Gives what is there of the range already, from its beginning on; how many bytes. */
+/* Gives what is there of the range already, or was begun, from its beginning on; how many bytes. */
 size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf, size_t size);
 
 /* What was fetched is not what is there now. */
 void gow_windows_forget(struct gow_windows *windows);
 
+/* To be called while what was begun can be abandoned. */
 void gow_windows_release(struct gow_windows *windows);
 
 #endif

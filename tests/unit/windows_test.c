@@ -3,11 +3,12 @@
 #include "io/windows.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "support/check.h"
 
-enum { KIB = 1 << 10, MIB = 1 << 20, FILE_SIZE = 16 * MIB, NONE = -1 };
+enum { KIB = 1 << 10, MIB = 1 << 20, FILE_SIZE = 16 * MIB, NONE = -1, BEGUN_MOST = 8 };
 
 static gow_error error;
 
@@ -16,6 +17,9 @@ struct server {
 	struct gow_windows windows;
 	int64_t bad; /* a byte that cannot be read, or NONE */
 	uint64_t bytes, requests;
+	const struct gow_remote_range *begun[BEGUN_MOST]; /* NULL: a free place */
+	uint64_t begun_count, abandoned;
+	bool slow;
 };
 
 static uint8_t byte_at(uint64_t offset)
@@ -29,6 +33,8 @@ static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_err
 	uint8_t *to = buf;
 
 	CHECK(size != 0 && offset + size <= FILE_SIZE);
+	if (server->slow)
+		(void)usleep(10000);
 	server->requests++;
 	server->bytes += size;
 	if (server->bad != NONE && (uint64_t)server->bad >= offset &&
@@ -39,11 +45,61 @@ static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_err
 	return GOW_OK;
 }
 
-static void start(struct server *server)
+static const struct gow_remote_range **place_of(struct server *server,
+                                                const struct gow_remote_range *range)
+{
+	for (size_t i = 0; i < BEGUN_MOST; i++)
+		if (server->begun[i] == range)
+			return &server->begun[i];
+	CHECK_FAIL("%s", range ? "it was not begun" : "too much was begun");
+	return &server->begun[0];
+}
+
+static void begin(void *context, const struct gow_remote_range *range)
+{
+	struct server *server = context;
+
+	CHECK(range->size != 0 && range->offset + range->size <= FILE_SIZE);
+	*place_of(server, NULL) = range;
+	server->begun_count++;
+	/* Nothing of it is there before it is finished. */
+	memset(range->buf, 0xee, range->size);
+}
+
+static int finish(void *context, const struct gow_remote_range *range, gow_error *why)
+{
+	struct server *server = context;
+
+	*place_of(server, range) = NULL;
+	return fetch(server, range->offset, range->buf, range->size, why);
+}
+
+static void abandon(void *context, const struct gow_remote_range *range)
+{
+	struct server *server = context;
+
+	*place_of(server, range) = NULL;
+	server->abandoned++;
+}
+
+/* ahead: it can be asked for what is wanted later. */
+static void start(struct server *server, bool ahead)
 {
 	*server = (struct server){ .windows = { .file_size = FILE_SIZE, .fetch = fetch },
 		                   .bad = NONE };
 	server->windows.context = server;
+	if (ahead) {
+		server->windows.begin = begin;
+		server->windows.finish = finish;
+		server->windows.abandon = abandon;
+	}
+}
+
+static void stop(struct server *server)
+{
+	gow_windows_release(&server->windows);
+	for (size_t i = 0; i < BEGUN_MOST; i++)
+		CHECK(!server->begun[i]);
 }
 
 /* Reads a range, which is right where it can be read. */
@@ -85,11 +141,11 @@ static void reading_in_order_takes_large_requests(void)
 		struct server server;
 
 		check_about("pieces of %zu bytes", pieces[i]);
-		start(&server);
+		start(&server, false);
 		read_all(&server, pieces[i]);
 		CHECK_EQ(FILE_SIZE, server.bytes);
 		CHECK(server.requests <= FILE_SIZE / MIB + 1);
-		gow_windows_release(&server.windows);
+		stop(&server);
 	}
 }
 
@@ -98,11 +154,11 @@ static void reading_here_and_there_takes_small_ones(void)
 	struct rng rng = { 1 };
 	struct server server;
 
-	start(&server);
+	start(&server, false);
 	for (int i = 0; i < 100; i++)
 		CHECK_OK(read_range(&server, rng_below(&rng, FILE_SIZE - 512), 512), &error);
 	CHECK(server.bytes <= (uint64_t)server.requests * 64 * KIB);
-	gow_windows_release(&server.windows);
+	stop(&server);
 }
 
 /* What is wanted as a whole goes to where it is wanted; what is read after it is in order. */
@@ -110,7 +166,7 @@ static void much_at_a_time_needs_no_window(void)
 {
 	struct server server;
 
-	start(&server);
+	start(&server, false);
 	for (uint64_t at = 0; at < 12 * MIB; at += 4 * MIB)
 		CHECK_OK(read_range(&server, at, 4 * MIB), &error);
 	CHECK_EQ(3, server.requests);
@@ -120,7 +176,7 @@ static void much_at_a_time_needs_no_window(void)
 		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
 	CHECK(server.requests <= 3 + 4);
 	CHECK_EQ(FILE_SIZE, server.bytes);
-	gow_windows_release(&server.windows);
+	stop(&server);
 }
 
 static void what_is_there_can_be_taken(void)
@@ -128,7 +184,7 @@ static void what_is_there_can_be_taken(void)
 	static uint8_t buf[2 * MIB];
 	struct server server;
 
-	start(&server);
+	start(&server, false);
 	CHECK_EQ(0, gow_windows_take(&server.windows, 0, buf, 512));
 	CHECK_OK(read_range(&server, MIB, 512), &error);
 	CHECK_EQ(0, gow_windows_take(&server.windows, MIB - 1, buf, 512));
@@ -137,7 +193,7 @@ static void what_is_there_can_be_taken(void)
 	CHECK_EQ(64 * KIB - 5, gow_windows_take(&server.windows, MIB + 5, buf, MIB));
 	CHECK_EQ(byte_at(MIB + 64 * KIB - 1), buf[64 * KIB - 6]);
 	CHECK_EQ(1, server.requests);
-	gow_windows_release(&server.windows);
+	stop(&server);
 }
 
 /* Whoever reads in pieces loses the one that has it, and no other. */
@@ -146,14 +202,14 @@ static void a_bad_byte_spoils_what_has_it_only(void)
 	static const size_t pieces[] = { 512, 64 * KIB, 100000, MIB };
 	static const int64_t bad[] = { 0, 70 * KIB, 5 * MIB + 77, FILE_SIZE - 1 };
 
-	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+	for (size_t i = 0; i < 2 * sizeof pieces / sizeof *pieces; i++)
 		for (size_t j = 0; j < sizeof bad / sizeof *bad; j++) {
-			const size_t piece = pieces[i];
+			const size_t piece = pieces[i / 2];
 			struct server server;
 
-			check_about("pieces of %zu bytes, byte %lld is bad", piece,
-			            (long long)bad[j]);
-			start(&server);
+			check_about("pieces of %zu bytes, byte %lld is bad, %s", piece,
+			            (long long)bad[j], i % 2 ? "ahead" : "as it is wanted");
+			start(&server, i % 2);
 			server.bad = bad[j];
 			for (uint64_t at = 0; at + piece <= FILE_SIZE; at += piece) {
 				const bool has = (uint64_t)bad[j] >= at &&
@@ -163,11 +219,99 @@ static void a_bad_byte_spoils_what_has_it_only(void)
 				           read_range(&server, at, piece), &error);
 			}
 			CHECK(server.bytes <= FILE_SIZE + 6 * MIB);
-			gow_windows_release(&server.windows);
+			stop(&server);
 		}
+}
+
+/* Whoever reads in order finds the next bytes under way, and nothing is fetched twice. */
+static void a_quick_server_is_asked_ahead(void)
+{
+	static const size_t pieces[] = { 4000, 64 * KIB, 100000 };
+
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+		struct server server;
+
+		check_about("pieces of %zu bytes", pieces[i]);
+		start(&server, true);
+		read_all(&server, pieces[i]);
+		CHECK_EQ(FILE_SIZE, server.bytes);
+		CHECK(server.begun_count >= FILE_SIZE / MIB - 3);
+		CHECK_EQ(0, server.abandoned);
+		stop(&server);
+	}
+}
+
+/* Larger requests serve it better. */
+static void a_slow_server_is_not(void)
+{
+	struct server server;
+
+	start(&server, true);
+	server.slow = true;
+	read_all(&server, 64 * KIB);
+	CHECK_EQ(FILE_SIZE, server.bytes);
+	CHECK_EQ(0, server.begun_count);
+	stop(&server);
+}
+
+static void reading_here_and_there_asks_nothing_ahead(void)
+{
+	struct rng rng = { 1 };
+	struct server server;
+
+	start(&server, true);
+	for (int i = 0; i < 100; i++)
+		CHECK_OK(read_range(&server, rng_below(&rng, FILE_SIZE - 512), 512), &error);
+	CHECK_EQ(0, server.begun_count);
+	stop(&server);
+}
+
+/* What was begun is left for another place in the end, or is not what is there any more. */
+static void what_is_not_wanted_is_abandoned(void)
+{
+	struct server server;
+
+	start(&server, true);
+	for (uint64_t at = 0; at < 3 * MIB; at += 64 * KIB)
+		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
+	for (uint64_t at = 8 * MIB; at < 13 * MIB; at += MIB)
+		CHECK_OK(read_range(&server, at, 512), &error);
+	CHECK_EQ(1, server.abandoned);
+	for (uint64_t at = 0; at < 3 * MIB; at += 64 * KIB)
+		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
+	gow_windows_forget(&server.windows);
+	CHECK_EQ(2, server.abandoned);
+	CHECK_OK(read_range(&server, 3 * MIB, 64 * KIB), &error);
+	stop(&server);
+}
+
+/* What is under way is taken as if it were there, also by whoever wants much at a time. */
+static void what_is_under_way_is_taken(void)
+{
+	static uint8_t buf[2 * MIB];
+	struct server server;
+	uint64_t end, bytes;
+
+	start(&server, true);
+	for (end = 0; end < 3 * MIB; end += 64 * KIB)
+		CHECK_OK(read_range(&server, end, 64 * KIB), &error);
+	end = server.bytes;
+	CHECK(server.begun[0] && server.begun[0]->offset == end);
+	CHECK_OK(read_range(&server, 3 * MIB, (size_t)(end - 3 * MIB) + 10), &error);
+	bytes = server.bytes;
+	CHECK_EQ(end + MIB, bytes);
+	CHECK_EQ(2 * MIB, gow_windows_take(&server.windows, end + 10, buf, 2 * MIB));
+	for (size_t i = 0; i < sizeof buf; i++)
+		CHECK_EQ(byte_at(end + 10 + i), buf[i]);
+	CHECK_OK(read_range(&server, end + 10 + 2 * MIB, 3 * MIB), &error);
+	CHECK_EQ(0, server.abandoned);
+	stop(&server);
 }
 
 CHECK_MAIN(CHECK_TEST(reading_in_order_takes_large_requests),
            CHECK_TEST(reading_here_and_there_takes_small_ones),
            CHECK_TEST(much_at_a_time_needs_no_window), CHECK_TEST(what_is_there_can_be_taken),
-           CHECK_TEST(a_bad_byte_spoils_what_has_it_only))
+           CHECK_TEST(a_bad_byte_spoils_what_has_it_only),
+           CHECK_TEST(a_quick_server_is_asked_ahead), CHECK_TEST(a_slow_server_is_not),
+           CHECK_TEST(reading_here_and_there_asks_nothing_ahead),
+           CHECK_TEST(what_is_not_wanted_is_abandoned), CHECK_TEST(what_is_under_way_is_taken))

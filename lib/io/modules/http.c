@@ -145,6 +145,7 @@ const struct gow_module gow_module = {
 	.begin = gow_http_begin_range,
 	.finish = gow_http_finish_range,
 	.abandon = gow_http_abandon_range,
+	.pour = gow_http_pour,
 	.stream = gow_http_stream,
 	.close = http_close,
 };

@@ -75,6 +75,8 @@ struct gow_remote {
 	double wait;      /* seconds that the caller wants to wait for a silent server */
 	bool (*stop)(void *context);
 	void *context;
+	gow_remote_taker take; /* of what is poured: a range without memory */
+	void *take_context;
 };
 
 /* ---- http_answer.c ------------------------------------------------------------------------ */
@@ -108,6 +110,8 @@ int gow_http_stream(struct gow_remote *remote, const struct gow_remote_stream *s
                     gow_error *error);
 int gow_http_read(struct gow_remote *remote, const struct gow_remote_range *ranges, size_t count,
                   gow_error *error);
+int gow_http_pour(struct gow_remote *remote, uint64_t offset, size_t size, gow_remote_taker take,
+                  void *context, gow_error *error);
 void gow_http_begin_range(struct gow_remote *remote, const struct gow_remote_range *range);
 int gow_http_finish_range(struct gow_remote *remote, const struct gow_remote_range *range,
                           gow_error *error);

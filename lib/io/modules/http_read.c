@@ -273,6 +273,16 @@ int gow_http_read(struct gow_remote *remote, const struct gow_remote_range *rang
 	return gow_http_stream(remote, &stream, error);
 }
 
+int gow_http_pour(struct gow_remote *remote, uint64_t offset, size_t size, gow_remote_taker take,
+                  void *context, gow_error *error)
+{
+	const struct gow_remote_range range = { .offset = offset, .size = size };
+
+	remote->take = take;
+	remote->take_context = context;
+	return gow_http_read(remote, &range, 1, error);
+}
+
 /* ---- ranges that are begun ----------------------------------------------------------------- */
 
 static struct gow_http_queued *find(struct gow_remote *remote, const struct gow_remote_range *range)

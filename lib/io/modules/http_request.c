@@ -59,6 +59,18 @@ static int judge_part(const struct gow_remote *remote, const struct gow_http_tra
 	return GOW_OK;
 }
 
+static void keep(struct gow_http_transfer *transfer, const char *data, size_t size)
+{
+	const struct gow_remote *remote = transfer->remote;
+	char *buf = transfer->range->buf;
+
+	if (buf)
+		memcpy(buf + transfer->got, data, size);
+	else
+		remote->take(remote->take_context, data, size);
+	transfer->got += size;
+}
+
 static size_t on_data(char *data, size_t size, size_t count, void *context)
 {
 	struct gow_http_transfer *transfer = context;
@@ -75,8 +87,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *context)
 		transfer->overflow = true;
 		return 0;
 	}
-	memcpy((char *)transfer->range->buf + transfer->got, data, size);
-	transfer->got += size;
+	keep(transfer, data, size);
 	transfer->remote->heard = gow_clock();
 	return size;
 }

@@ -8,7 +8,11 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-enum { MOST = 16 /* blocks of a part, which stay in the cache of a processor */ };
+enum {
+	MOST = 16,         /* blocks of a part, which stay in the cache of a processor */
+	KNOWN = 3,         /* parts that tell how quick a server is */
+	POURED = 64 * MOST /* blocks that are poured at most, before the monitor is asked */
+};
 
 /* Whoever waits longer for the parts that were begun, on average, has a slow server, of which more are
  * begun ahead. Of a quick one they would only take room in the cache. */
@@ -20,7 +24,8 @@ int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_e
 
 	*parts = (struct gow_check_parts){ .check = check,
 		                           .most = MOST,
-		                           .ahead = gow_file_begins_ranges(check->file) ? 1 : 0 };
+		                           .ahead = gow_file_begins_ranges(check->file) ? 1 : 0,
+		                           .pours = gow_file_pours(check->file) };
 	parts->memory = malloc(GOW_CHECK_PARTS_ROOM * size);
 	if (!parts->memory)
 		return gow_fail_memory(error, GOW_CHECK_PARTS_ROOM * size);
@@ -79,15 +84,22 @@ void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint3
 		gow_file_begin_range(parts->check->file, &part->range);
 }
 
+/* Learns from what took so many seconds for each part. */
+static void learn(struct gow_check_parts *parts, double seconds)
+{
+	parts->known++;
+	parts->waited += (seconds - parts->waited) / 8;
+	if (parts->waited > quick && parts->ahead < GOW_CHECK_PARTS_AHEAD)
+		parts->ahead++;
+}
+
 static int finish(struct gow_check_parts *parts, const struct gow_remote_range *range,
                   gow_error *error)
 {
 	const double begun = gow_clock();
 	const int code = gow_file_finish_range(parts->check->file, range, error);
 
-	parts->waited += (gow_clock() - begun - parts->waited) / 8;
-	if (parts->waited > quick && parts->ahead < GOW_CHECK_PARTS_AHEAD)
-		parts->ahead++;
+	learn(parts, gow_clock() - begun);
 	return code;
 }
 
@@ -114,4 +126,87 @@ int gow_check_part_read_block(const struct gow_check_parts *parts, struct gow_ch
 		parts, part->logical + block, 1, part->bytes + (size_t)block * GOW_BLOCK_SIZE);
 
 	return gow_file_read_all(parts->check->file, range.offset, range.buf, range.size, error);
+}
+
+/* ---- as it comes -------------------------------------------------------------------------- */
+
+bool gow_check_parts_may_pour(const struct gow_check_parts *parts, uint32_t run)
+{
+	return parts->pours && parts->ahead == 1 && parts->known >= KNOWN && run >= 2 * MOST;
+}
+
+/* Blocks that are put together, in turn in the two places of a memory. */
+struct pour {
+	struct gow_check_part part;
+	uint8_t *places[2];
+	size_t filled; /* bytes of the block that comes */
+	uint32_t done;
+	gow_check_part_visitor visit;
+	void *context;
+	int code; /* the visitor's first other than GOW_OK; after that nothing is visited */
+	gow_error error;
+};
+
+static void visit_block(struct pour *pour)
+{
+	if (!pour->code)
+		pour->code = pour->visit(pour->context, &pour->part, &pour->error);
+	pour->part.logical++;
+	pour->done++;
+	pour->part.bytes = pour->places[pour->done % 2];
+	pour->filled = 0;
+}
+
+static void take_bytes(void *context, const void *bytes, size_t size)
+{
+	struct pour *pour = context;
+	const uint8_t *from = bytes;
+
+	while (size) {
+		const size_t part = (size_t)gow_min(size, GOW_BLOCK_SIZE - pour->filled);
+
+		memcpy(pour->part.bytes + pour->filled, from, part);
+		pour->filled += part;
+		from += part;
+		size -= part;
+		if (pour->filled == GOW_BLOCK_SIZE)
+			visit_block(pour);
+	}
+}
+
+int gow_check_parts_pour(struct gow_check_parts *parts, uint32_t logical, uint32_t run,
+                         gow_check_part_visitor visit, void *context, uint32_t *done,
+                         gow_error *error)
+{
+	const struct gow_unchecked *unchecked = &parts->check->unchecked;
+	uint8_t *room = parts->idle[parts->idle_count - 1];
+	struct pour pour = { .part = { .logical = logical, .blocks = 1, .bytes = room },
+		             .places = { room, room + GOW_BLOCK_SIZE },
+		             .visit = visit,
+		             .context = context };
+	const uint64_t offset = gow_layout_block_offset(unchecked->header.layout,
+	                                                unchecked->entries[logical]);
+	const uint32_t blocks = (uint32_t)gow_min(run, POURED);
+	const size_t size = (size_t)gow_min((uint64_t)blocks * GOW_BLOCK_SIZE,
+	                                    unchecked->header.file_size - offset);
+	const double begun = gow_clock();
+	int code = gow_file_pour(parts->check->file, offset, size, take_bytes, &pour, error);
+
+	learn(parts, (gow_clock() - begun) * MOST / blocks);
+	/* The file may end in its last block. */
+	if (!code && pour.filled) {
+		memset(pour.part.bytes + pour.filled, 0, GOW_BLOCK_SIZE - pour.filled);
+		visit_block(&pour);
+	}
+	*done = pour.done;
+	if (pour.code) {
+		if (error)
+			*error = pour.error;
+		return pour.code;
+	}
+	if (code == GOW_ERR_IO) {
+		parts->pours = false;
+		return GOW_OK;
+	}
+	return code;
 }

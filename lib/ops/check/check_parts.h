@@ -26,9 +26,11 @@ enum {
 /* A ring. A part that was taken keeps its bytes until the next one is taken and another is planned. */
 struct gow_check_parts {
 	gow_check *check;
-	uint32_t most; /* blocks of a part */
-	size_t ahead;  /* parts that are planned while one is read; 0: none is begun */
-	double waited; /* seconds for each part, on average of the last ones */
+	uint32_t most;  /* blocks of a part */
+	size_t ahead;   /* parts that are planned while one is read; 0: none is begun */
+	double waited;  /* seconds for each part, on average of the last ones */
+	unsigned known; /* parts that were waited for */
+	bool pours;     /* what is large may come without being kept */
 	struct gow_check_part list[GOW_CHECK_PARTS_ROOM];
 	size_t first, count;
 	uint8_t *memory;
@@ -52,6 +54,19 @@ void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint3
 
 /* Takes the part that was planned first, with the result of reading it. There is one. */
 int gow_check_parts_take(struct gow_check_parts *parts, struct gow_check_part **part,
+                         gow_error *error);
+
+/* Of what a part tells: its bytes stay as they are until this is called with the next one. */
+typedef int (*gow_check_part_visitor)(void *context, struct gow_check_part *part, gow_error *error);
+
+/* Whether a run of blocks is better poured, where nothing else is planned: its bytes come by one
+ * request, and are in the processor's cache when they are visited. */
+bool gow_check_parts_may_pour(const struct gow_check_parts *parts, uint32_t run);
+
+/* Reads blocks of such a run, and visits each, as a part of its own; *done: how many, which are fewer
+ * where one cannot be read. The next ones are to be planned as parts then. */
+int gow_check_parts_pour(struct gow_check_parts *parts, uint32_t logical, uint32_t run,
+                         gow_check_part_visitor visit, void *context, uint32_t *done,
                          gow_error *error);
 
 /* Reads one block of a part by itself, to where it belongs. */
