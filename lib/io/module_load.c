@@ -36,6 +36,10 @@ static bool beside(char *path, size_t size, const char *module)
 	return true;
 }
 
+/* LAZY: of what libcurl and libnbd bring along, most is never called. A module itself is linked so that
+ * all that it needs is found at once. */
+enum { HOW = RTLD_LAZY | RTLD_LOCAL };
+
 static void *load(const char *module, char *why, size_t size)
 {
 	char path[PATH_MAX + 64];
@@ -45,13 +49,13 @@ static void *load(const char *module, char *why, size_t size)
 
 	if (given && *given) {
 		(void)snprintf(path, sizeof path, "%s/gow-%s.so", given, module);
-		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		library = dlopen(path, HOW);
 	}
 	if (!library && beside(path, sizeof path, module))
-		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		library = dlopen(path, HOW);
 	if (!library) {
 		(void)snprintf(path, sizeof path, "%s/gow-%s.so", GOW_MODULE_DIR, module);
-		library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+		library = dlopen(path, HOW);
 	}
 	if (!library) {
 		said = dlerror();
