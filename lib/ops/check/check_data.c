@@ -184,6 +184,20 @@ static int renew_set(const gow_check *check, uint64_t **set, gow_error *error)
 	return *set ? GOW_OK : gow_fail_memory(error, words * sizeof **set);
 }
 
+/* What there is of all blocks that entries name, each as often as it is named. */
+static uint64_t bytes_to_read(const gow_check *check)
+{
+	const struct gow_tally *tally = &check->verdict.tally;
+	const struct gow_unchecked *unchecked = &check->unchecked;
+	uint64_t blocks = 0;
+
+	if (tally->walked)
+		blocks = tally->allocated - check->verdict.by_id[GOW_MAP_RANGE].count;
+	for (uint32_t i = 0; i < unchecked->header.layout->map_entries && !tally->walked; i++)
+		blocks += unchecked->entries[i] < unchecked->header.present_blocks;
+	return blocks * GOW_BLOCK_SIZE;
+}
+
 /* Reads everything. With a proof, all that the guest could read is handed on to it. */
 static int walk_data(gow_check *check, struct gow_check_proof *proof, gow_error *error)
 {
@@ -198,9 +212,7 @@ static int walk_data(gow_check *check, struct gow_check_proof *proof, gow_error 
 	if (code || header->truncated)
 		return code;
 	walk.proof = gow_check_has_disk(check) ? proof : NULL;
-	for (uint32_t i = 0; i < end; i++)
-		walk.total += check->unchecked.entries[i] < header->present_blocks ? GOW_BLOCK_SIZE
-		                                                                   : 0;
+	walk.total = bytes_to_read(check);
 	code = renew_set(check, &check->unreadable, error);
 	if (!code)
 		code = gow_check_parts_begin(&walk.parts, check, error);
