@@ -432,6 +432,9 @@ testReadErrorsAndFullDisks() {
 	first=$work/small.gow.1 raw=$work/small.raw
 	disturb 1 2 write 151 EIO 8
 	disturb 1 2 write 149 ENOSPC 8
+	take_copy "$work/small.gow.1" "$tmp/image"
+	run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL=write:149:ENOSPC gow-upgrade --to 2 "$tmp/image"
+	assertErr 'resumes it, and gow-upgrade --rollback takes it back, once there is room'
 	disturb 1 2 sync 1 EIO 8
 }
 

@@ -343,6 +343,7 @@ int gow_upgrade_carry_out(struct gow_upgrade *upgrade, gow_error *error)
 	if (code && upgrade->begun)
 		gow_note(upgrade->job->monitor, GOW_NOTE_WARNING, upgrade->job->file->name,
 		         "the upgrade is not finished; gow-upgrade resumes it, and gow-upgrade "
-		         "--rollback takes it back");
+		         "--rollback takes it back%s",
+		         code == GOW_ERR_NO_SPACE ? ", once there is room" : "");
 	return code;
 }
