@@ -38,6 +38,23 @@ assertNew() {
 	fi
 }
 
+# As in a directory that entries can only be added to.
+testNewFilesThatCannotBeRemoved() {
+	watched="$tmp/new/*"
+	for tool in raw gow3 compact; do
+		case $tool in
+		compact) set -- gow-compact -o "$tmp/new/out" "$tmp/image" ;;
+		*) set -- gow-convert -O $tool "$tmp/image" "$tmp/new/out" ;;
+		esac
+		faulty write:1+:ENOSPC,unlink:1+:EPERM "$@"
+		assertStatus 8
+		assertErr 'No space left'
+		assertErr '/new/.gow-tmp-.*: warning: .*of what was to be .*/new/out, and stays: .*not permitted'
+		assertEquals 1 "$(find "$tmp/new" -name '.gow-tmp-*' | wc -l)"
+		find "$tmp/new" -name '.gow-tmp-*' -delete
+	done
+}
+
 testNewFiles() {
 	watched="$tmp/new/*"
 	for n in 1 2 4; do

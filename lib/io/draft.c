@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/monitor.h"
 #include "io/posix.h"
 
 struct gow_draft {
@@ -24,6 +25,7 @@ struct gow_draft {
 	struct gow_file *replaced; /* what stands there, held while we work; may be NULL */
 	struct gow_lock replaced_lock;
 	bool force;
+	const gow_monitor *monitor; /* may be NULL */
 };
 
 /* ---- names ------------------------------------------------------------------------------- */
@@ -256,6 +258,7 @@ int gow_draft_begin(const char *path, const struct gow_draft_options *options,
 	if (!made)
 		return gow_fail_memory(error, sizeof *made);
 	made->force = options->force;
+	made->monitor = options->common.monitor;
 	made->path = resolve(path);
 	code = made->path ? hold_replaced(made, options, error)
 	                  : gow_fail_memory(error, strlen(path));
@@ -299,12 +302,24 @@ static void free_draft(struct gow_draft *draft)
 	free(draft);
 }
 
+/* Why the draft is given up is what the caller tells; that something of it stays nobody else would. */
+static void remove_temporary(const struct gow_draft *draft)
+{
+	gow_error why;
+	char text[256];
+
+	if (gow_directory_remove(draft->directory, last_of(draft->temporary), &why))
+		gow_note(draft->monitor, GOW_NOTE_WARNING, draft->temporary,
+		         "is a part of what was to be %s, and stays: %s", draft->path,
+		         gow_error_text(&why, text, sizeof text));
+}
+
 void gow_draft_discard(struct gow_draft *draft)
 {
 	if (!draft)
 		return;
 	if (draft->temporary)
-		(void)gow_directory_remove(draft->directory, last_of(draft->temporary), NULL);
+		remove_temporary(draft);
 	free_draft(draft);
 }
 

@@ -13,7 +13,7 @@ struct gow_draft;
 
 struct gow_draft_options {
 	bool force;        /* replace what stands under the name, once the draft is whole */
-	gow_common common; /* whether to ask, and how long, if that is in use */
+	gow_common common; /* whether to ask, and how long, if that is in use; and whom to warn */
 	/* Take mode, and where allowed owner and extended attributes, from this file; NULL: a
 	 * new file's usual mode. Only read; not kept. */
 	const struct gow_file *like;

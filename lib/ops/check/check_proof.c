@@ -158,7 +158,8 @@ static int open_manifest(struct gow_check_proof *proof, const char *path, gow_er
 
 static int begin_manifest(struct gow_check_proof *proof, const char *path, gow_error *error)
 {
-	const struct gow_draft_options options = { .like = proof->check->file };
+	const struct gow_draft_options options = { .common.monitor = proof->check->monitor,
+		                                   .like = proof->check->file };
 	const bool loose = gow_is_standard_output(path);
 	int code =
 		loose ? gow_file_unnamed(NULL, &proof->loose, error)
