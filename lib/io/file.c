@@ -58,12 +58,6 @@ int gow_file_cannot(const struct gow_file *file, const char *what, gow_error *er
 
 /* ---- reading and writing ----------------------------------------------------------------- */
 
-/* The part of a request that the backend takes in one piece. */
-static size_t one_request(const struct gow_file *file, size_t size)
-{
-	return file->largest_request ? (size_t)gow_min(size, file->largest_request) : size;
-}
-
 int gow_file_check_range(struct gow_file *file, uint64_t offset, uint64_t size, gow_error *error)
 {
 	if (offset <= INT64_MAX && size <= INT64_MAX - offset)
@@ -96,23 +90,17 @@ int gow_fail_read_again(const struct gow_file *file, uint64_t offset, gow_error 
 	return gow_fail_in_file(error, gow_fail_at_offset(error, code, offset), file->name);
 }
 
-static int read_requests(struct gow_file *file, uint64_t offset, void *buf, size_t size,
-                         size_t *got, gow_error *error)
+static int read_once(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
+                     gow_error *error)
 {
+	size_t there = 0;
 	int code = gow_file_check_range(file, offset, size, error);
-	size_t done = 0, part, there = 0;
 
-	do {
-		part = one_request(file, size - done);
-		if (!code)
-			code = file->ops->read(file, offset + done, (uint8_t *)buf + done, part,
-			                       &there, error);
-		if (code)
-			return code;
-		done += there;
-	} while (there == part && done < size);
-	*got = done;
-	return GOW_OK;
+	if (!code)
+		code = file->ops->read(file, offset, buf, size, &there, error);
+	if (!code)
+		*got = there;
+	return code;
 }
 
 /* What is read again at once. */
@@ -132,7 +120,7 @@ static int read_again(struct gow_file *file, uint64_t offset, const uint8_t *byt
 	for (size_t at = 0, got; at < size && !code; at += room) {
 		size_t part = (size_t)gow_min(room, size - at);
 
-		code = read_requests(file, offset + at, again, part, &got, error);
+		code = read_once(file, offset + at, again, part, &got, error);
 		if (!code && (got != part || memcmp(again, bytes + at, part) != 0))
 			code = gow_fail_read_again(file, offset + at, error);
 	}
@@ -143,7 +131,7 @@ static int read_again(struct gow_file *file, uint64_t offset, const uint8_t *byt
 int gow_file_read(struct gow_file *file, uint64_t offset, void *buf, size_t size, size_t *got,
                   gow_error *error)
 {
-	int code = read_requests(file, offset, buf, size, got, error);
+	int code = read_once(file, offset, buf, size, got, error);
 
 	return code || !file->doubted ? code : read_again(file, offset, buf, *got, error);
 }
@@ -175,19 +163,11 @@ int gow_file_write(struct gow_file *file, uint64_t offset, const void *buf, size
                    gow_error *error)
 {
 	int code = gow_file_check_range(file, offset, size, error);
-	size_t done = 0, part;
 
 	gow_file_forget_run(file);
 	if (!code && !file->ops->write)
 		code = gow_file_cannot(file, "cannot be written to", error);
-	do {
-		part = one_request(file, size - done);
-		if (!code)
-			code = file->ops->write(file, offset + done, (const uint8_t *)buf + done,
-			                        part, error);
-		done += part;
-	} while (!code && done < size);
-	return code;
+	return code ? code : file->ops->write(file, offset, buf, size, error);
 }
 
 int gow_file_size(struct gow_file *file, uint64_t *size, gow_error *error)

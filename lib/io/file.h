@@ -114,10 +114,8 @@ struct gow_file {
 	bool concurrent;       /* several threads may read it at once */
 	bool sync_failed;      /* a failed sync is final: what it lost cannot be known */
 	bool doubted;          /* whatever is read is read twice; see gow_file_doubt */
-	/* Bytes of a request: what is best where the caller can choose (0: GOW_BLOCK_SIZE), and what
-	 * the wrappers split larger ones into (0: any size will do). */
-	size_t preferred_request, largest_request;
-	uint64_t rounding;  /* struct gow_remote_info; 0: the size is exact */
+	size_t preferred_request; /* bytes, where the caller can choose; 0: GOW_BLOCK_SIZE */
+	uint64_t rounding;        /* struct gow_remote_info; 0: the size is exact */
 	uint64_t size_seen; /* atomic; bytes that a file opened to be read was found to have */
 	/* What next_data found last: a hole from asked to start, data from there to end. Asking
 	 * costs a walk over the data, so that doing it for every block would be quadratic. */

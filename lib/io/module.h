@@ -53,7 +53,6 @@ struct gow_remote_info {
 	uint64_t rounding;     /* the object's own size may be less, by less than this: servers of
 	                         * blocks round it up; 0: it is exact */
 	uint64_t request_best; /* bytes: a request of so many is efficient */
-	uint64_t request_most; /* bytes: a larger one is refused */
 };
 
 /* A range of the object, and where its bytes go. */

@@ -47,7 +47,6 @@ static struct gow_file *plain_open(struct memfile *file)
 	struct plain *made = calloc(1, sizeof *made);
 
 	made->base = (struct gow_file){ .ops = &plain_ops, .name = strdup("plain") };
-	made->base.largest_request = 5000; /* the wrappers cut */
 	made->real = memfile_open(file);
 	return &made->base;
 }

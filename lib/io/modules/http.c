@@ -15,8 +15,7 @@ enum {
 	FAR_CONNECT_US = 5000,
 	FAR_ANSWER_US = 15000,
 	OPEN_SECONDS = 14, /* for opening in all, unless the caller waits longer */
-	REQUEST_BEST = 1 << 20,
-	REQUEST_MOST = 16 << 20
+	REQUEST_BEST = 1 << 20
 };
 
 /* ---- opening ------------------------------------------------------------------------------ */
@@ -128,8 +127,7 @@ static int http_open(const struct gow_remote_request *request, struct gow_remote
 		choose_connections(remote);
 	*info = (struct gow_remote_info){ .size = remote->size,
 		                          .has_proof = gow_http_is_proof(&remote->first),
-		                          .request_best = REQUEST_BEST,
-		                          .request_most = REQUEST_MOST };
+		                          .request_best = REQUEST_BEST };
 	(void)snprintf(info->identity, sizeof info->identity, "%.100s|%.100s", remote->first.etag,
 	               remote->first.modified);
 	*result = remote;

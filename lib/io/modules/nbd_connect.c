@@ -203,7 +203,6 @@ int gow_nbd_measure(struct gow_remote *remote, struct gow_remote_info *info, gow
 		.rounding = rounding_of(remote->size),
 		.request_best = GOW_NBD_REQUEST_BEST < remote->most ? GOW_NBD_REQUEST_BEST
 		                                                    : remote->most,
-		.request_most = remote->most,
 	};
 	return GOW_OK;
 }
