@@ -223,6 +223,57 @@ testNbdDestinationOfLargeBlocks() {
 	assertSameFile "$tmp/want" "$tmp/dest"
 }
 
+# It knows neither writes of zeros nor flushes.
+testNbdDestinationThatCanDoLittle() {
+	need_servers || return 0
+	head -c 8388608 /dev/zero | tr '\0' x >"$tmp/dest"
+	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
+	dest=$tmp/dest serve_nbd --filter=nozero eval get_size="stat -Lc %s '$tmp/dest'" \
+		pread='dd if="$dest" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
+		pwrite='dd of="$dest" oflag=seek_bytes conv=notrunc seek=$4 bs=64K status=none'
+	assertFalse 'it zeroes' "nbdinfo --can zero '$uri'"
+	assertFalse 'it flushes' "nbdinfo --can flush '$uri'"
+	run gow-convert --force --verify "$work/d.gow" "$uri"
+	assertStatus 0
+	assertSameFile "$work/d.raw" "$tmp/dest"
+}
+
+# More than one question can be about.
+testNbdHolesOfALargeDisk() {
+	need_servers || return 0
+	truncate -s 1200M "$tmp/want"
+	printf '\001' | dd of="$tmp/want" bs=1 seek=1150000000 conv=notrunc status=none
+	serve_nbd data data='@1150000000 1' size=1200M
+	run gow-convert -f raw "$uri" "$tmp/x.raw"
+	assertStatus 0
+	assertSameFile "$tmp/want" "$tmp/x.raw"
+}
+
+# The first two answers to each question about holes are errors, or all of them.
+testNbdHolesThatCannotBeAskedFor() {
+	need_servers || return 0
+	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
+	for tries in '1 2' '1 2 3 4 5 6 7 8 9'; do
+		rm -rf "$tmp/tried"
+		mkdir "$tmp/tried"
+		tried=$tmp/tried disk=$work/d.raw tries=$tries serve_nbd eval get_size='echo 8388608' \
+			pread='dd if="$disk" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
+			extents='for try in $tries; do
+				if mkdir "$tried/$4-$try" 2>/dev/null; then echo EIO broken >&2; exit 1; fi
+			done
+			echo 0 8388608'
+		run gow-convert --force -f raw "$uri" "$tmp/x.raw"
+		assertTrue 'nothing was refused' "[ -d '$tmp/tried/0-2' ]"
+		if [ "$tries" = '1 2' ]; then
+			assertStatus 0
+			assertSameFile "$work/d.raw" "$tmp/x.raw"
+		else
+			assertStatus 8
+			assertErr 'cannot ask for holes'
+		fi
+	done
+}
+
 # The name in a message is that of the file that failed.
 testNbdWriteErrorsNameTheExport() {
 	need_servers || return 0
