@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "io/module_load.h"
@@ -409,9 +410,9 @@ int gow_remote_open(const char *uri, const struct gow_remote_options *options,
 	}
 	made->base.preferred_request = (size_t)made->info.request_best;
 	made->base.rounding = made->info.rounding;
-	made->windows = (struct gow_windows){ .file_size = made->info.size,
-		                              .fetch = fetch,
-		                              .context = made };
+	made->windows = (struct gow_windows){
+		.file_size = made->info.size, .clock = gow_clock, .fetch = fetch, .context = made
+	};
 	if (made->module->begin) {
 		made->windows.begin = begin_ahead;
 		made->windows.finish = finish_ahead;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "base/clock.h"
 #include "base/error.h"
 
 enum {
@@ -140,7 +139,7 @@ static bool may_have_less(int code, double seconds)
 static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_t offset, void *to,
                  size_t size, gow_error *error)
 {
-	const double begun = gow_clock();
+	const double begun = windows->clock();
 	int code;
 
 	if (window->coming.size && window->coming.buf == to) {
@@ -153,7 +152,7 @@ static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_
 	window->size = 0;
 	window->next = code ? 0 : offset + size;
 	window->fetched = (size_t)gow_min(size, MOST);
-	window->seconds = (gow_clock() - begun) * (double)window->fetched / (double)size;
+	window->seconds = (windows->clock() - begun) * (double)window->fetched / (double)size;
 	if (may_have_less(code, window->seconds) &&
 	    (offset < windows->failed.start || offset + size > windows->failed.end))
 		windows->failed = (struct gow_window_range){ offset, offset + size };

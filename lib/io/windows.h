@@ -39,6 +39,7 @@ struct gow_windows {
 	struct gow_window_range failed; /* could not be fetched as a whole; empty: nothing failed */
 	uint64_t reads;
 	uint64_t file_size;
+	double (*clock)(void); /* gow_clock */
 	/* Reads all of a range that lies inside the file. */
 	int (*fetch)(void *context, uint64_t offset, void *buf, size_t size, gow_error *error);
 	/* The same of a range that is wanted later, as those of a module; NULL: there is no such thing. */

@@ -3,7 +3,6 @@
 #include "io/windows.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "support/check.h"
@@ -19,8 +18,15 @@ struct server {
 	uint64_t bytes, requests;
 	const struct gow_remote_range *begun[BEGUN_MOST]; /* NULL: a free place */
 	uint64_t begun_count, abandoned;
-	bool slow;
+	double takes; /* seconds, of each request */
 };
+
+static double now;
+
+static double fake_clock(void)
+{
+	return now;
+}
 
 static uint8_t byte_at(uint64_t offset)
 {
@@ -33,8 +39,7 @@ static int fetch(void *context, uint64_t offset, void *buf, size_t size, gow_err
 	uint8_t *to = buf;
 
 	CHECK(size != 0 && offset + size <= FILE_SIZE);
-	if (server->slow)
-		(void)usleep(10000);
+	now += server->takes;
 	server->requests++;
 	server->bytes += size;
 	if (server->bad != NONE && (uint64_t)server->bad >= offset &&
@@ -85,8 +90,10 @@ static void abandon(void *context, const struct gow_remote_range *range)
 /* ahead: it can be asked for what is wanted later. */
 static void start(struct server *server, bool ahead)
 {
-	*server = (struct server){ .windows = { .file_size = FILE_SIZE, .fetch = fetch },
-		                   .bad = NONE };
+	*server = (struct server){
+		.windows = { .file_size = FILE_SIZE, .clock = fake_clock, .fetch = fetch },
+		.bad = NONE
+	};
 	server->windows.context = server;
 	if (ahead) {
 		server->windows.begin = begin;
@@ -247,7 +254,7 @@ static void a_slow_server_is_not(void)
 	struct server server;
 
 	start(&server, true);
-	server.slow = true;
+	server.takes = 0.01;
 	read_all(&server, 64 * KIB);
 	CHECK_EQ(FILE_SIZE, server.bytes);
 	CHECK_EQ(0, server.begun_count);
@@ -308,10 +315,28 @@ static void what_is_under_way_is_taken(void)
 	stop(&server);
 }
 
+/* What fails soon may be had in part; what fails late has kept the reader waiting long enough. */
+static void a_silent_server_is_not_waited_for_twice(void)
+{
+	static const double takes[] = { 1, 9 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct server server;
+
+		start(&server, false);
+		server.bad = 70 * KIB;
+		server.takes = takes[i];
+		CHECK_CODE(i ? GOW_ERR_IO : GOW_OK, read_range(&server, 64 * KIB, 512), &error);
+		CHECK_EQ(i ? 1 : 2, server.requests);
+		stop(&server);
+	}
+}
+
 CHECK_MAIN(CHECK_TEST(reading_in_order_takes_large_requests),
            CHECK_TEST(reading_here_and_there_takes_small_ones),
            CHECK_TEST(much_at_a_time_needs_no_window), CHECK_TEST(what_is_there_can_be_taken),
            CHECK_TEST(a_bad_byte_spoils_what_has_it_only),
+           CHECK_TEST(a_silent_server_is_not_waited_for_twice),
            CHECK_TEST(a_quick_server_is_asked_ahead), CHECK_TEST(a_slow_server_is_not),
            CHECK_TEST(reading_here_and_there_asks_nothing_ahead),
            CHECK_TEST(what_is_not_wanted_is_abandoned), CHECK_TEST(what_is_under_way_is_taken))
