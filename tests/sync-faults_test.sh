@@ -341,6 +341,57 @@ testInPlaceRecordLost() {
 	assertAlone
 }
 
+# killed_in_the_middle SET-UP TOOL ARG...: kills it at the first write after which the copy is marked and
+# its undo file counts.
+killed_in_the_middle() {
+	set_up=$1
+	shift
+	for nth in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		rm -f "$tmp"/c.gow*
+		$set_up
+		run_faulty FAULTIO_FILE='*/c.gow' FAULTIO_FAIL=write:$nth:kill "$@"
+		[ "$(head -c 4 "$tmp/c.gow")" != 'GOW!' ] || [ ! -e "$tmp/c.gow.gow-undo" ] || return 0
+	done
+	fail "never in the middle of $*"
+}
+
+set_up_v1() { copy_of v1; }
+
+# Block 3 is named twice.
+set_up_damaged() {
+	lineage "$tmp/c.gow" 'map 98 3'
+}
+
+# What would be done is told of the copy as it was, and nothing of it is done.
+testDryRunAfterAnInterruptedSwitch() {
+	killed_in_the_middle set_up_v1 gow-sync -q "$work/v2.gow" "$tmp/c.gow"
+	assertStatus 137
+	state_of "$tmp/c.gow"
+	run gow-sync -n --json "$work/v2.gow" "$tmp/c.gow"
+	assertTrue "status $status" "[ $status -le 1 ]"
+	assertUnchanged "$tmp/c.gow"
+	assertJson '.changed == false'
+	run gow-sync "$work/v2.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertInStep "$work/v2.gow"
+	assertAlone
+}
+
+# The undo file of a repair is not gow-sync's to finish.
+testInterruptedRepairOfACopy() {
+	killed_in_the_middle set_up_damaged gow-repair -y "$tmp/c.gow"
+	assertStatus 137
+	state_of "$tmp/c.gow"
+	for option in '' -n; do
+		run gow-sync $option --json "$work/v2.gow" "$tmp/c.gow"
+		assertStatus 4
+		assertErr 'finish it with gow-repair'
+		assertUnchanged "$tmp/c.gow"
+	done
+	run gow-repair -y "$tmp/c.gow"
+	assertStatus 3
+}
+
 # A number that cannot go up is compared like any other.
 testExhaustedNumbers() {
 	copy_of v1
