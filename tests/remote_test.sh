@@ -330,6 +330,14 @@ testQemuNbdTakesOneClient() {
 		assertOut 'verified'
 		assertSameFile "$work/d.raw" "$tmp/dest"
 	done
+	# Nothing that was asked for is given up, which would take the only connection.
+	"$GOW_BIN/gow-convert" -q -O gow3 -f raw "$work/d.raw" "$tmp/d3.gow" 2>/dev/null
+	for command in 'gow-check --digest' gow-check gow-info 'gow-info --since 0'; do
+		start_qemu_nbd -r "$tmp/d3.gow"
+		# shellcheck disable=SC2086 # words
+		run $command "$uri"
+		assertStatus 0
+	done
 }
 
 testNbdServerTurnsClientsAway() {

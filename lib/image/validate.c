@@ -43,8 +43,10 @@ int gow_unchecked_need_entries(struct gow_unchecked *unchecked, gow_error *error
  * after that would fetch it again. */
 static int begin_map(struct gow_unchecked *unchecked, gow_error *error)
 {
-	return gow_file_is_remote(unchecked->file) ? gow_unchecked_need_entries(unchecked, error)
-	                                           : GOW_OK;
+	if (!gow_file_is_remote(unchecked->file))
+		return GOW_OK;
+	gow_file_expect(unchecked->file, gow_layout_header_end(unchecked->header.layout));
+	return gow_unchecked_need_entries(unchecked, error);
 }
 
 int gow_unchecked_begin(struct gow_file *file, const struct gow_layout *rows, size_t row_count,

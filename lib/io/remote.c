@@ -207,6 +207,17 @@ bool gow_remote_has_proof(const struct gow_file *file)
 	return gow_file_is_remote(file) && remote_of(file)->info.has_proof;
 }
 
+void gow_file_expect(struct gow_file *base, uint64_t end)
+{
+	struct remote_file *file = remote_of(base);
+
+	if (!gow_file_is_remote(base))
+		return;
+	(void)pthread_mutex_lock(&file->mutex);
+	file->windows.expected = end;
+	(void)pthread_mutex_unlock(&file->mutex);
+}
+
 void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *requests)
 {
 	const bool remote = gow_file_is_remote(file);

@@ -36,6 +36,10 @@ const char *gow_remote_identity(const struct gow_file *file);
 /* Whether that proves it (struct gow_remote_info). Of another file false. */
 bool gow_remote_has_proof(const struct gow_file *file);
 
+/* What lies before end is going to be read in order: the next part of it is asked for while one is looked
+ * at. Of another file it does nothing. */
+void gow_file_expect(struct gow_file *base, uint64_t end);
+
 /* How many bytes, and in how many requests, came from the server. Of another file both are 0. */
 void gow_remote_count(const struct gow_file *file, uint64_t *bytes, uint64_t *requests);
 

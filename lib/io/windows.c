@@ -85,11 +85,12 @@ static int make_room(struct gow_window *window, size_t size, gow_error *error)
 	return GOW_OK;
 }
 
-/* Gives up what was begun. */
-static void abandon(struct gow_windows *windows, struct gow_window *window)
+/* Waits for what was begun, and is not wanted any more: to give it up may take the connection, and some
+ * servers have one only. */
+static void settle(struct gow_windows *windows, struct gow_window *window)
 {
 	if (window->coming.size)
-		windows->abandon(windows->context, &window->coming);
+		(void)windows->finish(windows->context, &window->coming, NULL);
 	window->coming.size = 0;
 }
 
@@ -103,7 +104,8 @@ static bool comes(const struct gow_window *window, uint64_t offset)
 static void begin_next(struct gow_windows *windows, struct gow_window *window)
 {
 	const struct gow_window_range *failed = &windows->failed;
-	const uint64_t end = gow_min(window->next + ORDER, windows->file_size);
+	const uint64_t expected = gow_min(windows->expected, windows->file_size);
+	const uint64_t end = gow_min(window->next + ORDER, expected);
 
 	if (!windows->begin || window->fetched < ORDER || window->seconds >= quick ||
 	    window->next >= end || (window->next < failed->end && end > failed->start))
@@ -146,7 +148,7 @@ static int fetch(struct gow_windows *windows, struct gow_window *window, uint64_
 		code = windows->finish(windows->context, &window->coming, error);
 		window->coming.size = 0;
 	} else {
-		abandon(windows, window);
+		settle(windows, window);
 		code = windows->fetch(windows->context, offset, to, size, error);
 	}
 	window->size = 0;
@@ -183,28 +185,13 @@ static int fill(struct gow_windows *windows, struct gow_window *window, uint64_t
 	return code;
 }
 
-/* The window that has what is at an offset, or gets it without being asked for more. */
-static struct gow_window *find_or_finish(struct gow_windows *windows, uint64_t offset)
-{
-	struct gow_window *window = find(windows, offset);
-
-	for (size_t i = 0; i < GOW_WINDOWS && !window; i++) {
-		struct gow_window *at = &windows->list[i];
-		const size_t size = at->coming.size;
-
-		if (comes(at, offset) && !fill(windows, at, offset, size, size, NULL))
-			window = at;
-	}
-	return window;
-}
-
 size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf, size_t size)
 {
 	uint8_t *to = buf;
 	size_t done = 0;
 	const struct gow_window *window;
 
-	while (done < size && (window = find_or_finish(windows, offset + done)) != NULL) {
+	while (done < size && (window = find(windows, offset + done)) != NULL) {
 		const size_t inside = (size_t)(offset + done - window->offset);
 		const size_t part = (size_t)gow_min(size - done, window->size - inside);
 
@@ -246,7 +233,7 @@ int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, si
 void gow_windows_forget(struct gow_windows *windows)
 {
 	for (size_t i = 0; i < GOW_WINDOWS; i++) {
-		abandon(windows, &windows->list[i]);
+		settle(windows, &windows->list[i]);
 		windows->list[i].size = 0;
 		windows->list[i].next = 0;
 	}
@@ -255,8 +242,11 @@ void gow_windows_forget(struct gow_windows *windows)
 void gow_windows_release(struct gow_windows *windows)
 {
 	for (size_t i = 0; i < GOW_WINDOWS; i++) {
-		abandon(windows, &windows->list[i]);
-		free(windows->list[i].data);
-		free(windows->list[i].spare);
+		struct gow_window *window = &windows->list[i];
+
+		if (window->coming.size)
+			windows->abandon(windows->context, &window->coming);
+		free(window->data);
+		free(window->spare);
 	}
 }

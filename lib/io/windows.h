@@ -39,6 +39,7 @@ struct gow_windows {
 	struct gow_window_range failed; /* could not be fetched as a whole; empty: nothing failed */
 	uint64_t reads;
 	uint64_t file_size;
+	uint64_t expected;     /* reading in order ends there: nothing behind it is begun */
 	double (*clock)(void); /* gow_clock */
 	/* Reads all of a range that lies inside the file. */
 	int (*fetch)(void *context, uint64_t offset, void *buf, size_t size, gow_error *error);
@@ -54,7 +55,7 @@ struct gow_windows {
 int gow_windows_read(struct gow_windows *windows, uint64_t offset, void *buf, size_t size,
                      size_t *got, gow_error *error);
 
-/* Gives what is there of the range already, or was begun, from its beginning on; how many bytes. */
+/* Gives what is there of the range already, from its beginning on; how many bytes. */
 size_t gow_windows_take(struct gow_windows *windows, uint64_t offset, void *buf, size_t size);
 
 /* What was fetched is not what is there now. */

@@ -96,6 +96,7 @@ static void start(struct server *server, bool ahead)
 	};
 	server->windows.context = server;
 	if (ahead) {
+		server->windows.expected = FILE_SIZE;
 		server->windows.begin = begin;
 		server->windows.finish = finish;
 		server->windows.abandon = abandon;
@@ -273,46 +274,60 @@ static void reading_here_and_there_asks_nothing_ahead(void)
 	stop(&server);
 }
 
-/* What was begun is left for another place in the end, or is not what is there any more. */
-static void what_is_not_wanted_is_abandoned(void)
+/* What was begun is waited for also where it is wanted no more: who gives it up may lose the server. Only
+ * in the end nothing is waited for. */
+static void what_is_not_wanted_is_waited_for(void)
 {
 	struct server server;
 
 	start(&server, true);
 	for (uint64_t at = 0; at < 3 * MIB; at += 64 * KIB)
 		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
+	CHECK(server.begun[0] != NULL);
 	for (uint64_t at = 8 * MIB; at < 13 * MIB; at += MIB)
 		CHECK_OK(read_range(&server, at, 512), &error);
-	CHECK_EQ(1, server.abandoned);
+	CHECK(!server.begun[0]);
 	for (uint64_t at = 0; at < 3 * MIB; at += 64 * KIB)
 		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
 	gow_windows_forget(&server.windows);
-	CHECK_EQ(2, server.abandoned);
-	CHECK_OK(read_range(&server, 3 * MIB, 64 * KIB), &error);
+	CHECK(!server.begun[0]);
+	CHECK_EQ(0, server.abandoned);
+	for (uint64_t at = 0; at < 3 * MIB; at += 64 * KIB)
+		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
+	stop(&server);
+	CHECK_EQ(1, server.abandoned);
+}
+
+/* Whoever wants much at a time gets what was begun, too. */
+static void what_was_begun_is_read(void)
+{
+	struct server server;
+	uint64_t end;
+
+	start(&server, true);
+	for (uint64_t at = 0; at < 3 * MIB; at += 64 * KIB)
+		CHECK_OK(read_range(&server, at, 64 * KIB), &error);
+	end = server.bytes;
+	CHECK(server.begun[0] && server.begun[0]->offset == end);
+	CHECK_OK(read_range(&server, 3 * MIB, 3 * MIB), &error);
+	CHECK(server.bytes < 8 * MIB);
+	CHECK_EQ(0, server.abandoned);
 	stop(&server);
 }
 
-/* What is under way is taken as if it were there, also by whoever wants much at a time. */
-static void what_is_under_way_is_taken(void)
+/* Behind the end of what is expected to be read nothing is begun, so that nothing is left over. */
+static void what_is_not_expected_is_not_begun(void)
 {
-	static uint8_t buf[2 * MIB];
 	struct server server;
-	uint64_t end, bytes;
 
 	start(&server, true);
-	for (end = 0; end < 3 * MIB; end += 64 * KIB)
-		CHECK_OK(read_range(&server, end, 64 * KIB), &error);
-	end = server.bytes;
-	CHECK(server.begun[0] && server.begun[0]->offset == end);
-	CHECK_OK(read_range(&server, 3 * MIB, (size_t)(end - 3 * MIB) + 10), &error);
-	bytes = server.bytes;
-	CHECK_EQ(end + MIB, bytes);
-	CHECK_EQ(2 * MIB, gow_windows_take(&server.windows, end + 10, buf, 2 * MIB));
-	for (size_t i = 0; i < sizeof buf; i++)
-		CHECK_EQ(byte_at(end + 10 + i), buf[i]);
-	CHECK_OK(read_range(&server, end + 10 + 2 * MIB, 3 * MIB), &error);
-	CHECK_EQ(0, server.abandoned);
+	server.windows.expected = 5 * MIB + 512;
+	for (uint64_t at = 0; at < server.windows.expected; at += 512)
+		CHECK_OK(read_range(&server, at, 512), &error);
+	CHECK(server.begun_count >= 3);
+	CHECK_EQ(5 * MIB + 512, server.bytes);
 	stop(&server);
+	CHECK_EQ(0, server.abandoned);
 }
 
 /* What fails soon may be had in part; what fails late has kept the reader waiting long enough. */
@@ -339,4 +354,5 @@ CHECK_MAIN(CHECK_TEST(reading_in_order_takes_large_requests),
            CHECK_TEST(a_silent_server_is_not_waited_for_twice),
            CHECK_TEST(a_quick_server_is_asked_ahead), CHECK_TEST(a_slow_server_is_not),
            CHECK_TEST(reading_here_and_there_asks_nothing_ahead),
-           CHECK_TEST(what_is_not_wanted_is_abandoned), CHECK_TEST(what_is_under_way_is_taken))
+           CHECK_TEST(what_is_not_wanted_is_waited_for), CHECK_TEST(what_was_begun_is_read),
+           CHECK_TEST(what_is_not_expected_is_not_begun))
