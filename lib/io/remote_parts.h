@@ -32,8 +32,8 @@ struct remote_file {
 void gow_remote_begin(struct remote_file *file);
 
 /*
- * As the module's read, finish and pour; counts requests and bytes. GOW_ERR_IO where the server cannot read a range,
- * of which whoever can do without it may read on; GOW_ERR_UNREACHABLE where it is gone.
+ * As the module's read, finish and pour; counts requests and bytes. GOW_ERR_IO where the server cannot
+ * read a range, of which whoever can do without it may read on; GOW_ERR_UNREACHABLE where it is gone.
  */
 int gow_remote_read_ranges(struct remote_file *file, const struct gow_remote_range *ranges,
                            size_t count, gow_error *error);

@@ -45,9 +45,11 @@ static int read_each(struct data_walk *walk, struct gow_check_part *part, gow_er
 	return GOW_OK;
 }
 
-static int prove_part(const struct data_walk *walk, const struct gow_check_part *part,
-                      gow_error *error)
+/* A gow_check_part_visitor: hands what was read to the proof, if there is one. */
+static int prove_part(void *context, struct gow_check_part *part, gow_error *error)
 {
+	const struct data_walk *walk = context;
+
 	return walk->proof ? gow_check_proof_add(walk->proof, part->logical, part->blocks,
 	                                         part->bytes, error)
 	                   : GOW_OK;
@@ -85,11 +87,6 @@ static int read_planned(struct data_walk *walk, gow_error *error)
 	return code;
 }
 
-static int prove_block(void *context, struct gow_check_part *part, gow_error *error)
-{
-	return prove_part(context, part, error);
-}
-
 /* Reads what it can of a long run; *blocks: how many of them. */
 static int pour_run(struct data_walk *walk, uint32_t logical, uint32_t run, uint32_t *blocks,
                     gow_error *error)
@@ -98,7 +95,7 @@ static int pour_run(struct data_walk *walk, uint32_t logical, uint32_t run, uint
 
 	if (code)
 		return code;
-	code = gow_check_parts_pour(&walk->parts, logical, run, prove_block, walk, blocks, error);
+	code = gow_check_parts_pour(&walk->parts, logical, run, prove_part, walk, blocks, error);
 	walk->done += (uint64_t)*blocks * GOW_BLOCK_SIZE;
 	return code;
 }
@@ -134,7 +131,7 @@ static int check_run(struct data_walk *walk, uint32_t logical, uint32_t run, uin
 		return code;
 	if (gow_check_parts_may_pour(&walk->parts, run))
 		return pour_run(walk, logical, run, blocks, error);
-	*blocks = (uint32_t)gow_min(run, walk->parts.most);
+	*blocks = (uint32_t)gow_min(run, GOW_CHECK_PART_MOST);
 	gow_check_parts_plan(&walk->parts, logical, *blocks);
 	return gow_check_parts_are_full(&walk->parts) ? read_part(walk, error) : GOW_OK;
 }

@@ -9,9 +9,9 @@
 #include "base/error.h"
 
 enum {
-	MOST = 16,         /* blocks of a part, which stay in the cache of a processor */
-	KNOWN = 3,         /* parts that tell how quick a server is */
-	POURED = 64 * MOST /* blocks that are poured at most, before the monitor is asked */
+	KNOWN = 3, /* parts that tell how quick a server is */
+	/* Blocks that are poured at most, before the monitor is asked. */
+	POURED = 64 * GOW_CHECK_PART_MOST
 };
 
 /* Whoever waits longer for the parts that were begun, on average, has a slow server, of which more are
@@ -20,10 +20,9 @@ static const double quick = 0.002; /* seconds */
 
 int gow_check_parts_begin(struct gow_check_parts *parts, gow_check *check, gow_error *error)
 {
-	const size_t size = (size_t)MOST * GOW_BLOCK_SIZE;
+	const size_t size = (size_t)GOW_CHECK_PART_MOST * GOW_BLOCK_SIZE;
 
 	*parts = (struct gow_check_parts){ .check = check,
-		                           .most = MOST,
 		                           .ahead = gow_file_begins_ranges(check->file) ? 1 : 0,
 		                           .pours = gow_file_pours(check->file) };
 	parts->memory = malloc(GOW_CHECK_PARTS_ROOM * size);
@@ -56,18 +55,29 @@ bool gow_check_parts_are_full(const struct gow_check_parts *parts)
 	return parts->count > parts->ahead;
 }
 
-/* What the file has of a run of blocks. */
-static struct gow_remote_range range_of(const struct gow_check_parts *parts, uint32_t logical,
-                                        uint32_t blocks, uint8_t *bytes)
+/* What the file has of a run of blocks, which it may end in. */
+static struct gow_remote_range place_of(const struct gow_check_parts *parts, uint32_t logical,
+                                        uint32_t blocks)
 {
 	const struct gow_unchecked *unchecked = &parts->check->unchecked;
 	const uint64_t offset = gow_layout_block_offset(unchecked->header.layout,
 	                                                unchecked->entries[logical]);
 	const uint64_t size = (uint64_t)blocks * GOW_BLOCK_SIZE;
-	const size_t there = (size_t)gow_min(size, unchecked->header.file_size - offset);
 
-	memset(bytes + there, 0, (size_t)size - there);
-	return (struct gow_remote_range){ offset, there, bytes };
+	return (struct gow_remote_range){ .offset = offset,
+		                          .size = (size_t)gow_min(
+						  size, unchecked->header.file_size - offset) };
+}
+
+/* The same to be read to its bytes; the rest of them is zeros. */
+static struct gow_remote_range range_of(const struct gow_check_parts *parts, uint32_t logical,
+                                        uint32_t blocks, uint8_t *bytes)
+{
+	struct gow_remote_range range = place_of(parts, logical, blocks);
+
+	memset(bytes + range.size, 0, (size_t)blocks * GOW_BLOCK_SIZE - range.size);
+	range.buf = bytes;
+	return range;
 }
 
 void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint32_t blocks)
@@ -79,7 +89,7 @@ void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint3
 	part->bytes = parts->idle[--parts->idle_count];
 	part->range = range_of(parts, logical, blocks, part->bytes);
 	/* What is short is read with what comes after it in the file. */
-	part->begun = parts->ahead && blocks == parts->most;
+	part->begun = parts->ahead && blocks == GOW_CHECK_PART_MOST;
 	if (part->begun)
 		gow_file_begin_range(parts->check->file, &part->range);
 }
@@ -132,15 +142,15 @@ int gow_check_part_read_block(const struct gow_check_parts *parts, struct gow_ch
 
 bool gow_check_parts_may_pour(const struct gow_check_parts *parts, uint32_t run)
 {
-	return parts->pours && parts->ahead == 1 && parts->known >= KNOWN && run >= 2 * MOST;
+	return parts->pours && parts->ahead == 1 && parts->known >= KNOWN &&
+	       run >= 2 * GOW_CHECK_PART_MOST;
 }
 
 /* Blocks that are put together, in turn in the two places of a memory. */
 struct pour {
-	struct gow_check_part part;
-	uint8_t *places[2];
-	size_t filled; /* bytes of the block that comes */
-	uint32_t done;
+	struct gow_check_part part; /* the block that comes */
+	uint8_t *room;
+	size_t filled; /* bytes of it */
 	gow_check_part_visitor visit;
 	void *context;
 	int code; /* the visitor's first other than GOW_OK; after that nothing is visited */
@@ -152,8 +162,7 @@ static void visit_block(struct pour *pour)
 	if (!pour->code)
 		pour->code = pour->visit(pour->context, &pour->part, &pour->error);
 	pour->part.logical++;
-	pour->done++;
-	pour->part.bytes = pour->places[pour->done % 2];
+	pour->part.bytes = pour->room + (size_t)(pour->part.logical % 2) * GOW_BLOCK_SIZE;
 	pour->filled = 0;
 }
 
@@ -178,27 +187,26 @@ int gow_check_parts_pour(struct gow_check_parts *parts, uint32_t logical, uint32
                          gow_check_part_visitor visit, void *context, uint32_t *done,
                          gow_error *error)
 {
-	const struct gow_unchecked *unchecked = &parts->check->unchecked;
 	uint8_t *room = parts->idle[parts->idle_count - 1];
-	struct pour pour = { .part = { .logical = logical, .blocks = 1, .bytes = room },
-		             .places = { room, room + GOW_BLOCK_SIZE },
+	struct pour pour = { .part = { .logical = logical,
+		                       .blocks = 1,
+		                       .bytes = room + (size_t)(logical % 2) * GOW_BLOCK_SIZE },
+		             .room = room,
 		             .visit = visit,
 		             .context = context };
-	const uint64_t offset = gow_layout_block_offset(unchecked->header.layout,
-	                                                unchecked->entries[logical]);
 	const uint32_t blocks = (uint32_t)gow_min(run, POURED);
-	const size_t size = (size_t)gow_min((uint64_t)blocks * GOW_BLOCK_SIZE,
-	                                    unchecked->header.file_size - offset);
+	const struct gow_remote_range range = place_of(parts, logical, blocks);
 	const double begun = gow_clock();
-	int code = gow_file_pour(parts->check->file, offset, size, take_bytes, &pour, error);
+	int code = gow_file_pour(parts->check->file, range.offset, range.size, take_bytes, &pour,
+	                         error);
 
-	learn(parts, (gow_clock() - begun) * MOST / blocks);
+	learn(parts, (gow_clock() - begun) * GOW_CHECK_PART_MOST / blocks);
 	/* The file may end in its last block. */
 	if (!code && pour.filled) {
 		memset(pour.part.bytes + pour.filled, 0, GOW_BLOCK_SIZE - pour.filled);
 		visit_block(&pour);
 	}
-	*done = pour.done;
+	*done = pour.part.logical - logical;
 	if (pour.code) {
 		if (error)
 			*error = pour.error;

@@ -18,6 +18,7 @@ struct gow_check_part {
 };
 
 enum {
+	GOW_CHECK_PART_MOST = 16,  /* blocks of a part, which stay in the cache of a processor */
 	GOW_CHECK_PARTS_AHEAD = 7, /* at most */
 	/* One more is read, and one is looked at. */
 	GOW_CHECK_PARTS_ROOM = GOW_CHECK_PARTS_AHEAD + 2
@@ -26,7 +27,6 @@ enum {
 /* A ring. A part that was taken keeps its bytes until the next one is taken and another is planned. */
 struct gow_check_parts {
 	gow_check *check;
-	uint32_t most;  /* blocks of a part */
 	size_t ahead;   /* parts that are planned while one is read; 0: none is begun */
 	double waited;  /* seconds for each part, on average of the last ones */
 	unsigned known; /* parts that were waited for */
@@ -49,7 +49,7 @@ void gow_check_parts_end(struct gow_check_parts *parts);
 /* Whether one has to be taken before another is planned. */
 bool gow_check_parts_are_full(const struct gow_check_parts *parts);
 
-/* Plans to read up to most blocks, which are there in the file. */
+/* Plans to read up to GOW_CHECK_PART_MOST blocks, which are there in the file. */
 void gow_check_parts_plan(struct gow_check_parts *parts, uint32_t logical, uint32_t blocks);
 
 /* Takes the part that was planned first, with the result of reading it. There is one. */
