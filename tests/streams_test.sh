@@ -141,6 +141,54 @@ testNoSuchDevice() {
 	done
 }
 
+# Swap is written by the kernel alone, and no name of a directory tells of it.
+testDeviceOfSwap() {
+	need_root || return 0
+	need_tool mkswap || return 0
+	truncate -s 8M "$tmp/disk"
+	attach_loop "$tmp/disk" 2>/dev/null || { skip "no loop device"; return; }
+	mkswap "$loop" >/dev/null
+	swapon "$loop" 2>/dev/null || { skip "cannot swap here"; return; }
+	at_end "swapoff '$loop' 2>/dev/null || :"
+	sync
+	cp "$tmp/disk" "$tmp/before"
+	run gow-convert --force "$work/vm.raw" "$loop"
+	assertStatus 64
+	assertErr "is used as swap; nothing was written"
+	cmp -s "$tmp/before" "$tmp/disk" || fail "written to"
+	run gow-convert -q "$loop" "$tmp/copy.raw"
+	assertErr "is used as swap; what is read may be changing"
+	swapoff "$loop"
+	run gow-convert --force "$work/vm.raw" "$loop"
+	assertStatus 0
+}
+
+# The use of a part is a use of the whole.
+testDeviceWithAMountedPartition() {
+	need_root || return 0
+	need_tool mke2fs || return 0
+	need_tool sfdisk || return 0
+	truncate -s 16M "$tmp/disk"
+	echo '2048,' | sfdisk -q "$tmp/disk" 2>/dev/null
+	attach_loop "$tmp/disk" 2>/dev/null || { skip "no loop device"; return; }
+	at_end "partx -d '$loop' 2>/dev/null || :"
+	partx -a "$loop" 2>/dev/null
+	[ -b "${loop}p1" ] || { skip "no partitions of loop devices"; return; }
+	mke2fs -q -F "${loop}p1"
+	mkdir "$tmp/mnt"
+	mount "${loop}p1" "$tmp/mnt" 2>/dev/null || { skip "cannot mount"; return; }
+	at_end "umount '$tmp/mnt' 2>/dev/null || :"
+	run gow-convert --force "$work/vm.raw" "$loop"
+	assertStatus 64
+	assertErr "in use"
+	run gow-convert -q --json "$loop" "$tmp/copy.raw"
+	assertErr "is in use by the system; what is read may be changing"
+	assertJson '.in_use == true'
+	umount "$tmp/mnt"
+	run gow-convert --force "$work/vm.raw" "$loop"
+	assertStatus 0
+}
+
 testDeviceInUse() {
 	need_root || return 0
 	need_tool mke2fs || return 0

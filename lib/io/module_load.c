@@ -13,11 +13,11 @@
 #define GOW_MODULE_DIR "/usr/local/lib/gow"
 #endif
 
-/* Beside this very program or library: where make leaves the modules, and where a package under
- * any prefix does. */
 /* An address in this very program or library. */
 static const char here[] = "";
 
+/* Beside this very program or library: where make leaves the modules, and where a package under
+ * any prefix does. */
 static bool beside(char *path, size_t size, const char *module)
 {
 	Dl_info self;
