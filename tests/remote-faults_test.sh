@@ -352,34 +352,28 @@ testSilenceEnds() {
 
 # The first two answers at every offset are errors, and the third is right.
 testNbdRetries() {
-	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
-	pread='for try in 1 2; do
+	# shellcheck disable=SC2016 # the server expands them
+	refuse_twice='for try in 1 2; do
 		if mkdir "$tried/$4-$try" 2>/dev/null; then echo EIO broken >&2; exit 1; fi
-	done
-	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+	done'
 	mkdir "$tmp/tried"
-	tried=$tmp/tried image=$work/a.gow serve_nbd eval get_size="stat -Lc %s '$work/a.gow'" \
-		thread_model='echo parallel' pread="$pread"
+	tried=$tmp/tried serve_by_script "$work/a.gow" "$refuse_twice"
 	run gow-convert "$uri" "$tmp/x.raw"
 	assertStatus 0
 	assertSameFile "$work/a.raw" "$tmp/x.raw"
 	assertTrue 'no read was refused' "[ $(find "$tmp/tried" -name '*-2' | wc -l) -gt 3 ]"
 	mkdir "$tmp/once-more"
-	tried=$tmp/once-more image=$work/b.gow serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" \
-		thread_model='echo parallel' pread="$pread"
+	tried=$tmp/once-more serve_by_script "$work/b.gow" "$refuse_twice"
 	assertDigestOfB
 	assertTrue 'no read was refused' "[ $(find "$tmp/once-more" -name '*-2' | wc -l) -gt 3 ]"
 }
 
 # One bad sector, in the last of the blocks that a request of 1 MiB fetches: the others can be read.
 testNbdBadSector() {
-	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
-	pread='if [ $4 -le $bad ] && [ $(($4 + $3)) -gt $bad ]; then echo EIO bad >&2; exit 1; fi
-	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
 	offset=$("$GOW_BIN/gow-info" --json "$work/b.gow" | jq .data_start)
-	bad=$((offset + 40 * 65536 + 7)) image=$work/b.gow \
-		serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" thread_model='echo parallel' \
-		pread="$pread"
+	# shellcheck disable=SC2016 # the server expands them
+	bad=$((offset + 40 * 65536 + 7)) serve_by_script "$work/b.gow" \
+		'if [ $4 -le $bad ] && [ $(($4 + $3)) -gt $bad ]; then echo EIO bad >&2; exit 1; fi'
 	run gow-check --data --json "$uri"
 	assertStatus 4
 	assertJson '.findings | map({id, count}) == [{id: "data.unreadable", count: 1}]'
@@ -401,12 +395,9 @@ testDataThatIsLost() {
 	done
 	log=$kept
 	rm -f "$tmp/s"
-	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
-	pread='echo >>"$asked"
-	[ $(($4 + $3)) -le 16777216 ] || { echo EIO bad >&2; exit 1; }
-	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
-	asked=$tmp/asked image=$work/b.gow serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" \
-		thread_model='echo parallel' pread="$pread"
+	# shellcheck disable=SC2016 # the server expands them
+	asked=$tmp/asked serve_by_script "$work/b.gow" 'echo >>"$asked"
+		[ $(($4 + $3)) -le 16777216 ] || { echo EIO bad >&2; exit 1; }'
 	finds_lost "$uri"
 	asked=$(wc -l <"$tmp/asked")
 	assertTrue "nbd: $asked requests for $lost blocks" "[ $asked -lt $((3 * lost)) ]"
@@ -488,11 +479,8 @@ stays_away() {
 
 # The header comes at once, and the data does not.
 testSignalsWhileDataIsOnItsWay() {
-	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
-	pread='[ $4 -lt 4300000 ] || sleep 20
-	dd if="$image" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
-	image=$work/b.gow serve_nbd eval get_size="stat -Lc %s '$work/b.gow'" \
-		thread_model='echo parallel' pread="$pread"
+	# shellcheck disable=SC2016 # the server expands it
+	serve_by_script "$work/b.gow" '[ $4 -lt 4300000 ] || sleep 20'
 	server=$!
 	stopped INT gow-check --digest "$uri"
 	stopped TERM gow-check --data "$uri"

@@ -227,10 +227,9 @@ testNbdDestinationOfLargeBlocks() {
 testNbdDestinationThatCanDoLittle() {
 	need_servers || return 0
 	head -c 8388608 /dev/zero | tr '\0' x >"$tmp/dest"
-	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
-	dest=$tmp/dest serve_nbd --filter=nozero eval get_size="stat -Lc %s '$tmp/dest'" \
-		pread='dd if="$dest" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
-		pwrite='dd of="$dest" oflag=seek_bytes conv=notrunc seek=$4 bs=64K status=none'
+	# shellcheck disable=SC2016 # the server expands them
+	serve_by_script "$tmp/dest" '' --filter=nozero \
+		pwrite='dd of="$file" oflag=seek_bytes conv=notrunc seek=$4 bs=64K status=none'
 	assertFalse 'it zeroes' "nbdinfo --can zero '$uri'"
 	assertFalse 'it flushes' "nbdinfo --can flush '$uri'"
 	run gow-convert --force --verify "$work/d.gow" "$uri"
@@ -252,12 +251,11 @@ testNbdHolesOfALargeDisk() {
 # The first two answers to each question about holes are errors, or all of them.
 testNbdHolesThatCannotBeAskedFor() {
 	need_servers || return 0
-	# shellcheck disable=SC2016 # the plugin expands them: $3 is a length, $4 an offset
+	# shellcheck disable=SC2016 # the server expands them
 	for tries in '1 2' '1 2 3 4 5 6 7 8 9'; do
 		rm -rf "$tmp/tried"
 		mkdir "$tmp/tried"
-		tried=$tmp/tried disk=$work/d.raw tries=$tries serve_nbd eval get_size='echo 8388608' \
-			pread='dd if="$disk" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none' \
+		tried=$tmp/tried tries=$tries serve_by_script "$work/d.raw" '' \
 			extents='for try in $tries; do
 				if mkdir "$tried/$4-$try" 2>/dev/null; then echo EIO broken >&2; exit 1; fi
 			done
@@ -472,6 +470,33 @@ testModuleMissing() {
 	GOW_BIN=$tmp run gow-check http://127.0.0.1:1/x
 	assertStatus 8
 	assertErr 'gow-tools-net|Failed to connect'
+}
+
+# No module, and one of another version, as after half an upgrade of the packages.
+testModuleThatDoesNotFit() {
+	need_tool nm readelf || return 0
+	mkdir -p "$tmp/modules"
+	cp "$GOW_TESTBIN/failalloc.so" "$tmp/modules/gow-http.so"
+	GOW_MODULE_DIR=$tmp/modules run gow-check http://127.0.0.1:1/x
+	assertStatus 8
+	assertErr 'module for http:// is of another version'
+	# Its number is the first of the structure that it exports.
+	cp "$GOW_BIN/../lib/gow/gow-http.so" "$tmp/modules/"
+	symbol=$(nm -D "$tmp/modules/gow-http.so" | awk '$3 == "gow_module" { print $1 }')
+	at=$(readelf -SW "$tmp/modules/gow-http.so" | tr -d '[]' |
+		awk '$2 == ".data.rel.ro" { print $4, $5 }')
+	at=$((0x$symbol - 0x${at% *} + 0x${at#* }))
+	abi=$(sed -n 's/.*GOW_MODULE_ABI = \([0-9]*\).*/\1/p' "$TESTS/../lib/io/module.h")
+	assertEquals "number" "$abi" "$(od -An -td4 -j $at -N 4 "$tmp/modules/gow-http.so" | tr -d ' ')"
+	printf '\143\0\0\0' | dd of="$tmp/modules/gow-http.so" bs=1 seek=$at conv=notrunc status=none
+	GOW_MODULE_DIR=$tmp/modules run gow-check http://127.0.0.1:1/x
+	assertStatus 8
+	assertErr 'module for http:// is of another version'
+	# What is no library is passed over.
+	echo garbage >"$tmp/modules/gow-http.so"
+	GOW_MODULE_DIR=$tmp/modules run gow-check http://127.0.0.1:1/x
+	assertStatus 8
+	assertErr 'Failed to connect'
 }
 
 # shellcheck source=/dev/null

@@ -76,6 +76,19 @@ serve_nbd() {
 	done
 }
 
+# serve_by_script FILE BEFORE [ARG...]: nbdkit serves FILE, and runs the shell code BEFORE, which may
+# refuse it, before each read: of $3 bytes at $4; $uri.
+serve_by_script() {
+	file=$1
+	# shellcheck disable=SC2016 # nbdkit expands them
+	pread=$2'
+		dd if="$file" iflag=skip_bytes,count_bytes skip=$4 count=$3 status=none'
+	shift 2
+	# shellcheck disable=SC2016 # the same
+	file=$file serve_nbd eval get_size='stat -Lc %s "$file"' thread_model='echo parallel' \
+		pread="$pread" "$@"
+}
+
 # serve_badly FILE: a web server that misbehaves as the path says (badserver.py); $url, and $log
 # with a line for each request.
 serve_badly() {
