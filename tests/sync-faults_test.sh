@@ -78,6 +78,29 @@ testStoppedWhileTheRateIsWaitedFor() {
 	assertOld v1
 }
 
+# What has come stays, and the caller is told that nothing more can be had.
+testServerThatDies() {
+	need_tool nginx python3 || return 0
+	serve_nginx "$work"
+	server=$!
+	copy_of v1
+	"$GOW_BIN/gow-sync" --json --limit-rate 2M "$url/all.gow" "$tmp/c.gow" >"$out" 2>"$err" &
+	child=$!
+	wait_for_record
+	kill $server
+	wait $child
+	status=$?
+	assertStatus 8
+	assertJson '.error == "unreachable" and (.changed | not)'
+	assertOld v1
+	serve_nginx "$work"
+	run gow-sync --json "$url/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.resumed'
+	assertInStep "$work/all.gow"
+	assertAlone
+}
+
 # headers_read IMAGE: how many headers' worth of bytes was read of its own, rounded down; a few numbers
 # do not count.
 headers_read() {

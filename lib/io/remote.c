@@ -312,46 +312,16 @@ int gow_file_pour(struct gow_file *base, uint64_t offset, size_t size, gow_remot
 
 /* ---- streams ------------------------------------------------------------------------------ */
 
-/* Counts what goes through. */
-struct counted {
-	struct remote_file *file;
-	const struct gow_remote_stream *stream;
-};
-
-static const struct gow_remote_range *next_counted(void *context, bool wait)
-{
-	struct counted *counted = context;
-	const struct gow_remote_range *range = counted->stream->next(counted->stream->context,
-	                                                             wait);
-
-	if (range) {
-		counted->file->fetched += range->size;
-		counted->file->requests++;
-	}
-	return range;
-}
-
-static void done_counted(void *context, const struct gow_remote_range *range)
-{
-	struct counted *counted = context;
-
-	counted->stream->done(counted->stream->context, range);
-}
-
 int gow_file_read_stream(struct gow_file *base, const struct gow_remote_stream *stream,
                          gow_error *error)
 {
 	struct remote_file *file = remote_of(base);
-	struct counted counted = { .file = file, .stream = stream };
-	const struct gow_remote_stream through = { .context = &counted,
-		                                   .next = next_counted,
-		                                   .done = done_counted };
 	int code;
 
 	if (!gow_file_is_remote(base) || !file->module->stream)
 		return gow_file_read_in_batches(base, stream, error);
 	(void)pthread_mutex_lock(&file->mutex);
-	code = file->module->stream(file->remote, &through, error);
+	code = gow_remote_stream(file, stream, error);
 	(void)pthread_mutex_unlock(&file->mutex);
 	return gow_fail_in_file(error, code, base->name);
 }

@@ -32,7 +32,7 @@ struct remote_file {
 void gow_remote_begin(struct remote_file *file);
 
 /*
- * As the module's read, finish and pour; counts requests and bytes. GOW_ERR_IO where the server cannot
+ * As the module's read, finish, pour and stream; counts requests and bytes. GOW_ERR_IO where the server cannot
  * read a range, of which whoever can do without it may read on; GOW_ERR_UNREACHABLE where it is gone.
  */
 int gow_remote_read_ranges(struct remote_file *file, const struct gow_remote_range *ranges,
@@ -41,5 +41,7 @@ int gow_remote_finish_range(struct remote_file *file, const struct gow_remote_ra
                             gow_error *error);
 int gow_remote_pour(struct remote_file *file, uint64_t offset, size_t size, gow_remote_taker take,
                     void *context, gow_error *error);
+int gow_remote_stream(struct remote_file *file, const struct gow_remote_stream *stream,
+                      gow_error *error);
 
 #endif

@@ -71,42 +71,91 @@ static int take_notice(struct remote_file *file, int code, gow_error *error)
 	return code;
 }
 
+/* Counts what is to be asked for; whether there is a server to ask. */
+static int begin_asking(struct remote_file *file, uint64_t requests, uint64_t bytes,
+                        gow_error *error)
+{
+	file->requests += requests;
+	file->fetched += bytes;
+	return check_server(file, error);
+}
+
 int gow_remote_read_ranges(struct remote_file *file, const struct gow_remote_range *ranges,
                            size_t count, gow_error *error)
 {
-	const int code = check_server(file, error);
+	uint64_t bytes = 0;
+	int code;
 
-	file->requests += count;
 	for (size_t i = 0; i < count; i++)
-		file->fetched += ranges[i].size;
-	return code ? code
-	            : take_notice(file, file->module->read(file->remote, ranges, count, error),
-	                          error);
+		bytes += ranges[i].size;
+	code = begin_asking(file, count, bytes, error);
+	if (code)
+		return code;
+	code = file->module->read(file->remote, ranges, count, error);
+	return take_notice(file, code, error);
 }
 
 int gow_remote_finish_range(struct remote_file *file, const struct gow_remote_range *range,
                             gow_error *error)
 {
-	const int code = check_server(file, error);
+	int code = begin_asking(file, 1, range->size, error);
 
-	file->requests++;
-	file->fetched += range->size;
-	if (!code)
-		return take_notice(file, file->module->finish(file->remote, range, error), error);
-	file->module->abandon(file->remote, range);
-	return code;
+	if (code) {
+		file->module->abandon(file->remote, range);
+		return code;
+	}
+	code = file->module->finish(file->remote, range, error);
+	return take_notice(file, code, error);
 }
 
 int gow_remote_pour(struct remote_file *file, uint64_t offset, size_t size, gow_remote_taker take,
                     void *context, gow_error *error)
 {
-	const int code = check_server(file, error);
+	int code = begin_asking(file, 1, size, error);
 
-	file->requests++;
-	file->fetched += size;
-	return code ? code
-	            : take_notice(
-			      file,
-			      file->module->pour(file->remote, offset, size, take, context, error),
-			      error);
+	if (code)
+		return code;
+	code = file->module->pour(file->remote, offset, size, take, context, error);
+	return take_notice(file, code, error);
+}
+
+/* ---- streams ------------------------------------------------------------------------------ */
+
+/* Counts what goes through. */
+struct counted {
+	struct remote_file *file;
+	const struct gow_remote_stream *stream;
+};
+
+static const struct gow_remote_range *next_counted(void *context, bool wait)
+{
+	struct counted *counted = context;
+	const struct gow_remote_range *range = counted->stream->next(counted->stream->context,
+	                                                             wait);
+
+	if (range)
+		(void)begin_asking(counted->file, 1, range->size, NULL);
+	return range;
+}
+
+static void done_counted(void *context, const struct gow_remote_range *range)
+{
+	struct counted *counted = context;
+
+	counted->stream->done(counted->stream->context, range);
+}
+
+int gow_remote_stream(struct remote_file *file, const struct gow_remote_stream *stream,
+                      gow_error *error)
+{
+	struct counted counted = { .file = file, .stream = stream };
+	const struct gow_remote_stream through = { .context = &counted,
+		                                   .next = next_counted,
+		                                   .done = done_counted };
+	int code = check_server(file, error);
+
+	if (code)
+		return code;
+	code = file->module->stream(file->remote, &through, error);
+	return take_notice(file, code, error);
 }
