@@ -217,7 +217,10 @@ testReplacedFile() {
 	need_leases "$tmp" || return 0
 	make_image sound-v1 "$tmp/image"
 	cp "$tmp/image" "$tmp/old"
-	run_faulty "FAULTIO_FILE=$work/image" "FAULTIO_COME=$tmp/image" FAULTIO_FAIL=read:148:come=read \
+	run_faulty "FAULTIO_FILE=$work/image" "FAULTIO_TRACE=$tmp/reads" \
+		gow-convert -O gow "$work/image" "$tmp/new"
+	nth=$(grep -c '^read ' "$tmp/reads")
+	run_faulty "FAULTIO_FILE=$work/image" "FAULTIO_COME=$tmp/image" "FAULTIO_FAIL=read:$nth:come=read" \
 		gow-convert --force -O gow "$work/image" "$tmp/image"
 	assertStopped
 	assertSameFile "$tmp/old" "$tmp/image"
