@@ -6,10 +6,12 @@
 # shellcheck source=guest.sh
 . "$TESTS/guest.sh"
 
-# A disk with data, zeros and movers, most of it holes, so that it costs little.
+# A disk with data, zeros and movers, most of it holes, so that it costs little; and blocks with data
+# that nobody owns, between others.
 recipe() {
 	printf 'version %s\nsize 40M\nmap 0-499 500 step -1\nmap 600-601 550\nblocks 600\n' "$1"
 	printf 'data 1-40 pattern 1\ndata 480-500 pattern 2\ndata 550 pattern 3\n'
+	printf 'map 20 none\nmap 30 none\ndata 510 pattern 4\n'
 }
 
 suiteSetUp() {
@@ -67,11 +69,15 @@ testCompact() {
 			came sync:$nth:come=write gow-compact $option "$tmp/image"
 			assertStopped
 			assertNull "$option, sync $nth: writes after" \
-				"$(sed "1,/^sync $nth /d" "$tmp/trace" | grep -E '^(write|truncate) ')"
+				"$(sed "1,/^sync $nth /d" "$tmp/trace" | grep -E '^(write|truncate|allocate) ')"
 			assertGuest "$tmp/image" "$work/raw"
 		done
 		rm -f "$tmp/syncs"
 	done
+	fresh
+	came allocate:2:come=read gow-compact --punch "$tmp/image"
+	assertStopped
+	assertNull 'holes after' "$(sed '1,/^allocate 2 /d' "$tmp/trace" | grep '^allocate ')"
 	came read:1:come=write gow-compact --keep-zeros -o "$tmp/out" "$tmp/image"
 	assertErr 'opens it for writing|came to open'
 }
@@ -162,6 +168,70 @@ testReaders() {
 	mv "$tmp/tar.tar" "$tmp/image"
 	came read:4:come=write gow-convert "$tmp/image" "$tmp/archived.gow"
 	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+}
+
+# assertSoon: it has stopped, without going through all of the image's 502 blocks.
+assertSoon() {
+	assertStopped
+	assertTrue "$1: goes on for $after calls" "[ $after -lt 130 ]"
+}
+
+# data_read TOOL ARGUMENT...: in which reading call the tool reads the second block of $tmp/image.
+data_read() {
+	rm -f "$tmp/reads"
+	run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_TRACE=$tmp/reads" "$@"
+	awk '$1 == "read" && $5 == 65536 { print $2 }' "$tmp/reads" | sed -n 2p
+}
+
+# What is compared with a manifest, verified, or left by an earlier run may be as much as an image has.
+testSync() {
+	need_leases "$tmp" || return 0
+	recipe 3 >"$tmp/recipe"
+	printf 'ver 0-499 1\nver 600-601 1\n' >>"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/master"
+	printf 'version 3\nsize 40M\n' >"$tmp/empty"
+	run gow-check -q --write-manifest "$tmp/manifest" "$tmp/master"
+	# A copy that is in step, and a master that has to be read.
+	cp --sparse=always "$tmp/master" "$tmp/image"
+	cp --sparse=always "$tmp/master" "$tmp/copy"
+	set -- gow-sync --manifest "$tmp/manifest" "$tmp/master" "$tmp/image"
+	came "read:$(data_read "$@"):come=write" "$@"
+	assertSoon 'what the copy has'
+	set -- gow-sync --verify "$tmp/image" "$tmp/copy"
+	came "read:$(data_read "$@"):come=write" "$@"
+	assertSoon 'what the master has'
+	# What was fetched: by this run, and by one before it.
+	set -- gow-sync --manifest "$tmp/manifest" "$tmp/master" "$tmp/image"
+	make_image "$tmp/empty" "$tmp/image"
+	number=$(data_read "$@")
+	make_image "$tmp/empty" "$tmp/image"
+	came "read:$number:come=read" "$@"
+	assertSoon 'what was fetched'
+	mkdir "$tmp/begun"
+	rm -f "$tmp/image.gow-sync"
+	make_image "$tmp/empty" "$tmp/image"
+	run_faulty "FAULTIO_FILE=$tmp/image" FAULTIO_FAIL=write:300:kill gow-sync "$tmp/master" "$tmp/image"
+	cp --sparse=always "$tmp/image" "$tmp/image.gow-sync" "$tmp/begun"
+	number=$(data_read gow-sync "$tmp/master" "$tmp/image")
+	cp --sparse=always "$tmp"/begun/* "$tmp"
+	came "read:$number:come=read" gow-sync "$tmp/master" "$tmp/image"
+	assertSoon 'what was there'
+	run gow-sync "$tmp/master" "$tmp/image"
+	assertStatus 0
+	assertGuest "$tmp/image" "$work/raw"
+}
+
+# Blocks that nobody owns are saved while the image is as it was.
+testSalvage() {
+	need_leases "$tmp" || return 0
+	printf 'version 1\nsize 40M\nblocks 500\ndata 0-499 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/image"
+	set -- gow-repair -y --salvage "$tmp/saved" "$tmp/image"
+	number=$(data_read "$@")
+	rm "$tmp"/saved*
+	came "read:$number:come=read" "$@"
+	assertSoon 'saving'
+	assertEquals 'what is left' '' "$(find "$tmp" -name 'saved*' -o -name '.gow*')"
 }
 
 # Over a network a lease is refused unless the server handed the file over: that says nothing.

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
+#include "base/monitor.h"
 #include "ops/inplace/compact_steps.h"
 
 static int compare_numbers(const void *a, const void *b)
@@ -30,6 +31,15 @@ static int punch_range(struct gow_compact *compact, uint64_t offset, uint64_t si
 	                                   : GOW_OK;
 }
 
+static int safe_point(struct gow_compact *compact, gow_error *error)
+{
+	int code = gow_tick(compact->job->monitor,
+	                    gow_compact_writes(compact) ? "punch" : "measure", compact->punched, 0,
+	                    error);
+
+	return code ? code : gow_lock_poll(compact->job->lock, error);
+}
+
 /* Between the blocks that are kept. */
 static int punch_gaps(struct gow_compact *compact, const uint32_t *kept, gow_error *error)
 {
@@ -38,6 +48,8 @@ static int punch_gaps(struct gow_compact *compact, const uint32_t *kept, gow_err
 
 	for (uint32_t i = 0; i < compact->kept && !code; i++) {
 		if (kept[i] > at)
+			code = safe_point(compact, error);
+		if (!code && kept[i] > at)
 			code = punch_range(compact, gow_compact_offset(compact, at),
 			                   (kept[i] - at) * GOW_BLOCK_SIZE, error);
 		at = kept[i] + UINT64_C(1);

@@ -260,10 +260,11 @@ static int repair(struct gow_repair_job *job, gow_error *error)
 	if (!code && !gow_plan_is_empty(&job->plan))
 		code = gow_repair_measure(job, error);
 	if (!code && options->salvage && !job->result->quit)
-		code = gow_salvage(
-			&job->plan, gow_repair_base_of(job), gow_repair_place_of(job)->directory,
-			options->common.flags & GOW_COMMON_DRY_RUN ? NULL : options->salvage,
-			&job->result->salvaged_blocks, error);
+		code = gow_salvage(&job->plan, gow_repair_base_of(job), job->target->lock,
+		                   gow_repair_place_of(job)->directory,
+		                   options->common.flags & GOW_COMMON_DRY_RUN ? NULL
+		                                                              : options->salvage,
+		                   &job->result->salvaged_blocks, error);
 	if (!code && !(options->common.flags & GOW_COMMON_DRY_RUN) &&
 	    !gow_plan_is_empty(&job->plan))
 		code = carry_out(job, error);

@@ -19,9 +19,10 @@ struct owner {
 struct salvage {
 	struct gow_plan *plan;
 	struct gow_file *base;
-	struct gow_directory *directory; /* the image's */
-	uint32_t present;                /* blocks of base */
-	struct owner *owners;            /* by physical block */
+	struct gow_lock *lock; /* the image's, as is this: */
+	struct gow_directory *directory;
+	uint32_t present;     /* blocks of base */
+	struct owner *owners; /* by physical block */
 	size_t owner_count;
 	struct gow_file *data; /* NULL: only count */
 	struct gow_file *index;
@@ -131,7 +132,7 @@ static int save_block(struct salvage *salvage, uint32_t physical, gow_error *err
 	if (!code)
 		code = gow_tick(salvage->plan->options->common.monitor, "salvage",
 		                salvage->blocks * GOW_BLOCK_SIZE, 0, error);
-	return code;
+	return code ? code : gow_lock_poll(salvage->lock, error);
 }
 
 static int save_run(void *context, gow_problem_id id, const gow_place *place, uint64_t run)
@@ -208,8 +209,9 @@ static int save(struct salvage *salvage, const char *path, gow_error *error)
 	return code;
 }
 
-int gow_salvage(struct gow_plan *plan, struct gow_file *base, struct gow_directory *directory,
-                const char *path, uint64_t *blocks, gow_error *error)
+int gow_salvage(struct gow_plan *plan, struct gow_file *base, struct gow_lock *lock,
+                struct gow_directory *directory, const char *path, uint64_t *blocks,
+                gow_error *error)
 {
 	struct salvage *salvage = calloc(1, sizeof *salvage);
 	struct gow_unchecked before = { .entries = NULL };
@@ -219,6 +221,7 @@ int gow_salvage(struct gow_plan *plan, struct gow_file *base, struct gow_directo
 		return gow_fail_memory(error, sizeof *salvage);
 	salvage->plan = plan;
 	salvage->base = base;
+	salvage->lock = lock;
 	salvage->directory = directory;
 	salvage->error = error;
 	code = gow_unchecked_load_as(base, plan->layout, &before, error);

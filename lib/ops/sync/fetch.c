@@ -5,7 +5,6 @@
  */
 #include <string.h>
 
-#include "base/monitor.h"
 #include "io/readback.h"
 #include "ops/sync/incoming.h"
 
@@ -93,17 +92,6 @@ static int keep_group(struct fetch *fetch, const struct gow_sync_list *group, go
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
-static int safe_point(const struct fetch *fetch, gow_error *error)
-{
-	struct gow_sync_job *job = fetch->job;
-	int code = gow_tick(job->monitor, "fetch", fetch->kept,
-	                    gow_sync_incoming_total(fetch->incoming), error);
-
-	if (!code)
-		code = gow_lock_poll(&job->copy->lock, error);
-	return code ? code : gow_lock_poll(&job->master.lock, error);
-}
-
 /* Keeps groups until no more come. What came before somebody stopped us is kept, too. */
 static int keep_all(struct fetch *fetch, gow_error *error)
 {
@@ -112,7 +100,8 @@ static int keep_all(struct fetch *fetch, gow_error *error)
 	int code, failed = GOW_OK;
 
 	do {
-		code = safe_point(fetch, error);
+		code = gow_sync_safe_point(fetch->job, "fetch", fetch->kept,
+		                           gow_sync_incoming_total(fetch->incoming), error);
 		if (code)
 			gow_sync_incoming_stop(fetch->incoming);
 		gow_sync_incoming_take(fetch->incoming, &group, &over);

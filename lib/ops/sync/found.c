@@ -44,6 +44,7 @@ void gow_sync_is_there(struct gow_sync_job *job, uint32_t logical, uint32_t phys
 
 struct find {
 	struct gow_sync_job *job;
+	uint64_t read; /* bytes */
 	uint8_t block[GOW_BLOCK_SIZE];
 };
 
@@ -51,14 +52,18 @@ struct find {
 static int check_row(struct find *find, const struct gow_sync_row *row, bool *is_true,
                      gow_error *error)
 {
-	const struct gow_sync_job *job = find->job;
+	struct gow_sync_job *job = find->job;
 	struct gow_hash hash;
-	int code = gow_file_read_padded(job->copy->file,
-	                                gow_layout_block_offset(job->disk.layout, row->physical),
-	                                find->block, sizeof find->block, error);
+	int code = gow_sync_safe_point(job, "verify", find->read, 0, error);
 
-	/* What cannot be read is not there. */
 	*is_true = false;
+	if (code)
+		return code;
+	code = gow_file_read_padded(job->copy->file,
+	                            gow_layout_block_offset(job->disk.layout, row->physical),
+	                            find->block, sizeof find->block, error);
+	find->read += sizeof find->block;
+	/* What cannot be read is not there. */
 	if (code)
 		return code == GOW_ERR_IO ? GOW_OK : code;
 	gow_hash_block(find->block, &hash);

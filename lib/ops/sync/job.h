@@ -68,6 +68,11 @@ static inline bool gow_sync_is_dry_run(const struct gow_sync_job *job)
 int gow_sync_work(struct gow_sync_job *job, struct gow_location *location, bool look, bool *needed,
                   gow_error *error);
 
+/* What every loop over many blocks calls: GOW_ERR_STOPPED, or GOW_ERR_BUSY where somebody came to open
+ * the copy, or to write to the master. */
+int gow_sync_safe_point(struct gow_sync_job *job, const char *phase, uint64_t done, uint64_t total,
+                        gow_error *error);
+
 /* ---- rounds.c ---------------------------------------------------------------------------- */
 
 /* Plans one round, and measures in the result what it reads and writes. */

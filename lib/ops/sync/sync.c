@@ -5,9 +5,20 @@
 
 #include "base/error.h"
 #include "base/growing.h"
+#include "base/monitor.h"
 #include "image/layout_table.h"
 #include "io/draft.h"
 #include "ops/sync/job.h"
+
+int gow_sync_safe_point(struct gow_sync_job *job, const char *phase, uint64_t done, uint64_t total,
+                        gow_error *error)
+{
+	int code = gow_tick(job->monitor, phase, done, total, error);
+
+	if (!code && job->copy)
+		code = gow_lock_poll(&job->copy->lock, error);
+	return code ? code : gow_lock_poll(&job->master.lock, error);
+}
 
 /* ---- a copy's content --------------------------------------------------------------------- */
 

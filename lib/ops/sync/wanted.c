@@ -131,14 +131,15 @@ struct read {
 /* Until more may be read, or somebody wants to stop. */
 static int wait_for_rate(const struct read *read, gow_error *error)
 {
-	const struct gow_sync_job *job = read->job;
+	struct gow_sync_job *job = read->job;
 	double pause;
 	int code;
 
 	do {
 		pause = gow_sync_master_pause(&job->master);
-		code = gow_tick(job->monitor, "verify", (uint64_t)read->logical[0] * GOW_BLOCK_SIZE,
-		                job->master.disk.logical_size, error);
+		code = gow_sync_safe_point(job, "verify",
+		                           (uint64_t)read->logical[0] * GOW_BLOCK_SIZE,
+		                           job->master.disk.logical_size, error);
 		if (!code && pause > 0)
 			gow_sync_nap(pause);
 	} while (!code && pause > 0);
@@ -291,6 +292,7 @@ static int want_block(struct gow_sync_job *job, uint32_t logical, gow_error *err
 static int compare(struct gow_sync_job *job, bool fetched, uint8_t *block, gow_error *error)
 {
 	const uint32_t blocks = job->master.disk.logical_blocks;
+	uint32_t compared = 0;
 	int code = GOW_OK;
 
 	for (uint32_t i = 0; i < blocks && !code; i++) {
@@ -298,9 +300,9 @@ static int compare(struct gow_sync_job *job, bool fetched, uint8_t *block, gow_e
 
 		if (gow_get_bit(job->needed, i) != fetched)
 			continue;
-		if (i % READ_BLOCKS == 0)
-			code = gow_tick(job->monitor, "verify", (uint64_t)i * GOW_BLOCK_SIZE,
-			                job->master.disk.logical_size, error);
+		if (compared++ % READ_BLOCKS == 0)
+			code = gow_sync_safe_point(job, "verify", (uint64_t)i * GOW_BLOCK_SIZE,
+			                           job->master.disk.logical_size, error);
 		if (!code)
 			code = hash_place(job, i, block, &equal, error);
 		if (code || equal)
