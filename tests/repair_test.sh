@@ -33,6 +33,16 @@ repaired() {
 	make_image "$tmp/recipe" "$tmp/repaired.gow"
 }
 
+# wait_for_stop PID: until a process was stopped by a signal, or has ended.
+wait_for_stop() {
+	for _ in $(seq 1000); do
+		case $(cut -d ' ' -f 3 "/proc/$1/stat") in
+		T | Z) break ;;
+		esac
+		sleep 0.01
+	done
+}
+
 # ---- usage ----
 
 testOneOfThemIsNeeded() {
@@ -1302,18 +1312,169 @@ testUndoFileInNoDirectory() {
 	assertBeside
 }
 
+# What the undo file would be called, or is called while it is made, may be somebody's: it stays.
+testUndoFileTakesNoOtherFilesName() {
+	damaged map-crosslink-v1
+	ln -s image.gow "$tmp/images/link.gow"
+	ln "$image" "$tmp/images/other.gow"
+	for name in image.gow link.gow other.gow ../images/image.gow; do
+		for option in -n -y; do
+			(cd "$tmp/images" && run gow-repair $option --undo-file $name image.gow; exit $status)
+			assertEquals "$option $name" 16 $?
+			assertErr 'would take the name of the image itself'
+		done
+	done
+	rm "$tmp/images/link.gow" "$tmp/images/other.gow"
+	mv "$image" "$tmp/images/x.gow-undo.new"
+	run gow-repair -y --undo-file "$tmp/images/x" "$tmp/images/x.gow-undo.new"
+	assertStatus 16
+	assertErr 'would take the name of the image itself'
+	mv "$tmp/images/x.gow-undo.new" "$image"
+	assertSameFile "$original" "$image"
+	assertBeside
+	# Another image, a disk that begins with zeros, a text: elsewhere, and beside the image.
+	make_image sound-v1 "$tmp/another.gow"
+	truncate -s 1M "$tmp/disk"
+	echo guest | dd of="$tmp/disk" bs=1 seek=70000 conv=notrunc status=none
+	echo hello >"$tmp/text"
+	mkdir "$tmp/elsewhere"
+	for file in another.gow disk text; do
+		for option in "--undo-file=$tmp/elsewhere/undo" -v; do
+			name=$tmp/elsewhere/undo.gow-undo.new
+			[ "$option" != -v ] || name=$image.gow-undo.new
+			ln "$tmp/$file" "$name"
+			run gow-repair -y "$option" "$image"
+			assertStatus 8
+			assertErr "$name: stands in the way of an undo file.*rename it"
+			assertSameFile "$tmp/$file" "$name"
+			rm "$name"
+			assertSameFile "$original" "$image"
+			assertBeside
+			assertEquals elsewhere '' "$(ls "$tmp/elsewhere")"
+		done
+	done
+	# What a run left that was killed makes way: nothing, zeros, the beginning of an undo file.
+	for left in empty zeros begun; do
+		case $left in
+		empty) : >"$image.gow-undo.new" ;;
+		zeros) truncate -s 4096 "$image.gow-undo.new" ;;
+		begun) printf 'GOW-UNDO%04096d' 0 >"$image.gow-undo.new" ;;
+		esac
+		run gow-repair -y "$image"
+		assertStatus 1
+		assertBeside image.gow.gow-undo
+		run gow-repair --undo "$image"
+		assertStatus 0
+		assertBeside
+	done
+}
+
+# The directory of the image by another path.
+testUndoFileBesideByAnotherPath() {
+	need_root || return 0
+	damaged map-crosslink-v1
+	mkdir "$tmp/bind"
+	mount --bind "$tmp/images" "$tmp/bind" || { skip "no bind mounts" && return; }
+	at_end "umount $(gow_quote "$tmp/bind")"
+	for name in image.gow.gow-undo image.gow.gow-undo.2 image.gow.gow-undo.new; do
+		run gow-repair -y --undo-file "$tmp/bind/$name" "$image"
+		assertStatus 16
+		assertErr 'beside the image'
+		assertBeside
+	done
+	assertSameFile "$original" "$image"
+}
+
+# On a file system that does not tell small letters from capitals.
+testUndoFileBesideInOtherLetters() {
+	need_root || return 0
+	need_tool mkfs.vfat || return 0
+	damaged map-crosslink-v1
+	grep -qw vfat /proc/filesystems || modprobe -q vfat || { skip 'no vfat in the kernel' && return; }
+	truncate -s 40M "$tmp/vfat"
+	mkfs.vfat "$tmp/vfat" >"$out" 2>&1 || fail mkfs.vfat
+	mount_file "$tmp/vfat" || return
+	cp "$original" "$mnt/image.gow"
+	for name in IMAGE.GOW.gow-undo Image.gow.Gow-Undo.new; do
+		run gow-repair -y --undo-file "$mnt/$name" "$mnt/image.gow"
+		assertStatus 16
+		assertErr 'beside the image'
+	done
+	run gow-repair -y --undo-file "$mnt/IMAGE.gow" "$mnt/image.gow"
+	assertStatus 16
+	assertErr 'name of the image itself'
+	assertEquals image.gow "$(ls "$mnt")"
+	assertSameFile "$original" "$mnt/image.gow"
+	run gow-repair -y --undo-file "$mnt/undo" "$mnt/image.gow"
+	assertStatus 1
+	run gow-repair --undo "$mnt/image.gow"
+	assertStatus 0
+	assertSameFile "$original" "$mnt/image.gow"
+}
+
+# Two repairs with one name for their undo files: neither loses its own to the other.
+testUndoFilesOfOneName() {
+	damaged map-crosslink-v1
+	cp "$original" "$tmp/images/second.gow"
+	mkdir "$tmp/elsewhere"
+	# The first one stops before it gives its undo file the name, and after it did.
+	for call in rename:1 unlink:1; do
+		FAULTIO_FILE="$tmp/elsewhere/*" FAULTIO_FAIL="$call:signal=19" LD_PRELOAD=$GOW_TESTBIN/faultio.so \
+			ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" \
+			"$GOW_BIN/gow-repair" -y -q --undo-file "$tmp/elsewhere/undo" "$image" \
+			>"$tmp/first" 2>&1 &
+		wait_for_stop $!
+		run gow-repair -y -q --undo-file "$tmp/elsewhere/undo" "$tmp/images/second.gow"
+		second=$status
+		kill -CONT $!
+		wait $!
+		first=$?
+		assertFalse "$call: both: $first $second" "[ $first$second = 11 ]"
+		for name in image second; do
+			run gow-check -q "$tmp/images/$name.gow"
+			[ $status -eq 0 ] || continue
+			run gow-repair --undo "$tmp/images/$name.gow"
+			assertStatus 0
+		done
+		assertSameFile "$original" "$image"
+		assertSameFile "$original" "$tmp/images/second.gow"
+		rm -f "$tmp/elsewhere/"* "$tmp/images/"*undo*
+	done
+}
+
+# What is salvaged keeps off the names of undo files, which would be written over it or take it away.
+testSalvageKeepsOffTheUndoFile() {
+	damaged everything-v3
+	state_of "$image"
+	for name in "$image.gow-undo" "$image.gow-undo.new" "$image.gow-undo.7"; do
+		for option in -n -y; do
+			run gow-repair $option --salvage "$name" "$image"
+			assertStatus 16
+			assertErr 'is a name for undo files'
+		done
+	done
+	for option in "s --undo-file=$tmp/s" "s --undo-file=$tmp/s.index" \
+		"s.gow-undo.new --undo-file=$tmp/s"; do
+		# shellcheck disable=SC2086 # words
+		run gow-repair -y --salvage="$tmp/"$option "$image"
+		assertStatus 16
+		assertErr 'is what the undo file is called'
+	done
+	assertUnchanged "$image"
+	assertBeside
+	assertFalse 'salvaged' "[ -e '$tmp/s' ] || [ -e '$tmp/s.index' ]"
+	run gow-repair -y --salvage "$tmp/s" --undo-file "$tmp/u" "$image"
+	assertStatus 4
+	assertTrue 'both are there' "[ -s '$tmp/s' ] && [ -s '$tmp/u' ]"
+}
+
 # stopped_repair CALL DIRECTORY: the repair is stopped at a call on the image; meanwhile the directory
 # of its undo file is removed.
 stopped_repair() {
 	FAULTIO_FILE="$image" FAULTIO_FAIL="$1:signal=19" LD_PRELOAD=$GOW_TESTBIN/faultio.so \
 		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" \
 		"$GOW_BIN/gow-repair" -y --undo-file "$2/undo" "$image" >"$out" 2>"$err" &
-	for _ in $(seq 1000); do
-		case $(cut -d ' ' -f 3 "/proc/$!/stat") in
-		T | Z) break ;;
-		esac
-		sleep 0.01
-	done
+	wait_for_stop $!
 	rm -r "$2"
 	kill -CONT $!
 	wait $!

@@ -297,9 +297,86 @@ testDamagedRecord() {
 		printf '\377' | dd of="$tmp/c.gow.gow-sync" bs=1 seek=$offset conv=notrunc status=none
 		assertGoesOn "$work/all.gow" "record damaged at $offset"
 	done
-	head -c 100 /dev/urandom >"$tmp/c.gow.gow-sync"
-	copy_of v1
-	assertGoesOn "$work/all.gow" 'random bytes'
+	# Zeros where its bytes were, and none at all.
+	for size in 0 100; do
+		truncate -s 0 "$tmp/c.gow.gow-sync"
+		truncate -s $size "$tmp/c.gow.gow-sync"
+		copy_of v1
+		assertGoesOn "$work/all.gow" "$size bytes of zeros"
+	done
+}
+
+# What has the name of the record and is none is somebody's, and stays.
+testWhatIsNoRecordStays() {
+	echo hello >"$tmp/m.text"
+	head -c 100 /dev/urandom >"$tmp/m.random"
+	for file in "$work/v2.gow" "$tmp/m.text" "$tmp/m.random"; do
+		for option in -q --in-place; do
+			copy_of v1
+			ln -sf "$file" "$tmp/m.file"
+			cp --sparse=always "$file" "$tmp/c.gow.gow-sync"
+			state_of "$tmp/c.gow.gow-sync"
+			run gow-sync $option "$work/all.gow" "$tmp/c.gow"
+			assertStatus 8
+			assertErr 'c.gow.gow-sync: stands in the way of a record of gow-sync, and is none.*rename it'
+			assertUnchanged "$tmp/c.gow.gow-sync"
+			assertOld v1
+			rm "$tmp/c.gow"
+			run gow-sync $option "$work/all.gow" "$tmp/c.gow"
+			assertStatus 8
+			assertErr 'c.gow.gow-sync: stands in the way'
+			assertUnchanged "$tmp/c.gow.gow-sync"
+			rm "$tmp/c.gow.gow-sync" "$tmp/m.file"
+			assertAlone
+		done
+	done
+	# Where nothing is to be fetched it is in nobody's way.
+	copy_of all
+	echo hello >"$tmp/c.gow.gow-sync"
+	run gow-sync "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertSameFile "$tmp/m.text" "$tmp/c.gow.gow-sync"
+}
+
+# Nor is a file replaced that only has the name under which a new copy is made.
+testWhatIsNoNewCopyStays() {
+	echo hello >"$tmp/m.text"
+	make_image sound-v1 "$tmp/m.other"
+	for file in "$work/v2.gow" "$tmp/m.other" "$tmp/m.text"; do
+		cp --sparse=always "$file" "$tmp/c.gow.gow-sync.new"
+		state_of "$tmp/c.gow.gow-sync.new"
+		for option in -q -n; do
+			run gow-sync $option "$work/all.gow" "$tmp/c.gow"
+			assertStatus 8
+			assertErr 'c.gow.gow-sync.new: stands where a new copy is made, and is none that was begun.*rename it'
+		done
+		assertUnchanged "$tmp/c.gow.gow-sync.new"
+		rm "$tmp/c.gow.gow-sync.new"
+		assertAlone
+	done
+	: >"$tmp/c.gow.gow-sync.new"
+	assertGoesOn "$work/all.gow" 'an empty file'
+}
+
+# A master whose name gow-sync needs is read by nobody and written by nobody.
+testMasterUnderANameOfTheCopy() {
+	for name in c.gow.gow-sync c.gow.gow-sync.new; do
+		cp --sparse=always "$work/all.gow" "$tmp/$name"
+		state_of "$tmp/$name"
+		for option in -q --no-lock --in-place; do
+			for copy in no v1; do
+				[ $copy = no ] || copy_of v1
+				ln -s "$name" "$tmp/m.link"
+				run gow-sync $option "$tmp/m.link" "$tmp/c.gow"
+				assertStatus 16
+				assertErr "$name: is the master, and a name that gow-sync needs"
+				assertUnchanged "$tmp/$name"
+				rm -f "$tmp/c.gow" "$tmp/m.link"
+			done
+		done
+		rm "$tmp/$name"
+		assertAlone
+	done
 }
 
 # A record of somebody else is not believed, whatever it says, and does no harm.

@@ -151,11 +151,14 @@ static int posix_open(struct gow_directory *directory, const char *name, unsigne
 	}
 	if (fd < 0 && errno == EEXIST)
 		return gow_fail(error, GOW_ERR_EXISTS, "exists already");
+	full_name(directory, name, full);
+	if (fd < 0 && errno == EWOULDBLOCK) /* somebody has a lease on it */
+		return gow_fail_in_file(
+			error, gow_fail(error, GOW_ERR_BUSY, "is in use by another process"), full);
 	if (fd < 0)
 		return call_failed(directory, name,
 		                   flags & GOW_DIRECTORY_CREATE ? "cannot be made" : "cannot open",
 		                   error);
-	full_name(directory, name, full);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		(void)close(fd);
 		return gow_fail_in_file(
@@ -175,6 +178,16 @@ static int posix_rename(struct gow_directory *directory, const char *from, const
 	               : GOW_OK;
 }
 
+/* Where there are no hard links, either, somebody may come in between. */
+static int rename_unless_taken(int fd, const char *from, const char *to)
+{
+	struct stat st;
+
+	if (fstatat(fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		errno = EEXIST;
+	return errno == ENOENT ? renameat(fd, from, fd, to) : -1;
+}
+
 static int posix_rename_new(struct gow_directory *directory, const char *from, const char *to,
                             gow_error *error)
 {
@@ -186,6 +199,8 @@ static int posix_rename_new(struct gow_directory *directory, const char *from, c
 		result = linkat(fd, from, fd, to, 0);
 		if (result == 0)
 			(void)unlinkat(fd, from, 0);
+		else if (errno == EPERM || errno == ENOSYS || errno == EOPNOTSUPP)
+			result = rename_unless_taken(fd, from, to);
 	}
 	if (result == 0)
 		return GOW_OK;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/xxh.h"
+#include "io/leftover.h"
 #include "io/readback.h"
 #include "journal/numbers.h"
 
@@ -25,6 +26,8 @@ enum {
 
 static const uint8_t head_magic[8] = { 'G', 'O', 'W', '-', 'S', 'Y', 'N', 'C' };
 static const uint8_t frame_magic[8] = { 'G', 'O', 'W', '-', 'R', 'O', 'W', 'S' };
+
+static const struct gow_own_kind own = { "a record of gow-sync", head_magic, NULL };
 
 static void hash_bytes(const uint8_t *bytes, size_t size, uint64_t seed, struct gow_hash *hash)
 {
@@ -205,7 +208,7 @@ int gow_sync_record_begin(struct gow_sync_record *record, bool in_place, gow_err
 	int code;
 
 	close_file(record);
-	code = gow_directory_remove(record->directory, record->name, error);
+	code = gow_remove_leftover(record->directory, record->name, &own, error);
 	if (!code)
 		code = gow_directory_open_file(record->directory, record->name,
 		                               GOW_DIRECTORY_CREATE, &record->file, error);
@@ -259,6 +262,8 @@ int gow_sync_record_remove(struct gow_sync_record *record, gow_error *error)
 	int code;
 
 	close_file(record);
-	code = gow_directory_remove(record->directory, record->name, error);
+	code = gow_remove_leftover(record->directory, record->name, &own, error);
+	if (code == GOW_ERR_EXISTS) /* none of ours, and it was not in the way */
+		return GOW_OK;
 	return code ? code : gow_directory_sync(record->directory, error);
 }

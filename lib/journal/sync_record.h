@@ -51,7 +51,8 @@ typedef int (*gow_sync_row_visitor)(void *context, const struct gow_hash *identi
 int gow_sync_record_each(struct gow_sync_record *record, gow_sync_row_visitor visit, void *context,
                          gow_error *error);
 
-/* Makes a new one instead of what there is: durable, with its name. */
+/* Makes a new one instead of what there is: durable, with its name. GOW_ERR_EXISTS where that is no
+ * record. */
 int gow_sync_record_begin(struct gow_sync_record *record, bool in_place, gow_error *error);
 
 /*
@@ -62,7 +63,7 @@ int gow_sync_record_begin(struct gow_sync_record *record, bool in_place, gow_err
 int gow_sync_record_add(struct gow_sync_record *record, const struct gow_hash *identity,
                         const struct gow_sync_row *rows, uint32_t count, gow_error *error);
 
-/* Removes it; durable. Succeeds where there is none. */
+/* Removes it; durable. Succeeds where there is none, and leaves alone what is no record. */
 int gow_sync_record_remove(struct gow_sync_record *record, gow_error *error);
 
 #endif

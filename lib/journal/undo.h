@@ -78,9 +78,14 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
                   const char *pointed, struct gow_undo **undo, gow_error *error);
 
 /* Fails where no undo file can be made at pointed: its directory is not there, or it is a name for
- * layers. */
+ * layers, or would take the image's own. */
 int gow_undo_check_pointed(const struct gow_undo_place *place, const char *pointed,
-                           gow_error *error);
+                           const struct gow_file *image, gow_error *error);
+
+/* Fails where another new file at path would be in the way of the undo file, which is at pointed (NULL:
+ * beside the image). */
+int gow_undo_check_other(const struct gow_undo_place *place, const char *path, const char *pointed,
+                         const struct gow_file *image, gow_error *error);
 
 /* How many bytes its file will have. */
 int gow_undo_size(struct gow_file *image, struct gow_file *overlay, const struct gow_layout *layout,

@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "base/xxh.h"
 #include "io/draft.h"
+#include "io/leftover.h"
 #include "io/readback.h"
 #include "journal/undo.h"
 
@@ -29,6 +31,19 @@ static int refuse_taken(struct gow_directory *directory, const char *name, gow_e
 	return code;
 }
 
+static const struct gow_own_kind own = { "an undo file", head_magic, link_magic };
+
+/* Gives what was made its name, which may have been taken meanwhile, as may the one that it has. */
+static int take_name(struct gow_directory *directory, const char *meanwhile, const char *name,
+                     const struct gow_file *made, gow_error *error)
+{
+	int code = gow_directory_rename_new(directory, meanwhile, name, error);
+
+	if (code)
+		return gow_fail_in_file(error, code, made->name);
+	return gow_directory_check_entry(directory, name, made, NULL, error);
+}
+
 /* Makes a file that stands under its name only when it is whole and durable; *file is open then.
  * It has an ending meanwhile; what a crash left of an earlier attempt makes way. */
 static int publish(struct gow_directory *directory, const char *name, const char *ending,
@@ -43,7 +58,7 @@ static int publish(struct gow_directory *directory, const char *name, const char
 		return gow_fail_memory(error, strlen(name));
 	code = refuse_taken(directory, name, error);
 	if (!code)
-		code = gow_directory_remove(directory, meanwhile, error);
+		code = gow_remove_leftover(directory, meanwhile, &own, error);
 	if (!code)
 		code = gow_directory_open_file(directory, meanwhile, GOW_DIRECTORY_CREATE, &made,
 		                               error);
@@ -53,15 +68,16 @@ static int publish(struct gow_directory *directory, const char *name, const char
 		code = gow_file_close_to_others(made, error);
 	if (!code)
 		code = fill_file(context, made, error);
-	if (!code)
-		code = gow_directory_rename(directory, meanwhile, name, error);
 	if (!code) {
 		made->name[strlen(made->name) - strlen(ending)] = '\0';
+		code = take_name(directory, meanwhile, name, made, error);
+	}
+	if (!code) {
 		code = gow_directory_sync(directory, error);
 		if (code) /* nothing has been changed by it: it must not be found later */
-			(void)gow_directory_remove(directory, name, NULL);
+			(void)gow_remove_if_same(directory, name, made, NULL);
 	} else if (made) {
-		(void)gow_directory_remove(directory, meanwhile, NULL);
+		(void)gow_remove_if_same(directory, meanwhile, made, NULL);
 	}
 	free(meanwhile);
 	if (code)
@@ -77,14 +93,24 @@ struct filling {
 	struct gow_file *overlay;
 };
 
+/* Before there is anything else in it, so that whatever a crash leaves is known to be ours. */
+static int tag(struct gow_file *made, gow_error *error)
+{
+	int code = gow_file_write(made, 0, head_magic, sizeof head_magic, error);
+
+	return code ? code : gow_file_sync(made, error);
+}
+
 static int fill_undo(void *context, struct gow_file *file, gow_error *error)
 {
 	const struct filling *filling = context;
 	struct gow_undo *undo = filling->undo;
 	const struct gow_undo_place place = { .rows = undo->layout, .row_count = 1 };
 	struct gow_undo now = { .file = file };
-	int code;
+	int code = tag(file, error);
 
+	if (code)
+		return code;
 	undo->file = file;
 	code = gow_undo_fill(undo, filling->image, filling->overlay, error);
 	undo->file = NULL;
@@ -136,42 +162,122 @@ static int absolute(const struct gow_directory *directory, const char *name, cha
 	return code;
 }
 
-/* A name that layers have, or are going to have: the pointer would stand in its way. */
-static int refuse_beside(const struct gow_undo_place *place, const char *path, gow_error *error)
-{
-	char *image;
-	int code = absolute(place->directory, place->image, &image, error);
-	const size_t length = image ? strlen(image) : 0;
+/* Where a file is to be made. */
+struct spot {
+	struct gow_directory *directory; /* NULL: nothing was found */
+	char *name;                      /* in it */
+	char *full;                      /* its absolute name */
+};
 
-	if (!code && strncmp(path, image, length) == 0 &&
-	    strncmp(path + length, suffix, sizeof suffix - 1) == 0)
-		code = gow_fail_in_file(error,
-		                        gow_fail(error, GOW_ERR_ARGUMENT,
-		                                 "is a name for undo files beside the image; leave "
-		                                 "--undo-file out"),
-		                        path);
-	free(image);
-	return code;
+static void leave_spot(struct spot *spot)
+{
+	gow_directory_close(spot->directory);
+	free(spot->name);
+	free(spot->full);
+	*spot = (struct spot){ .directory = NULL };
+}
+
+/* To be left also when it fails. */
+static int find_spot(const struct gow_undo_place *place, const char *path, struct spot *spot,
+                     gow_error *error)
+{
+	int code = gow_directory_reach(place->directory, path, &spot->directory, &spot->name,
+	                               error);
+
+	if (code)
+		*spot = (struct spot){ .directory = NULL };
+	return code ? code : absolute(spot->directory, spot->name, &spot->full, error);
+}
+
+/* Whether a name is one of those that layers have, or are going to have. Not all file systems tell
+ * small letters from capitals. */
+static bool is_name_of_layer(const struct gow_undo_place *place, const char *name)
+{
+	const size_t length = strlen(place->image);
+
+	return strncasecmp(name, place->image, length) == 0 &&
+	       strncasecmp(name + length, suffix, sizeof suffix - 1) == 0;
+}
+
+/* The pointer would stand in its way. The directory may be the image's by another path. */
+static int refuse_beside(const struct gow_undo_place *place, const struct spot *spot,
+                         const struct gow_file *image, const char *hint, gow_error *error)
+{
+	int code;
+
+	if (!is_name_of_layer(place, spot->name) ||
+	    gow_directory_check_entry(spot->directory, place->image, image, NULL, NULL))
+		return GOW_OK;
+	code = gow_fail(error, GOW_ERR_ARGUMENT, "is a name for undo files beside the image; %s",
+	                hint);
+	return gow_fail_in_file(error, code, spot->full);
+}
+
+/* Neither what is made nor the name that it has meanwhile may be the image's. */
+static int refuse_image(const struct gow_file *image, const char *full, gow_error *error)
+{
+	char *meanwhile;
+	bool same = gow_file_is_at(image, full);
+
+	if (asprintf(&meanwhile, "%s%s", full, unfinished_elsewhere) < 0)
+		return gow_fail_memory(error, strlen(full));
+	same = same || gow_file_is_at(image, meanwhile);
+	free(meanwhile);
+	return same ? gow_fail_in_file(error,
+	                               gow_fail(error, GOW_ERR_ARGUMENT,
+	                                        "would take the name of the image itself; name "
+	                                        "another file"),
+	                               full)
+	            : GOW_OK;
+}
+
+/* Fails where a path is the one that is not to be meant, by its absolute name. */
+static int refuse_same(const char *full, const char *taken, const char *ending, gow_error *error)
+{
+	const size_t length = strlen(taken);
+
+	if (strncasecmp(full, taken, length) != 0 || strcasecmp(full + length, ending) != 0)
+		return GOW_OK;
+	return gow_fail_in_file(error,
+	                        gow_fail(error, GOW_ERR_ARGUMENT,
+	                                 "is what the undo file is called, or is called while it "
+	                                 "is made; name another file"),
+	                        full);
 }
 
 int gow_undo_check_pointed(const struct gow_undo_place *place, const char *pointed,
-                           gow_error *error)
+                           const struct gow_file *image, gow_error *error)
 {
-	struct gow_directory *directory;
-	char *name, *full = NULL;
-	int code = gow_directory_reach(place->directory, pointed, &directory, &name, error);
+	struct spot spot = { .directory = NULL };
+	int code = find_spot(place, pointed, &spot, error);
 
-	if (code)
-		return code;
-	code = absolute(directory, name, &full, error);
 	if (!code)
-		code = refuse_beside(place, full, error);
+		code = refuse_beside(place, &spot, image, "leave --undo-file out", error);
 	if (!code)
-		code = gow_fail_in_file(error, gow_draft_check_no_device(directory->path, error),
-		                        full);
-	gow_directory_close(directory);
-	free(name);
-	free(full);
+		code = refuse_image(image, spot.full, error);
+	if (!code)
+		code = gow_fail_in_file(
+			error, gow_draft_check_no_device(spot.directory->path, error), spot.full);
+	leave_spot(&spot);
+	return code;
+}
+
+int gow_undo_check_other(const struct gow_undo_place *place, const char *path, const char *pointed,
+                         const struct gow_file *image, gow_error *error)
+{
+	struct spot spot = { .directory = NULL }, undo = { .directory = NULL };
+	int code = find_spot(place, path, &spot, error);
+
+	if (!code)
+		code = refuse_beside(place, &spot, image, "name another file", error);
+	if (!code && pointed)
+		code = find_spot(place, pointed, &undo, error);
+	if (!code && pointed)
+		code = refuse_same(spot.full, undo.full, "", error);
+	if (!code && pointed)
+		code = refuse_same(spot.full, undo.full, unfinished_elsewhere, error);
+	leave_spot(&spot);
+	leave_spot(&undo);
 	return code;
 }
 
@@ -181,27 +287,24 @@ static int make_elsewhere(const struct gow_undo_place *place, const char *name, 
 {
 	struct gow_file *pointer = NULL;
 	struct gow_undo *undo = filling->undo;
-	struct gow_directory *directory;
-	char *there;
-	int code = gow_directory_reach(place->directory, path, &directory, &there, error);
+	struct spot spot = { .directory = NULL };
+	int code = find_spot(place, path, &spot, error);
 
-	if (code)
-		return code;
-	code = absolute(directory, there, &undo->pointed, error);
+	undo->pointed = spot.full;
 	if (!code)
-		code = refuse_beside(place, undo->pointed, error);
+		code = refuse_beside(place, &spot, filling->image, "leave --undo-file out", error);
 	if (!code)
-		code = publish(directory, there, unfinished_elsewhere, filling->image, fill_undo,
-		               filling, &undo->file, error);
+		code = publish(spot.directory, spot.name, unfinished_elsewhere, filling->image,
+		               fill_undo, filling, &undo->file, error);
 	if (!code) {
 		code = publish(place->directory, name, unfinished, filling->image, fill_pointer,
 		               undo->pointed, &pointer, error);
 		if (code)
-			(void)gow_directory_remove(directory, there, NULL);
+			(void)gow_remove_if_same(spot.directory, spot.name, undo->file, NULL);
 	}
 	(void)gow_file_close(pointer, NULL);
-	gow_directory_close(directory);
-	free(there);
+	spot.full = NULL; /* the undo file's */
+	leave_spot(&spot);
 	return code;
 }
 

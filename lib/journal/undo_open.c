@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/xxh.h"
+#include "io/leftover.h"
 #include "journal/undo.h"
 
 /* If file is a pointer, *path is where it leads, allocated. */
@@ -237,8 +238,13 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 	char *name = gow_undo_name(place, undo->layer);
 	struct gow_directory *directory;
 	char *there;
-	int code = name ? gow_directory_remove(place->directory, name, error)
-	                : gow_fail_memory(error, strlen(place->image));
+	int code;
+
+	if (!name)
+		return gow_fail_memory(error, strlen(place->image));
+	/* A pointer is not open any more; what it leads to is. */
+	code = undo->pointed ? gow_directory_remove(place->directory, name, error)
+	                     : gow_remove_if_same(place->directory, name, undo->file, error);
 
 	free(name);
 	if (!code)
@@ -248,7 +254,7 @@ int gow_undo_remove(const struct gow_undo_place *place, const struct gow_undo *u
 	code = reach_pointed(place, undo->pointed, &directory, &there, error);
 	if (code || !directory)
 		return code;
-	code = gow_directory_remove(directory, there, error);
+	code = gow_remove_if_same(directory, there, undo->file, error);
 	if (!code)
 		code = gow_directory_sync(directory, error);
 	gow_directory_close(directory);

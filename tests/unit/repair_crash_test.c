@@ -450,7 +450,7 @@ static void every_sync_is_needed(void)
 	static const struct {
 		enum damage damage;
 		size_t repair, undo;
-	} cases[] = { { MAP, 8, 7 }, { ELSEWHERE, 10, 8 }, { TWICE, 8, 7 } };
+	} cases[] = { { MAP, 9, 7 }, { ELSEWHERE, 11, 8 }, { TWICE, 9, 7 } };
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct world *world = world_new(HM_SMALL3, cases[i].damage);

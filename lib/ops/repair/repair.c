@@ -203,11 +203,31 @@ static int check_name(const struct gow_repair_job *job, gow_error *error)
 				"it; rename the image first"),
 			gow_repair_name_of(job));
 	if (job->options->undo_file)
-		code = gow_undo_check_pointed(place, job->options->undo_file, error);
+		code = gow_undo_check_pointed(place, job->options->undo_file, job->target->file,
+		                              error);
 	return code ? code
 	            : gow_directory_check_entry(place->directory, place->image, job->target->file,
 	                                        job->options->undo_file ? NULL : "use --undo-file",
 	                                        error);
+}
+
+/* What is salvaged must not stand where the undo file is to be. */
+static int check_salvage(const struct gow_repair_job *job, gow_error *error)
+{
+	const struct gow_undo_place *place = gow_repair_place_of(job);
+	const gow_repair_options *options = job->options;
+	char *index;
+	int code;
+
+	if (asprintf(&index, "%s.index", options->salvage) < 0)
+		return gow_fail_memory(error, strlen(options->salvage));
+	code = gow_undo_check_other(place, options->salvage, options->undo_file, job->target->file,
+	                            error);
+	if (!code)
+		code = gow_undo_check_other(place, index, options->undo_file, job->target->file,
+		                            error);
+	free(index);
+	return code;
 }
 
 static int refuse_layout(const struct gow_repair_job *job, const char *why, gow_error *error)
@@ -255,6 +275,8 @@ static int repair(struct gow_repair_job *job, gow_error *error)
 		code = check_layout(job, error);
 	if (!code && !gow_plan_is_empty(&job->plan))
 		code = check_name(job, error);
+	if (!code && options->salvage)
+		code = check_salvage(job, error);
 	if (!code)
 		code = allow_clearing(job, error);
 	if (!code && !gow_plan_is_empty(&job->plan))

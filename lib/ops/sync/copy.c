@@ -173,29 +173,70 @@ int gow_sync_copy_is_behind(const struct gow_sync_job *job, bool *behind, gow_er
 
 /* ---- one that is made -------------------------------------------------------------------- */
 
-/* Whether the file that an earlier run began is ours to go on with. */
-static int check_begun(struct gow_location *location, bool *usable, gow_error *error)
+static int refuse_there(const struct gow_location *location, const char *what, gow_error *error)
+{
+	int code = gow_fail(error, GOW_ERR_EXISTS,
+	                    "stands where a new copy is made, and is %s, so it is left alone: "
+	                    "rename it, or remove it if nobody needs it",
+	                    what);
+
+	return gow_fail_in_file(error, code, location->file->name);
+}
+
+/* Whether there is a record of what was fetched for the copy at path. */
+static int has_record(const struct gow_location *location, const char *path, bool *found,
+                      gow_error *error)
+{
+	const char *slash = strrchr(path, '/');
+	struct gow_sync_record record;
+	int code = gow_sync_record_init(&record, location->directory, slash ? slash + 1 : path,
+	                                error);
+
+	if (code)
+		return code;
+	code = gow_sync_record_open(&record, false, found, error);
+	gow_sync_record_release(&record);
+	return code;
+}
+
+/* Whether the file that an earlier run began is ours to go on with. Such a run marks it before a block
+ * comes into it, and removes the record when all is over. What somebody else has called so is not
+ * replaced; only an empty file is. */
+static int check_begun(struct gow_location *location, const char *path, bool *usable,
+                       gow_error *error)
 {
 	const struct gow_layout *layout = gow_layout_of(3);
 	struct gow_header header;
 	struct gow_owner owner;
+	uint64_t size = 0;
 	int code = gow_directory_owner(location->directory, location->name, &owner, error);
 
 	*usable = false;
-	if (code || (owner.known && owner.user != geteuid() && owner.user != 0))
+	if (!code)
+		code = gow_file_size(location->file, &size, error);
+	if (code || !size)
 		return code;
+	if (owner.known && owner.user != geteuid() && owner.user != 0)
+		return refuse_there(location, "another user's", error);
 	code = gow_header_read(location->file, gow_layouts, gow_layout_count, &header, error);
-	*usable = !code && header.layout == layout && !header.truncated;
-	return code == GOW_ERR_NOT_GOW ? GOW_OK : code;
+	if (code && code != GOW_ERR_NOT_GOW)
+		return code;
+	if (!code && header.layout == layout && !header.truncated) {
+		*usable = header.pending || !header.present_blocks;
+		code = *usable ? GOW_OK : has_record(location, path, usable, error);
+		if (code)
+			return code;
+	}
+	return *usable ? GOW_OK : refuse_there(location, "none that was begun", error);
 }
 
-/* Opens what an earlier run began; *usable is false where there is nothing. */
-static int open_begun(struct gow_sync_job *job, const char *path, struct gow_location *location,
-                      bool *usable, gow_error *error)
+/* Opens what an earlier run began of the copy at path; *usable is false where there is nothing. */
+static int open_begun(struct gow_sync_job *job, const char *path, const char *begun,
+                      struct gow_location *location, bool *usable, gow_error *error)
 {
 	const gow_open_options options = { .common = job->options->common };
 	gow_error why;
-	int code = gow_location_open(path, gow_sync_is_dry_run(job) ? 0 : GOW_FILE_WRITE, &options,
+	int code = gow_location_open(begun, gow_sync_is_dry_run(job) ? 0 : GOW_FILE_WRITE, &options,
 	                             location, &why);
 
 	*usable = false;
@@ -206,7 +247,7 @@ static int open_begun(struct gow_sync_job *job, const char *path, struct gow_loc
 			*error = why;
 		return code;
 	}
-	code = check_begun(location, usable, error);
+	code = check_begun(location, path, usable, error);
 	if (code || !*usable)
 		(void)gow_location_close(location, NULL);
 	return code;
@@ -282,7 +323,7 @@ int gow_sync_copy_new(struct gow_sync_job *job, const char *path, struct gow_loc
 	code = gow_sync_disk_empty(gow_layout_of(3), job->master.disk.logical_size, &job->disk,
 	                           error);
 	if (!code)
-		code = open_begun(job, begun, location, &usable, error);
+		code = open_begun(job, path, begun, location, &usable, error);
 	job->resumed = usable;
 	if (!code && !usable && !gow_sync_is_dry_run(job))
 		code = make_begun(job, begun, location, error);

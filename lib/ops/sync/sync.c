@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The public call of synchronising. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,6 +57,33 @@ static int check_other(const struct gow_sync_job *job, gow_error *error)
 	return gow_file_same(job->master.file, job->copy->file)
 	               ? gow_fail(error, GOW_ERR_ARGUMENT, "is the master itself")
 	               : GOW_OK;
+}
+
+/* Nor may the master have a name that is needed beside the copy. */
+static int check_names(const struct gow_sync_job *job, const char *copy, gow_error *error)
+{
+	static const char *const endings[] = { ".gow-sync", ".gow-sync.new" };
+	char *real = realpath(copy, NULL);
+	int code = GOW_OK;
+
+	for (size_t i = 0; i < sizeof endings / sizeof *endings && !code; i++) {
+		char *name = NULL;
+
+		if (asprintf(&name, "%s%s", real ? real : copy, endings[i]) < 0) {
+			name = NULL;
+			code = gow_fail_memory(error, strlen(copy));
+		} else if (gow_file_is_at(job->master.file, name))
+			code = gow_fail_in_file(
+				error,
+				gow_fail(error, GOW_ERR_ARGUMENT,
+			                 "is the master, and a name that gow-sync needs for its "
+			                 "work on %s: rename it",
+			                 copy),
+				name);
+		free(name);
+	}
+	free(real);
+	return code;
 }
 
 static void release_copy(struct gow_sync_job *job)
@@ -155,6 +183,8 @@ static int sync_copy(struct gow_sync_job *job, const char *copy, gow_error *erro
 	options.common.layout = NULL;
 	if (!code)
 		code = gow_sync_master_open(&job->master, error);
+	if (!code)
+		code = check_names(job, copy, error);
 	if (!code)
 		gow_header_warn_rounded(job->master.file, job->master.disk.layout, job->monitor);
 	if (!code)
