@@ -15,9 +15,9 @@ struct session gow = { .lock = PTHREAD_RWLOCK_INITIALIZER };
 static struct {
 	pthread_t thread;      /* looks for somebody who waits for the file */
 	pthread_mutex_t mutex; /* of ending, with the condition that ends the pause */
-	pthread_cond_t wake;
+	pthread_cond_t wake;   /* goes by the clock that nobody sets */
 	bool watching, ending;
-} watcher = { .mutex = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER };
+} watcher = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- errors ------------------------------------------------------------------------------- */
 
@@ -95,7 +95,7 @@ static bool pause_watching(void)
 	struct timespec until;
 	bool go_on;
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += LEASE_POLL_MS * 1000000L;
 	until.tv_sec += until.tv_nsec / 1000000000L;
 	until.tv_nsec %= 1000000000L;
@@ -130,8 +130,14 @@ static void *watch(void *unused)
 /* Without the thread nobody would leave the image to whoever waits for it, so it is not served. */
 int session_watch(void)
 {
-	const int code = pthread_create(&watcher.thread, NULL, watch, NULL);
+	pthread_condattr_t attributes;
+	int code;
 
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&watcher.wake, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+	code = pthread_create(&watcher.thread, NULL, watch, NULL);
 	if (code) {
 		nbdkit_error("cannot start a thread: %s", strerror(code));
 		return -1;

@@ -40,6 +40,8 @@
  *	FAULTIO_SWAP_TO=FILE   whose name it takes, where it is not the call's own
  *	FAULTIO_FS=NUMBER      which kind of file system fstatfs says that such a file is on
  *	                       (f_type, statfs(2))
+ *	FAULTIO_CLOCK=SECONDS  by how much the clock that tells the time of day is ahead.  What waits
+ *	                       by it waits as long as where it was set back so far
  *	FAULTIO_TRACE=FILE     appends a line `CALL N PATH OFFSET LENGTH` for every call on
  *	                       such a file, failing or not: how many there are to fail
  *
@@ -70,6 +72,7 @@
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_RULES 32
@@ -925,6 +928,17 @@ int fstatfs64(int fd, struct statfs64 *fs)
 	disguise(fd, &type);
 	if (result == 0)
 		fs->f_type = (__fsword_t)type;
+	return result;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time)
+{
+	REAL(int, "clock_gettime", clockid_t, struct timespec *);
+	const char *ahead = getenv("FAULTIO_CLOCK");
+	int result = real(clock, time);
+
+	if (ahead && result == 0 && clock == CLOCK_REALTIME)
+		time->tv_sec += strtol(ahead, NULL, 10);
 	return result;
 }
 

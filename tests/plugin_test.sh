@@ -359,6 +359,20 @@ testNewcomerIsLetIn() {
 }
 
 # A server that only reads lets him in as well, says so, and goes on.
+# A clock that is set back is none to wait by: whoever comes then would wait until the kernel loses
+# patience, and write beside the server.
+testNewcomerAfterTheClockWasSetBack() {
+	need_clients || return 0
+	need_leases "$tmp" || return 0
+	FAULTIO_CLOCK=3600 LD_PRELOAD="$GOW_TESTBIN/faultio.so" serve "$plugin" "$tmp/a.gow"
+	client -c 'write -P 8 0 64k'
+	timeout 20 sh -c ": <>'$tmp/a.gow'"
+	assertTrue "the newcomer waits for long" $?
+	stop_server -TERM
+	run gow-convert "$tmp/a.gow" "$tmp/a.raw"
+	assertEquals 08 "$(od -An -tx1 -N 1 "$tmp/a.raw" | tr -d ' ')"
+}
+
 testNewcomerToAReader() {
 	need_clients || return 0
 	need_leases "$tmp" || return 0

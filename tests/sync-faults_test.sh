@@ -110,6 +110,18 @@ headers_read() {
 
 # A header of 32 MiB is judged once for what it is, and the copy's once more for what it has become; the
 # undo file has its digest, and compares it.
+# While the caller waits for blocks, and the clock was set back.
+testStoppedAfterTheClockWasSetBack() {
+	copy_of v1
+	env --default-signal timeout --preserve-status -k 10 -s INT 2 \
+		env FAULTIO_CLOCK=3600 LD_PRELOAD="$GOW_TESTBIN/faultio.so" \
+		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" \
+		"$GOW_BIN/gow-sync" --limit-rate 16K "$work/all.gow" "$tmp/c.gow" >"$out" 2>"$err"
+	status=$?
+	assertStatus 32
+	assertOld v1
+}
+
 testHeadersAreNotReadAgain() {
 	copy_of v1
 	for want in 3 1; do

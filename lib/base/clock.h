@@ -14,4 +14,19 @@ static inline double gow_clock(void)
 	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+/* The moment, by that clock, so many milliseconds from now. */
+static inline struct timespec gow_moment_after(unsigned milliseconds)
+{
+	struct timespec time;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &time);
+	time.tv_sec += milliseconds / 1000;
+	time.tv_nsec += milliseconds % 1000 * 1000000L;
+	if (time.tv_nsec >= 1000000000L) {
+		time.tv_nsec -= 1000000000L;
+		time.tv_sec++;
+	}
+	return time;
+}
+
 #endif

@@ -24,3 +24,13 @@ bool gow_thread_start(pthread_t *thread, void *(*work)(void *), void *context)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return started;
 }
+
+void gow_condition_init(pthread_cond_t *condition)
+{
+	pthread_condattr_t attributes;
+
+	(void)pthread_condattr_init(&attributes);
+	(void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(condition, &attributes);
+	(void)pthread_condattr_destroy(&attributes);
+}

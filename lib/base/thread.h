@@ -13,4 +13,7 @@ unsigned gow_processors(void);
  * where there is no room for one, and the caller does the work itself. */
 bool gow_thread_start(pthread_t *thread, void *(*work)(void *), void *context);
 
+/* A condition whose waits go by the clock that nobody sets (gow_moment_after). */
+void gow_condition_init(pthread_cond_t *condition);
+
 #endif

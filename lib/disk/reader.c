@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "base/thread.h"
@@ -12,8 +12,7 @@
 enum { SLOTS = 4 };
 
 /* How long the caller waits before it checks whether to stop: 0.2 s. */
-#define WAIT_NS 200000000L
-#define SECOND_NS 1000000000L
+#define WAIT_MS 200
 
 /* A chunk, or why there is none. */
 struct slot {
@@ -209,7 +208,7 @@ int gow_reader_new(struct gow_source *source, bool salvage, struct gow_reader **
 	for (size_t i = 0; i < SLOTS; i++)
 		made->slots[i].chunk.bytes = bytes + i * GOW_CHUNK;
 	(void)pthread_mutex_init(&made->mutex, NULL);
-	(void)pthread_cond_init(&made->changed, NULL);
+	gow_condition_init(&made->changed);
 	start_thread(made);
 	*reader = made;
 	return GOW_OK;
@@ -239,12 +238,8 @@ void gow_reader_free(struct gow_reader *reader)
 static const struct slot *next_slot(struct gow_reader *reader)
 {
 	const struct slot *slot = NULL;
-	struct timespec until;
+	const struct timespec until = gow_moment_after(WAIT_MS);
 
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_nsec += WAIT_NS;
-	until.tv_sec += until.tv_nsec / SECOND_NS;
-	until.tv_nsec %= SECOND_NS;
 	(void)pthread_mutex_lock(&reader->mutex);
 	while (reader->taken == reader->filled)
 		if (pthread_cond_timedwait(&reader->changed, &reader->mutex, &until) != 0)

@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/monitor.h"
 #include "base/thread.h"
@@ -257,7 +257,7 @@ int gow_sync_incoming_new(struct gow_sync_job *job, struct gow_sync_incoming **i
 	list_init(&in->asked);
 	list_init(&in->came);
 	(void)pthread_mutex_init(&in->mutex, NULL); /* neither can fail here */
-	(void)pthread_cond_init(&in->changed, NULL);
+	gow_condition_init(&in->changed);
 	code = gow_sync_requests_new(job, &in->requests, error);
 	if (code) {
 		gow_sync_incoming_free(in);
@@ -294,20 +294,9 @@ int gow_sync_incoming_result(const struct gow_sync_incoming *in, gow_error *erro
 	return in->code;
 }
 
-static struct timespec a_moment_from_now(void)
-{
-	struct timespec time;
-
-	(void)clock_gettime(CLOCK_REALTIME, &time);
-	time.tv_nsec += MOMENT_MS * 1000000L;
-	time.tv_sec += time.tv_nsec / 1000000000L;
-	time.tv_nsec %= 1000000000L;
-	return time;
-}
-
 void gow_sync_incoming_take(struct gow_sync_incoming *in, struct gow_sync_list *group, bool *over)
 {
-	const struct timespec until = a_moment_from_now();
+	const struct timespec until = gow_moment_after(MOMENT_MS);
 
 	list_init(group);
 	if (in->here && !in->over)
