@@ -1516,18 +1516,44 @@ testUndoFileLosesItsDirectory() {
 
 # The undo file's name would be longer than names can be: said before anything is done, in a dry
 # run, too, and with --undo-file, which leaves a name beside the image as well.
+# What is added to a name of at most 255 bytes: .gow-undo, a number, and .new while it is made.
 testLongName() {
-	name=$(printf '%0250d' 0)
+	longest=$(printf '%0242d' 0)
+	name=0$longest
 	make_image map-crosslink-v1 "$tmp/$name"
 	state_of "$tmp/$name"
 	for option in -n -y "--undo-file=$tmp/undo -y"; do
 		# shellcheck disable=SC2086 # two words
 		run gow-repair $option "$tmp/$name"
 		assertStatus 8
-		assertErr 'name too long for an undo file.*rename the image'
+		assertErr 'name too long for an undo file, which has \.gow-undo\.new.*rename the image'
 	done
 	assertUnchanged "$tmp/$name"
-	assertFalse "[ -e '$tmp/undo' ]"
+	make_image everything-v3 "$tmp/$longest"
+	cp --sparse=always "$tmp/$longest" "$tmp/original"
+	run gow-repair -p "$tmp/$longest"
+	assertStatus 4
+	state_of "$tmp/$longest"
+	for option in -n -y; do
+		run gow-repair $option --clear-pending "$tmp/$longest"
+		assertStatus 8
+		assertErr 'name too long for an undo file, which has \.gow-undo\.2\.new'
+	done
+	assertUnchanged "$tmp/$longest"
+	run gow-repair --undo "$tmp/$longest"
+	assertStatus 0
+	assertSameFile "$tmp/original" "$tmp/$longest"
+	# Elsewhere it is .gow-undo.new that is added.
+	for option in -n -y; do
+		run gow-repair $option --undo-file "$tmp/0$longest" "$tmp/original"
+		assertStatus 8
+		assertErr "/0$longest: is too long a name"
+	done
+	run gow-repair -y --undo-file "$tmp/1${longest#0}" "$tmp/original"
+	assertStatus 4
+	run gow-repair --undo "$tmp/original"
+	assertStatus 0
+	assertEquals 'what is left' "$(printf '%s\n' "$longest" "$name" original stderr stdout)" "$(ls "$tmp")"
 }
 
 # shellcheck source=/dev/null

@@ -422,6 +422,27 @@ testHardLinks() {
 	assertAlone
 }
 
+# The undo file of the switch has .gow-undo.new added to the copy's name; the record less. So it is known
+# before anything is fetched.
+testLongName() {
+	longest=$(printf '%0242d' 0)
+	mkdir "$tmp/m.d"
+	cp --sparse=always "$work/v1.gow" "$tmp/m.d/$longest"
+	cp --sparse=always "$work/v1.gow" "$tmp/m.d/0$longest"
+	run gow-sync "$work/v2.gow" "$tmp/m.d/$longest"
+	assertStatus 0
+	assertInStep "$work/v2.gow" "$tmp/m.d/$longest"
+	run gow-sync --json "$work/v2.gow" "$tmp/m.d/0$longest"
+	assertStatus 8
+	assertErr 'name too long for an undo file.*rename'
+	assertSameFile "$work/v1.gow" "$tmp/m.d/0$longest"
+	assertEquals 2 "$(find "$tmp/m.d" -type f -name '0*[!m]' | wc -l)"
+	# In place there is none.
+	run gow-sync --in-place "$work/v2.gow" "$tmp/m.d/0$longest"
+	assertStatus 0
+	assertInStep "$work/v2.gow" "$tmp/m.d/0$longest"
+}
+
 testPhases() {
 	copy_of v1
 	run gow-sync --verify --progress=json "$work/all.gow" "$tmp/c.gow"

@@ -77,8 +77,11 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
                   struct gow_file *overlay, const struct gow_layout *layout, const char *what,
                   const char *pointed, struct gow_undo **undo, gow_error *error);
 
-/* Fails where no undo file can be made at pointed: its directory is not there, or it is a name for
- * layers, or would take the image's own. */
+/* GOW_ERR_LIMIT where the image's name leaves no room for that of its next undo file. */
+int gow_undo_check_name(const struct gow_undo_place *place, gow_error *error);
+
+/* Fails where no undo file can be made at pointed: its directory is not there, or its name is too long,
+ * one for layers, or would take the image's own. */
 int gow_undo_check_pointed(const struct gow_undo_place *place, const char *pointed,
                            const struct gow_file *image, gow_error *error);
 

@@ -17,6 +17,52 @@
 
 typedef int (*filler)(void *context, struct gow_file *file, gow_error *error);
 
+/* ---- names ------------------------------------------------------------------------------- */
+
+/* The layer that comes next, and the name of its file, allocated. */
+static int next_layer(const struct gow_undo_place *place, uint32_t *layer, char **name,
+                      gow_error *error)
+{
+	uint32_t *layers = NULL;
+	size_t count = 0;
+	int code = gow_undo_list_layers(place, true, &layers, &count, error);
+
+	if (!code && count && layers[0] == LAYER_MAX)
+		code = gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                "there is no number left for another undo file");
+	if (!code) {
+		*layer = count ? layers[0] + 1 : 1;
+		*name = gow_undo_name(place, *layer);
+		if (!*name)
+			code = gow_fail_memory(error, strlen(place->image));
+	}
+	free(layers);
+	return code;
+}
+
+/* A name is longer while its file is made. */
+static bool is_too_long(const char *name, const char *ending)
+{
+	return strlen(name) + strlen(ending) > NAME_MAX;
+}
+
+int gow_undo_check_name(const struct gow_undo_place *place, gow_error *error)
+{
+	uint32_t layer;
+	char *name = NULL;
+	int code = next_layer(place, &layer, &name, error);
+
+	if (!code && is_too_long(name, unfinished))
+		code = gow_fail(error, GOW_ERR_LIMIT,
+		                "has a name too long for an undo file, which has %s%s added to it "
+		                "while it is made; rename the image first",
+		                name + strlen(place->image), unfinished);
+	free(name);
+	return code;
+}
+
+/* ---- files ------------------------------------------------------------------------------- */
+
 static int refuse_taken(struct gow_directory *directory, const char *name, gow_error *error)
 {
 	struct gow_file *taken = NULL;
@@ -258,6 +304,13 @@ int gow_undo_check_pointed(const struct gow_undo_place *place, const char *point
 	if (!code)
 		code = gow_fail_in_file(
 			error, gow_draft_check_no_device(spot.directory->path, error), spot.full);
+	if (!code && is_too_long(spot.name, unfinished_elsewhere))
+		code = gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_LIMIT,
+		                                 "is too long a name: it has %s added to it while "
+		                                 "it is made",
+		                                 unfinished_elsewhere),
+		                        spot.full);
 	leave_spot(&spot);
 	return code;
 }
@@ -314,29 +367,19 @@ int gow_undo_make(const struct gow_undo_place *place, struct gow_file *image,
 {
 	struct gow_undo *made = calloc(1, sizeof *made);
 	struct filling filling = { made, image, overlay };
-	uint32_t *layers = NULL;
 	char *name = NULL;
-	size_t count = 0;
-	int code = made ? gow_undo_list_layers(place, true, &layers, &count, error)
+	int code = made ? next_layer(place, &made->layer, &name, error)
 	                : gow_fail_memory(error, sizeof *made);
 
-	if (!code && count && layers[0] == LAYER_MAX)
-		code = gow_fail(error, GOW_ERR_UNSUPPORTED,
-		                "there is no number left for another undo file");
 	if (!code) {
-		made->layer = count ? layers[0] + 1 : 1;
 		made->layout = layout;
 		(void)snprintf(made->what, sizeof made->what, "%s", what);
-		name = gow_undo_name(place, made->layer);
-		if (!name)
-			code = gow_fail_memory(error, strlen(place->image));
 	}
 	if (!code && pointed)
 		code = make_elsewhere(place, name, pointed, &filling, error);
 	else if (!code)
 		code = publish(place->directory, name, unfinished, image, fill_undo, &filling,
 		               &made->file, error);
-	free(layers);
 	free(name);
 	if (code)
 		gow_undo_close(made);

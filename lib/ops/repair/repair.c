@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "ops/repair/repair_job.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/error.h"
 #include "base/monitor.h"
@@ -190,19 +188,11 @@ static int allow_clearing(const struct gow_repair_job *job, gow_error *error)
 static int check_name(const struct gow_repair_job *job, gow_error *error)
 {
 	const struct gow_undo_place *place = gow_repair_place_of(job);
-	const char *slash = strrchr(place->image, '/');
-	int code = GOW_OK;
-
 	/* With --undo-file something under that name says where it is. */
-	if (strlen(slash ? slash + 1 : place->image) + strlen(".gow-undo") > NAME_MAX)
-		return gow_fail_in_file(
-			error,
-			gow_fail(
-				error, GOW_ERR_LIMIT,
-				"has a name too long for an undo file, which has .gow-undo added to "
-				"it; rename the image first"),
-			gow_repair_name_of(job));
-	if (job->options->undo_file)
+	int code = gow_fail_in_file(error, gow_undo_check_name(place, error),
+	                            gow_repair_name_of(job));
+
+	if (!code && job->options->undo_file)
 		code = gow_undo_check_pointed(place, job->options->undo_file, job->target->file,
 		                              error);
 	return code ? code

@@ -150,8 +150,8 @@ int gow_sync_mark(struct gow_sync_job *job, gow_error *error);
  * that was not is removed. With look only finds out. */
 int gow_sync_recover(struct gow_sync_job *job, bool look, bool *needed, gow_error *error);
 
-/* Whether what is kept beside the copy is found by whoever finds the copy. */
-int gow_sync_check_name(const struct gow_sync_job *job, gow_error *error);
+/* Whether what is kept beside the copy has room in its name, and is found by whoever finds the copy. */
+int gow_sync_check_name(struct gow_sync_job *job, gow_error *error);
 
 /* ---- copy.c ------------------------------------------------------------------------------ */
 

@@ -153,8 +153,14 @@ static int commit(struct gow_sync_job *job, struct gow_file *overlay, gow_error 
 	return code;
 }
 
-int gow_sync_check_name(const struct gow_sync_job *job, gow_error *error)
+/* In place there is no undo file. */
+int gow_sync_check_name(struct gow_sync_job *job, gow_error *error)
 {
+	const struct gow_change change = change_of(job);
+	int code = job->in_place ? GOW_OK : gow_undo_check_name(&change.place, error);
+
+	if (code)
+		return gow_fail_in_file(error, code, job->copy->file->name);
 	return gow_directory_check_entry(job->copy->directory, job->copy->name, job->copy->file,
 	                                 "copy it to a file of its own", error);
 }
