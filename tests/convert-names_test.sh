@@ -27,6 +27,18 @@ testFormatOfTheName() {
 	done
 }
 
+# Known before anything is read.
+testLongName() {
+	mkdir "$tmp/new"
+	long=$(printf '%0251d.raw' 0)
+	refused 8 "$work/1.gow" "$tmp/new/0$long"
+	assertErr "0$long: cannot make a file in its directory: File name too long"
+	assertDirectory "$tmp/new"
+	convert "$work/1.gow" "$tmp/new/$long"
+	assertStatus 0
+	assertSameFile "$work/disk.raw" "$tmp/new/$long"
+}
+
 testNamesWithoutFormat() {
 	mkdir "$tmp/new"
 	for name in a a.gow4 a.qcow2 a.gow. agow a.gow/b; do

@@ -123,7 +123,10 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 	else if (access(directory, W_OK | X_OK) < 0)
 		code = gow_fail_errno(error, errno, "cannot make a file in its directory");
 	else if (lstat(path, &target) < 0)
-		code = gow_draft_check_no_device(directory, error);
+		/* A long name is refused when it is taken, once all is there: too late. */
+		code = errno == ENAMETOOLONG
+		               ? gow_fail_errno(error, errno, "cannot make a file in its directory")
+		               : gow_draft_check_no_device(directory, error);
 	free(directory);
 	return code ? failed(code, path, error) : GOW_OK;
 }
