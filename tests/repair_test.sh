@@ -167,6 +167,27 @@ answer_with() {
 	status=$?
 }
 
+# It is worked out twice, to look and to write, and told once: the same as by a dry run.
+testThePlanIsToldOnce() {
+	damaged map-range-v1
+	run gow-repair -n --json "$image"
+	assertStatus 4
+	json '.plan, .findings' >"$tmp/told"
+	assertJson '[.plan[].offset] == [40, 64]'
+	run gow-repair -n "$image"
+	grep '^  ' "$out" >"$tmp/said"
+	run gow-repair -y "$image"
+	assertStatus 1
+	grep '^  ' "$out" >"$tmp/said.y"
+	assertSameFile "$tmp/said" "$tmp/said.y"
+	damaged map-range-v1
+	rm "$image.gow-undo"
+	run gow-repair -y --json "$image"
+	assertStatus 1
+	json '.plan, .findings' >"$tmp/told.y"
+	assertSameFile "$tmp/told" "$tmp/told.y"
+}
+
 testAsking() {
 	need_tool script || return 0
 	damaged crosslink-pairs-v3
