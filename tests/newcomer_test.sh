@@ -317,5 +317,17 @@ testReplacedMeanwhile() {
 	done
 }
 
+testReplacedWhileUndone() {
+	make_image map-range-v1 "$tmp/image"
+	cp "$tmp/image" "$tmp/broken"
+	run gow-repair -y "$tmp/image"
+	cp "$tmp/image" "$tmp/other"
+	run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_SWAP=$tmp/other" FAULTIO_FAIL=sync:3:swap \
+		gow-repair --undo "$tmp/image"
+	assertFalse "no sync 3" "[ -e '$tmp/other' ]"
+	assertStatus 8
+	assertErr 'renamed or replaced'
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

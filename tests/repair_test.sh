@@ -439,6 +439,16 @@ testAssumeVersion() {
 	done
 }
 
+# What says that a change is under way is no ruin: it goes on saying so.
+testAssumeVersionOfAMarkedImage() {
+	printf 'version 2\nsize 100M\nmap 0-99 0\ndata 0-99 pattern 1\npoke 0 474f572100000000\n' >"$tmp/ruined"
+	damaged "$tmp/ruined"
+	run gow-repair -y --assume-version 2 --json "$image"
+	assertStatus 4
+	assertJson '[.left[].id] == ["journal.missing"]'
+	assertEquals 474f572102000000 "$(head -c 8 "$image" | od -An -t x1 | tr -d ' ')"
+}
+
 testAssumeVersionNeedsEvidence() {
 	mkdir "$tmp/images"
 	image=$tmp/images/image.gow
@@ -490,6 +500,24 @@ testSalvage() {
 }
 
 # ---- undo files ----
+
+# Where there is nothing to repair, blocks are saved all the same.
+testSalvageOfASoundImage() {
+	damaged space-leak-v1
+	ln -s nothing "$tmp/link"
+	state_of "$image"
+	for name in "$tmp/link" "$tmp/none/saved" "$tmp" nbd://localhost/saved; do
+		run gow-repair -y --salvage "$name" "$image"
+		assertStatus 8
+		assertErr "^gow-repair: $name: "
+	done
+	run gow-repair -y --salvage "$tmp/saved" --json "$image"
+	assertStatus 2
+	assertJson '.salvaged_blocks > 0 and (.changed | not)'
+	assertEquals 'listed' "$(json .salvaged_blocks)" "$(grep -c ' leaked$' "$tmp/saved.index")"
+	assertUnchanged "$image"
+	assertBeside
+}
 
 testRepairsStack() {
 	damaged everything-v3
@@ -1274,6 +1302,26 @@ testNoRoom() {
 	assertEquals "nothing is left" image.gow "$(ls -A "$mnt")"
 	run gow-repair -n "$mnt/image.gow"
 	assertStatus 4
+}
+
+# On two file systems there is to be room on either of them.
+testNoRoomElsewhere() {
+	need_root || return 0
+	mount_tmpfs 9m
+	make_image crosslink-all-v1 "$tmp/source"
+	cp --sparse=always "$tmp/source" "$mnt/image.gow"
+	state_of "$mnt/image.gow"
+	run gow-repair -y --undo-file "$tmp/undo" "$mnt/image.gow"
+	assertStatus 8
+	assertErr "^gow-repair: $mnt/image.gow: needs [0-9]+ bytes"
+	assertUnchanged "$mnt/image.gow"
+	full=$mnt
+	head -c 16M /dev/zero >"$full/all" 2>/dev/null
+	run gow-repair -y --undo-file "$full/undo" "$tmp/source"
+	assertStatus 8
+	assertErr "^gow-repair: $full/undo: needs [0-9]+ bytes"
+	assertSameFile "$tmp/source" "$full/image.gow"
+	assertEquals 'what is left' 'source stderr stdout' "$(find "$tmp" -maxdepth 1 -type f -printf '%f\n' | sort | xargs)"
 }
 
 testReadOnly() {
