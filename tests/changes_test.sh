@@ -66,8 +66,9 @@ testCompareByNumber() {
 	assertJson '.other == "'"$work/a.gow"'" and .by == "number" and .differing_blocks == 5 and
 		.differing_bytes == 327680 and .newer_blocks == 2 and .older_blocks == 3 and
 		.unmapped_blocks == 0 and .fetch_bytes == 131072 and .exit == 0'
-	assertJson '[.extents[] | [.start / 65536, .length / 65536, .newer]] == [[1, 1, "other"],
-		[3, 1, "image"], [5, 1, "other"], [7, 1, "image"], [8, 1, "other"]]'
+	assertJson '[.extents[] | [.start / 65536, .length / 65536, .newer, .allocated, .other_allocated]] ==
+		[[1, 1, "other", true, true], [3, 1, "image", true, true], [5, 1, "other", false, true],
+		[7, 1, "image", true, false], [8, 1, "other", false, false]]'
 	run gow-info --json --compare "$work/a.gow" "$work/a.gow"
 	assertJson '.differing_blocks == 0 and .extents == []'
 }

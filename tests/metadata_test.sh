@@ -37,6 +37,19 @@ testFixtures() {
 	done
 }
 
+# Of version 1 all of the header is data: its map has no zeros but where block 0 is named.
+testNumbers() {
+	printf '%s\n' 'version 1' 'size 10M' 'map 0-4 4 step -1' 'data 0-4 pattern 1' |
+		"$GOW_TESTBIN/mkimage" - "$tmp/image.gow"
+	size=$(stat -c %s "$tmp/image.gow")
+	run gow-convert --json --metadata-only "$tmp/image.gow" "$tmp/m.tar.zst"
+	assertJson ".metadata_only and (.restored | not) and .version == 1 and .metadata_bytes == 4194324 and
+		.image_size == $size and .file_size == $(stat -c %s "$tmp/m.tar.zst") and (.record | not)"
+	run gow-convert --json --metadata-only "$tmp/m.tar.zst" "$tmp/copy.gow"
+	assertJson ".metadata_only and .restored and .version == 1 and .metadata_bytes == 4194324 and
+		.image_size == $size and .file_size == $size and (.record | not)"
+}
+
 # Blocks become holes; header, map and numbers are the same bytes; it is small.
 testWhatIsKept() {
 	printf '%s\n' 'version 3' 'size 32M' 'map 0-299 0 shuffle 5' 'fill ver 7' \

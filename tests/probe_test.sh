@@ -87,6 +87,9 @@ testAutoReads() {
 testBigEndianWithNumbersBehind() {
 	proves order=big size=4 width=4 unit=512 start=16 numbers=behind align=512 first=1 \
 		unallocated=0 entries=1048576 seed=5
+	assertJson '.layout | .byte_order == "big" and .first_block == 1 and .unallocated == 0 and
+		.map_stride == 4 and .versions_stride == 4'
+	assertJson '.candidates[0] == .layout and (.evidence | length > 1 and all(.[]; .weight > 0))'
 }
 
 # What the disk holds: a table with a file system, and one without a table.

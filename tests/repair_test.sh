@@ -188,6 +188,30 @@ testThePlanIsToldOnce() {
 	assertSameFile "$tmp/told" "$tmp/told.y"
 }
 
+testNumbersOfARepair() {
+	printf 'version 1\nsize 10M\nmap 0 0\ntruncate 420\n' >"$tmp/cut"
+	damaged "$tmp/cut"
+	for option in -n -y; do
+		run gow-repair $option --json "$image"
+		assertJson '.lost_entries == 60 and .growth == 4193904'
+		undo_bytes=$(json .undo_bytes)
+	done
+	assertEquals undo_bytes "$undo_bytes" "$(stat -c %s "$image.gow-undo")"
+	assertEquals growth 4194324 "$(stat -c %s "$image")"
+	printf 'version 1\nsize 2M\nmap 3 0\nmap 9 0\nmap 20-21 1 step 0\ndata 0-1 pattern 1\n' >"$tmp/shared"
+	rm "$image.gow-undo"
+	damaged "$tmp/shared"
+	run gow-repair -y --json "$image"
+	assertJson '.growth == 131072 and (has("lost_entries") | not)'
+	assertJson '[.plan[] | [.id, .kind, .offset, .length, .source, .value, .effect, .guest_start,
+		.guest_length, .other_start] | map(tostring) | join(" ")] == [
+		"map.crosslink copy 4325396 65536 4194324 null suspect 589824 65536 196608",
+		"map.crosslink write 56 4 null 2 none null null null",
+		"map.crosslink copy 4390932 65536 4259860 null suspect 1376256 65536 1310720",
+		"map.crosslink write 104 4 null 3 none null null null",
+		"map.crosslink write 16 4 null 4 none null null null"]'
+}
+
 testAsking() {
 	need_tool script || return 0
 	damaged crosslink-pairs-v3
@@ -530,6 +554,10 @@ testRepairsStack() {
 	run gow-repair --undo -n --json "$image"
 	assertStatus 0
 	assertJson '.layers_left == 1 and .changed == false'
+	# The mark is one that the repairs left, and no sign that the last one was interrupted.
+	assertJson ".interrupted == false and .old_size == $(stat -c %s "$tmp/preened") and
+		.new_size == $(stat -c %s "$image") and .undo_file == \"$image.gow-undo.2\" and
+		(.repair | startswith(\"header.size, \"))"
 	assertBeside image.gow.gow-undo image.gow.gow-undo.2
 	run gow-repair --undo --json "$image"
 	assertStatus 0
@@ -1046,6 +1074,18 @@ testSignal() {
 	run_faulty FAULTIO_FILE="$image" FAULTIO_FAIL="write:10:signal=15" gow-repair -y "$image"
 	assertStatus 32
 	assertErr 'rolled back'
+	assertSameFile "$original" "$image"
+	assertBeside
+}
+
+testUndoOfAnInterruptedRepair() {
+	interrupted map-range-v1
+	run gow-repair --undo -n --json "$image"
+	assertStatus 0
+	assertJson '.interrupted and .repair == "map.range" and .layers_left == 0'
+	run gow-repair --undo "$image"
+	assertStatus 0
+	assertOut 'undone: the interrupted repair \(map.range\)'
 	assertSameFile "$original" "$image"
 	assertBeside
 }
