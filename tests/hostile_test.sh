@@ -620,5 +620,28 @@ testDefaultAclLetsNobodyIn() {
 	assertTrue "$(ls "$tmp/open")" "[ -f '$tmp/open/r.gow.gow-undo' ] && [ -f '$tmp/open/c.gow' ]"
 }
 
+# The mode of a file with an access list says what the list gives at most, not what the group may. That
+# holds also beside so many attributes that their names are long.
+testAnAccessListAmongManyAttributes() {
+	need_root || return 0
+	need_tool setfacl setfattr || return 0
+	mount_tmpfs 64M
+	# shellcheck disable=SC2154 # mount_tmpfs sets it
+	make_image space-leak-v1 "$mnt/a.gow"
+	chmod 0600 "$mnt/a.gow"
+	setfacl -m u:nobody:rw "$mnt/a.gow" 2>/dev/null || { skip "no ACLs here" && return; }
+	for number in $(seq 100); do
+		setfattr -n "user.$(printf '%0240d' "$number")" -v x "$mnt/a.gow" 2>/dev/null || {
+			skip "no such attributes here"
+			return
+		}
+	done
+	getfacl -cpE "$mnt/a.gow" >"$tmp/acl"
+	run gow-compact -o "$mnt/b.gow" "$mnt/a.gow"
+	assertStatus 0
+	assertEquals "$(cat "$tmp/acl")" "$(getfacl -cpE "$mnt/b.gow")"
+	assertEquals 100 "$(getfattr -d --absolute-names "$mnt/b.gow" | grep -c =)"
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

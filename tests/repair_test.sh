@@ -554,7 +554,6 @@ testRepairsStack() {
 	run gow-repair --undo -n --json "$image"
 	assertStatus 0
 	assertJson '.layers_left == 1 and .changed == false'
-	# The mark is one that the repairs left, and no sign that the last one was interrupted.
 	assertJson ".interrupted == false and .old_size == $(stat -c %s "$tmp/preened") and
 		.new_size == $(stat -c %s "$image") and .undo_file == \"$image.gow-undo.2\" and
 		(.repair | startswith(\"header.size, \"))"
@@ -563,8 +562,11 @@ testRepairsStack() {
 	assertStatus 0
 	assertJson '.layers_left == 1 and .changed'
 	assertSameFile "$tmp/preened" "$image"
-	run gow-repair --undo "$image"
+	# It has a mark, which the first repair left: no sign that it was interrupted.
+	assertTrue 'no mark' "is_marked '$image'"
+	run gow-repair --undo --json "$image"
 	assertStatus 0
+	assertJson '.interrupted == false and .layers_left == 0'
 	assertSameFile "$original" "$image"
 	assertBeside
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What a file of the system has besides its bytes: identity, mode, owner, attributes, room. */
 #include <errno.h>
+#include <linux/limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -72,18 +73,22 @@ int gow_posix_attributes(const struct gow_file *file, struct gow_file_attributes
 int gow_posix_each_xattr(const struct gow_file *file, gow_file_xattr_visitor visit, void *context,
                          gow_error *error)
 {
-	char names[16384], value[65536];
+	char names[XATTR_LIST_MAX], value[XATTR_SIZE_MAX];
 	ssize_t size = flistxattr(gow_posix_fd(file), names, sizeof names);
-	int code = GOW_OK;
+	int code = GOW_OK, unread = GOW_OK;
 
+	if (size < 0 && errno != ENOTSUP)
+		return failed(file, "cannot list the extended attributes", error);
 	for (char *name = names; !code && size > 0 && name < names + size;
 	     name += strlen(name) + 1) {
 		ssize_t length = fgetxattr(gow_posix_fd(file), name, value, sizeof value);
 
 		if (length >= 0)
 			code = visit(context, name, value, (size_t)length, error);
+		else if (errno != ENODATA)
+			unread = failed(file, "cannot read an extended attribute", error);
 	}
-	return code;
+	return code ? code : unread;
 }
 
 /* An access list by its name as an attribute, acl(5). */
@@ -130,11 +135,13 @@ int gow_posix_dress(struct gow_file *file, const struct gow_file *like, gow_erro
 	if (fremovexattr(fd, access_list) < 0 && errno != ENODATA && errno != ENOTSUP)
 		return failed(file, "cannot remove an access list that the directory gave it",
 		              error);
-	code = gow_file_each_xattr(like, set_xattr, &dressing, error);
+	/* What cannot be read may be one. */
+	if (gow_file_each_xattr(like, set_xattr, &dressing, NULL))
+		dressing.list_lost = true;
 	/* The mode's group bits are what the list gave at most, not what the group had. */
 	if (dressing.list_lost)
 		mode &= ~(mode_t)0070;
-	if (!code && fchmod(fd, mode) < 0)
+	if (fchmod(fd, mode) < 0)
 		code = failed(file, "cannot set the mode", error);
 	return code;
 }
