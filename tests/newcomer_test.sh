@@ -95,6 +95,21 @@ testRepair() {
 	done
 }
 
+# Once there are the undo file and the room, and nothing is written yet: all is given back.
+testRepairGivesBackTheRoom() {
+	need_leases "$tmp" || return 0
+	printf 'version 1\nsize 4M\nmap 0-9 0 step 0\ndata 0 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/broken"
+	cp --sparse=never "$tmp/broken" "$tmp/image"
+	blocks=$(stat -c %b "$tmp/image")
+	came allocate:1:come=read gow-repair -y "$tmp/image"
+	assertStopped
+	assertNull 'written to' "$(grep '^write ' "$tmp/trace")"
+	assertEquals 'blocks on the disk' "$blocks" "$(stat -c %b "$tmp/image")"
+	assertSameFile "$tmp/broken" "$tmp/image"
+	assertFalse "an undo file is left" "[ -e '$tmp/image.gow-undo' ]"
+}
+
 testUndo() {
 	need_leases "$tmp" || return 0
 	make_image map-range-v1 "$tmp/image"

@@ -242,6 +242,20 @@ testAsking() {
 	assertSameFile "$tmp/repaired.gow" "$image"
 }
 
+# What would have been lost was not.
+testQuitLosesNothing() {
+	need_tool script || return 0
+	printf 'version 1\nsize 10M\nmap 0 0\ncount 7\ntruncate 420\n' >"$tmp/cut"
+	damaged "$tmp/cut"
+	answer_with --json y q
+	assertStatus 4
+	assertOut '"changed":false'
+	assertNoOut 'lost_entries'
+	assertSameFile "$original" "$image"
+	answer_with --json y y y
+	assertOut '"lost_entries":60'
+}
+
 # What may be done with nobody there to judge, for every kind of damage that there is a fixture of.
 testPreenIsATable() {
 	mkdir "$tmp/damaged"
