@@ -626,6 +626,76 @@ testDeviceOntoItself() {
 	assertDevice "$tmp/empty"
 }
 
+# A device that is the source by another name: nothing of it is overwritten.
+testDeviceMadeOfTheSource() {
+	need_root || return 0
+	need_tool addpart || return 0
+	cp "$work/3.gow" "$tmp/a.gow"
+	ln "$tmp/a.gow" "$tmp/hard.gow"
+	attach_loop "$tmp/a.gow"
+	under=$loop
+	attach_loop "$under"
+	mapped=''
+	# Not every kernel has mapped devices.
+	if dmsetup create "gow-test-$$" --table "0 $(blockdev --getsz "$under") linear $under 0" 2>"$err"; then
+		at_end "dmsetup remove gow-test-$$"
+		mapped=/dev/mapper/gow-test-$$
+	fi
+	for dest in "$under" "$loop" $mapped; do
+		for source in "$tmp/a.gow" "$tmp/hard.gow"; do
+			run gow-convert --force "$source" "$dest"
+			assertStatus 16
+			assertErr "$dest: is made of the source"
+		done
+	done
+	run gow-convert --force -f raw "$loop" "$under"
+	assertStatus 16
+	assertErr "$under: is made of the source, or the source of it"
+	assertSameFile "$work/3.gow" "$tmp/a.gow"
+	# A partition and its disk; but two partitions are two disks.
+	truncate -s 20M "$tmp/disk"
+	attach_loop "$tmp/disk"
+	for part in 1 2; do
+		addpart "$loop" $part $((10240 * part)) 8192 2>"$err"
+		number=$(cat "/sys/class/block/${loop##*/}p$part/dev" 2>/dev/null) ||
+			{ skip 'no partitions on loops' && return; }
+		mknod "$tmp/p$part" b "${number%:*}" "${number#*:}"
+		head -c 1 "$tmp/p$part" >"$out" 2>"$err" || { skip 'no device nodes here' && return; }
+	done
+	run gow-convert --force -f raw "$tmp/p1" "$loop"
+	assertStatus 16
+	assertErr "$loop: is made of the source"
+	run gow-convert --force -f raw "$loop" "$tmp/p1"
+	assertStatus 16
+	run gow-convert --force -f raw "$tmp/p1" "$tmp/p2"
+	assertStatus 0
+}
+
+# >> and <> leave a file what it was, and then it is both.
+testStandardOutputIsTheSource() {
+	cp "$work/3.gow" "$tmp/a.gow"
+	run gow-convert "$tmp/a.gow" "$tmp/a.tar"
+	for file in a.gow a.tar; do
+		cp "$tmp/$file" "$tmp/original"
+		for options in '' '-O tar' '--metadata-only'; do
+			[ "$file $options" != 'a.tar --metadata-only' ] || continue
+			# shellcheck disable=SC2086,SC2094 # words; that is what is tried
+			timeout 20 "$GOW_BIN/gow-convert" $options "$tmp/$file" - >>"$tmp/$file" 2>"$err"
+			assertEquals "$file $options: >>" 16 $?
+			# shellcheck disable=SC2086,SC2094
+			timeout 20 "$GOW_BIN/gow-convert" $options "$tmp/$file" - 1<>"$tmp/$file" 2>"$err"
+			assertEquals "$file $options: <>" 16 $?
+			grep -q 'same file' "$err"
+			assertTrue "$(cat "$err")" $?
+			assertSameFile "$tmp/original" "$tmp/$file"
+		done
+	done
+	# shellcheck disable=SC2094
+	timeout 20 "$GOW_BIN/gow-convert" -f raw - - <"$tmp/a.gow" 1<>"$tmp/a.gow" 2>"$err"
+	assertEquals 'standard input' 16 $?
+	assertSameFile "$work/3.gow" "$tmp/a.gow"
+}
+
 testDeviceThatFails() {
 	need_root || return 0
 	device 5M || return 0

@@ -244,6 +244,9 @@ bool gow_file_same(const struct gow_file *a, const struct gow_file *b);
 /* Whether path leads to the very object of the file. False where that cannot be known. */
 bool gow_file_is_at(const struct gow_file *file, const char *path);
 
+/* Whether what is written to standard output comes into that very object. */
+bool gow_file_is_standard_output(const struct gow_file *file);
+
 /* GOW_ERR_UNSUPPORTED where the file has none. */
 int gow_file_identity(const struct gow_file *file, struct gow_file_identity *identity,
                       gow_error *error);

@@ -38,16 +38,29 @@ int gow_posix_identity(const struct gow_file *file, struct gow_file_identity *id
 	return GOW_OK;
 }
 
-bool gow_file_is_at(const struct gow_file *file, const char *path)
+static bool is_same(const struct gow_file *file, const struct stat *st)
 {
-	struct gow_file_identity there, here;
-	struct stat st;
+	const struct gow_file_identity there = identity_in(st);
+	struct gow_file_identity here;
 
-	if (!file->ops->identity || stat(path, &st) < 0 || file->ops->identity(file, &here, NULL))
+	if (!file->ops->identity || file->ops->identity(file, &here, NULL))
 		return false;
-	there = identity_in(&st);
 	return here.kind == there.kind && here.words[0] == there.words[0] &&
 	       here.words[1] == there.words[1];
+}
+
+bool gow_file_is_at(const struct gow_file *file, const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && is_same(file, &st);
+}
+
+bool gow_file_is_standard_output(const struct gow_file *file)
+{
+	struct stat st;
+
+	return fstat(STDOUT_FILENO, &st) == 0 && is_same(file, &st);
 }
 
 /* ---- mode, owner, attributes ------------------------------------------------------------- */

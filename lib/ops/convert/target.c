@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "disk/archive/tar.h"
 #include "disk/names.h"
+#include "io/device.h"
 #include "io/draft.h"
 #include "io/remote.h"
 #include "ops/convert/job.h"
@@ -95,18 +96,25 @@ int gow_convert_choose_dest(struct gow_convert_job *job, gow_error *error)
 /* Of exports only the names are known. */
 static bool is_same(const struct gow_convert_job *job)
 {
+	if (job->target == GOW_CONVERT_TO_STREAM)
+		return gow_file_is_standard_output(job->source->file);
 	return gow_name_is_uri(job->dest) ? strcmp(job->source_name, job->dest) == 0
 	                                  : gow_file_is_at(job->source->file, job->dest);
 }
 
 int gow_convert_check_not_same(const struct gow_convert_job *job, gow_error *error)
 {
-	int code;
+	const char *what = NULL;
 
-	if (!job->source->file || job->target == GOW_CONVERT_TO_STREAM || !is_same(job))
-		return GOW_OK;
-	code = gow_fail(error, GOW_ERR_ARGUMENT, "source and destination are the same file");
-	return gow_convert_fail_dest(job, code, error);
+	if (job->source->file && is_same(job))
+		what = "source and destination are the same file";
+	else if (job->source->file && job->target == GOW_CONVERT_TO_DEVICE &&
+	         gow_device_overlaps(job->source->file, job->dest))
+		what = "is made of the source, or the source of it: what is still to be read would "
+		       "be overwritten";
+	return what ? gow_convert_fail_dest(job, gow_fail(error, GOW_ERR_ARGUMENT, "%s", what),
+	                                    error)
+	            : GOW_OK;
 }
 
 /* An export is there before anything is written to it: without --force it has to be empty. */

@@ -294,9 +294,6 @@ static int begin_draft(struct job *job, gow_error *error)
 		.like = job->check->file,
 	};
 
-	if (gow_file_is_at(job->check->file, job->dest))
-		return gow_fail(error, GOW_ERR_ARGUMENT,
-		                "source and destination are the same file");
 	return gow_draft_begin(job->dest, &options, &job->draft, error);
 }
 
@@ -309,8 +306,15 @@ static int write_archive(struct job *job, uint64_t *written, gow_error *error)
 		.mtime = job->options->mtime,
 		.monitor = job->options->common.monitor,
 	};
-	int code = gow_is_standard_output(job->dest) ? GOW_OK : begin_draft(job, error);
+	const bool to_stream = gow_is_standard_output(job->dest);
+	int code = GOW_OK;
 
+	if (to_stream ? gow_file_is_standard_output(job->check->file)
+	              : gow_file_is_at(job->check->file, job->dest))
+		code = gow_fail(error, GOW_ERR_ARGUMENT,
+		                "source and destination are the same file");
+	if (!code && !to_stream)
+		code = begin_draft(job, error);
 	if (code)
 		return code;
 	if (options.mtime == GOW_TIME_OF_SOURCE)
