@@ -1494,6 +1494,30 @@ testUndoFileTakesNoOtherFilesName() {
 	done
 }
 
+# Each of them is named, with what it is.
+testUndoFileIsNothingElse() {
+	damaged map-crosslink-v1
+	mkdir "$tmp/directory"
+	mkfifo "$tmp/fifo"
+	ln -s nothing "$tmp/link"
+	for case in "$tmp/directory:is no regular file" "$tmp/fifo:is no regular file" \
+		"$tmp/link:is a symbolic link" '/dev/null:is no regular file'; do
+		run gow-repair -y --undo-file "${case%%:*}" "$image"
+		assertStatus 8
+		assertErr "^gow-repair: ${case%%:*}: ${case#*:}"
+		assertSameFile "$original" "$image"
+		assertBeside
+	done
+	# What the pointer leads to, and not the pointer, is what cannot be opened.
+	run gow-repair -y --undo-file "$tmp/undo" "$image"
+	assertStatus 1
+	mv "$tmp/undo" "$tmp/away"
+	mkdir "$tmp/undo"
+	run gow-repair --undo "$image"
+	assertStatus 8
+	assertErr "^gow-repair: $tmp/undo: cannot open: Is a directory"
+}
+
 # The directory of the image by another path.
 testUndoFileBesideByAnotherPath() {
 	need_root || return 0

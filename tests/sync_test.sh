@@ -157,6 +157,17 @@ testWhatCannotBeSynchronised() {
 	assertStatus 8
 	run gow-sync "$work/v1.gow" "$tmp/m.bad"
 	assertStatus 8
+	# It is the master that is another kind of file, and the message says so.
+	printf 'QFI\373\0\0\0\3%01000d' 0 >"$tmp/m.bad"
+	for copy in c none; do
+		run gow-sync "$tmp/m.bad" "$tmp/$copy.gow"
+		assertStatus 8
+		assertErr "^gow-sync: $tmp/m.bad: is a qcow2 image"
+	done
+	run gow-sync --json "$tmp/m.bad" "$tmp/c.gow"
+	assertJson '.file | endswith("/m.bad")'
+	run gow-sync "$work/v1.gow" "$tmp/m.bad"
+	assertErr "^gow-sync: $tmp/m.bad: is a qcow2 image"
 	run gow-sync "$work/none.gow" "$tmp/c.gow"
 	assertStatus 8
 	run gow-sync "$tmp/c.gow" "$tmp/c.gow"

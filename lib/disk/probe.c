@@ -89,21 +89,30 @@ int gow_probe_file(struct gow_file *file, uint64_t size, bool salvage, gow_error
 	return code ? gow_fail_in_file(error, code, file->name) : GOW_OK;
 }
 
-void gow_explain_not_gow(const char *path, gow_error *error)
+/* The format that the file is of; NULL: none that is known. */
+static const struct gow_file_format *format_at(const char *path)
 {
-	const struct gow_file_format *format;
 	uint8_t head[GOW_FORMAT_HEAD];
 	struct gow_file *file;
 	size_t got = 0;
 
-	if (error->code != GOW_ERR_NOT_GOW || gow_file_open(path, GOW_FILE_DEVICE, &file, NULL))
-		return;
+	if (gow_file_open(path, GOW_FILE_DEVICE, &file, NULL))
+		return NULL;
 	if (gow_file_read(file, 0, head, sizeof head, &got, NULL))
 		got = 0;
 	(void)gow_file_close(file, NULL);
-	format = gow_format_of_head(head, got);
+	return gow_format_of_head(head, got);
+}
+
+void gow_explain_not_gow(const char *path, gow_error *error)
+{
+	const struct gow_file_format *format;
+	gow_error about;
+
+	format = error->code == GOW_ERR_NOT_GOW ? format_at(path) : NULL;
 	if (!format)
 		return;
+	about = *error; /* path may be in it */
 	if (format->deed == GOW_DEED_CONVERT)
 		(void)gow_fail(error, GOW_ERR_NOT_GOW,
 		               "is %s, not a GOW image; convert it to raw first%s%s%s",
@@ -111,6 +120,7 @@ void gow_explain_not_gow(const char *path, gow_error *error)
 		               format->advice ? format->advice : "", format->advice ? ")" : "");
 	else
 		(void)gow_fail(error, GOW_ERR_NOT_GOW, "is %s, not a GOW image", format->name);
+	(void)gow_fail_in_file(error, GOW_ERR_NOT_GOW, about.file);
 }
 
 /* ---- split disks ------------------------------------------------------------------------- */

@@ -152,6 +152,11 @@ static int posix_open(struct gow_directory *directory, const char *name, unsigne
 	if (fd < 0 && errno == EEXIST)
 		return gow_fail(error, GOW_ERR_EXISTS, "exists already");
 	full_name(directory, name, full);
+	if (fd < 0 && errno == ELOOP) /* O_NOFOLLOW */
+		return gow_fail_in_file(error,
+		                        gow_fail(error, GOW_ERR_UNSUPPORTED,
+		                                 "is a symbolic link, and none is followed here"),
+		                        full);
 	if (fd < 0 && errno == EWOULDBLOCK) /* somebody has a lease on it */
 		return gow_fail_in_file(
 			error, gow_fail(error, GOW_ERR_BUSY, "is in use by another process"), full);

@@ -68,22 +68,38 @@ static int refuse_link(const char *path, gow_error *error)
 	              path, error);
 }
 
-int gow_draft_check_no_device(const char *directory, gow_error *error)
+static bool is_among_devices(const char *directory)
 {
 	struct stat st, devices, root;
 	char *real;
-	int code = GOW_OK;
+	bool among;
 
 	if (stat(directory, &st) < 0 || stat("/dev", &devices) < 0 || stat("/", &root) < 0 ||
 	    st.st_dev != devices.st_dev || devices.st_dev == root.st_dev)
-		return GOW_OK;
+		return false;
 	real = realpath(directory, NULL);
-	if (real && strncmp(real, "/dev/shm", 8) != 0 &&
-	    (strcmp(real, "/dev") == 0 || strncmp(real, "/dev/", 5) == 0))
-		code = gow_fail(error, GOW_ERR_UNSUPPORTED,
-		                "there is no such device, and among the devices no file is made");
+	among = real && strncmp(real, "/dev/shm", 8) != 0 &&
+	        (strcmp(real, "/dev") == 0 || strncmp(real, "/dev/", 5) == 0);
 	free(real);
-	return code;
+	return among;
+}
+
+int gow_draft_check_no_device(const char *path, gow_error *error)
+{
+	char *directory;
+	struct stat st;
+	bool among;
+
+	if (lstat(path, &st) == 0)
+		return GOW_OK;
+	directory = directory_of(path);
+	if (!directory)
+		return gow_fail_memory(error, strlen(path));
+	among = is_among_devices(directory);
+	free(directory);
+	return among ? gow_fail(error, GOW_ERR_UNSUPPORTED,
+	                        "there is no such device, and among the devices no file is made")
+	             : GOW_OK;
 }
 
 /* What stands there and is no file. */
@@ -96,7 +112,7 @@ static int refuse_kind(const char *path, const char *hint, gow_error *error)
 
 int gow_draft_check(const char *path, bool force, gow_error *error)
 {
-	struct stat st, target;
+	struct stat st;
 	char *directory;
 	int code = GOW_OK;
 
@@ -122,11 +138,11 @@ int gow_draft_check(const char *path, bool force, gow_error *error)
 		code = gow_fail_errno(error, ENOTDIR, "cannot make a file in its directory");
 	else if (access(directory, W_OK | X_OK) < 0)
 		code = gow_fail_errno(error, errno, "cannot make a file in its directory");
-	else if (lstat(path, &target) < 0)
+	else if (lstat(path, &st) < 0)
 		/* A long name is refused when it is taken, once all is there: too late. */
 		code = errno == ENAMETOOLONG
 		               ? gow_fail_errno(error, errno, "cannot make a file in its directory")
-		               : gow_draft_check_no_device(directory, error);
+		               : gow_draft_check_no_device(path, error);
 	free(directory);
 	return code ? failed(code, path, error) : GOW_OK;
 }

@@ -33,7 +33,7 @@ int gow_draft_check_force(const char *path, bool force, gow_error *error);
 
 /* A new name in a directory of devices: a file there would take memory, and be gone at the next
  * start. */
-int gow_draft_check_no_device(const char *directory, gow_error *error);
+int gow_draft_check_no_device(const char *path, gow_error *error);
 
 /* With a hint at - where a pipe, a terminal or the like stands: for what can go to standard output.
  * Returns code, of the check. */

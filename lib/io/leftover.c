@@ -71,7 +71,7 @@ int gow_remove_leftover(struct gow_directory *directory, const char *name,
 	int code = gow_directory_open_file(directory, name, 0, &file, &why);
 
 	/* A link, a FIFO, a socket: what is at its other end stays. */
-	if (code == GOW_ERR_UNSUPPORTED || why.sys_errno == ELOOP || why.sys_errno == ENXIO)
+	if (code == GOW_ERR_UNSUPPORTED || why.sys_errno == ENXIO)
 		return gow_directory_remove(directory, name, error);
 	if (code && error)
 		*error = why;

@@ -302,8 +302,8 @@ int gow_undo_check_pointed(const struct gow_undo_place *place, const char *point
 	if (!code)
 		code = refuse_image(image, spot.full, error);
 	if (!code)
-		code = gow_fail_in_file(
-			error, gow_draft_check_no_device(spot.directory->path, error), spot.full);
+		code = gow_fail_in_file(error, gow_draft_check_no_device(spot.full, error),
+		                        spot.full);
 	if (!code && is_too_long(spot.name, unfinished_elsewhere))
 		code = gow_fail_in_file(error,
 		                        gow_fail(error, GOW_ERR_LIMIT,

@@ -115,6 +115,8 @@ static int follow_pointer(const struct gow_undo_place *place, struct gow_undo *u
 		code = open_trusted(directory, name, &image, write, &there, error);
 		gow_directory_close(directory);
 		free(name);
+		if (code) /* which names what the pointer leads to */
+			return code;
 	}
 	if (!code && there) {
 		(void)gow_file_close(undo->file, NULL);
