@@ -582,6 +582,13 @@ testMountedDevice() {
 	assertStatus 64
 	assertErr "^gow-convert: $loop: "
 	assertEquals "$sum" "$(sha256sum <"$tmp/fs.raw")"
+	# Who reads it waits for as long as is said, and then says so.
+	begun=$(date +%s%N)
+	run gow-convert -f raw --wait 0.5 --json "$loop" "$tmp/out.raw"
+	assertStatus 0
+	assertTrue 'not waited for' "[ $(($(date +%s%N) - begun)) -gt 450000000 ]"
+	assertErr 'is mounted at .*may be changing'
+	assertJson .in_use
 }
 
 testFromADevice() {

@@ -33,6 +33,7 @@ assertNew() {
 		raw) assertSameFile "$work/raw" "$tmp/new/out" ;;
 		*) assertGuest "$tmp/new/out" "$work/raw" ;;
 		esac
+		assertEquals "$gow_rules leaves" out "$(ls -A "$tmp/new")"
 	else
 		assertEquals "$gow_rules leaves" "" "$(ls -A "$tmp/new")"
 	fi
@@ -78,6 +79,32 @@ testNewFiles() {
 	for rules in rename:1:EINVAL rename:1:ENOSYS rename:1:EINVAL,rename:2:EPERM; do
 		faulty $rules gow-convert -O raw "$tmp/image" "$tmp/new/out"
 		assertNew raw
+	done
+}
+
+# Over a network a file may tell of an error when it is closed; directories cannot be synced everywhere.
+testTheEndOfANewFile() {
+	watched="$tmp/new*"
+	for tool in raw gow3 compact; do
+		case $tool in
+		compact) set -- gow-compact -o "$tmp/new/out" "$tmp/image" ;;
+		*) set -- gow-convert -O $tool "$tmp/image" "$tmp/new/out" ;;
+		esac
+		for error in EIO EDQUOT; do
+			faulty close:1:$error "$@"
+			assertStatus 8
+			assertErr '/new/out: cannot close'
+			assertNew $tool
+		done
+		faulty sync:2:EINVAL "$@"
+		assertStatus 0
+		assertNew $tool
+		# All is there by then.
+		faulty sync:2:EIO "$@"
+		assertStatus 8
+		assertErr 'its name may be lost'
+		status=0
+		assertNew $tool
 	done
 }
 

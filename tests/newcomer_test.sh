@@ -167,6 +167,11 @@ testReaders() {
 	came "read:$nth:come=write" gow-check --data "$tmp/image"
 	assertStopped
 	assertTrue "goes on for $after calls" "[ $after -lt 10 ]"
+	# Unless it does not mind.
+	came "read:$nth:come=write" gow-check --data --force-share "$tmp/image"
+	assertStatus 2
+	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
+	assertTrue "ends after $after calls" "[ $after -gt 20 ]"
 	came read:4:come=write gow-convert "$tmp/image" "$tmp/out.raw"
 	assertEquals 1 "$(grep -c 'opens it for writing' "$err")"
 	run gow-convert "$tmp/image" "$tmp/tar.tar"
