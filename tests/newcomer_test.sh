@@ -110,6 +110,23 @@ testRepairGivesBackTheRoom() {
 	assertFalse "an undo file is left" "[ -e '$tmp/image.gow-undo' ]"
 }
 
+# While copies are read back there is still a way back.
+testRepairIsTakenBack() {
+	need_leases "$tmp" || return 0
+	printf 'version 1\nsize 4M\nmap 0-29 0 step 0\ndata 0 pattern 1\n' >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/broken"
+	cp --sparse=always "$tmp/broken" "$tmp/image"
+	run_faulty "FAULTIO_FILE=$tmp/image" "FAULTIO_TRACE=$tmp/reads" gow-repair -y "$tmp/image"
+	nth=$(awk '$1 == "read" && $4 == 4194324 + 65536 { print $2 }' "$tmp/reads" | sed -n 1p)
+	rm "$tmp/image.gow-undo"
+	cp --sparse=always "$tmp/broken" "$tmp/image"
+	came "read:$nth:come=read" gow-repair -y "$tmp/image"
+	assertStopped
+	assertErr 'everything was rolled back'
+	assertSameFile "$tmp/broken" "$tmp/image"
+	assertFalse "an undo file is left" "[ -e '$tmp/image.gow-undo' ]"
+}
+
 testUndo() {
 	need_leases "$tmp" || return 0
 	make_image map-range-v1 "$tmp/image"
@@ -239,6 +256,28 @@ testSync() {
 	run gow-sync "$tmp/master" "$tmp/image"
 	assertStatus 0
 	assertGuest "$tmp/image" "$work/raw"
+}
+
+# A copy that is at rest again is no longer the tool's to make holes in.
+testSyncMakesNoHolesInAnothersCopy() {
+	need_leases "$tmp" || return 0
+	for number in 1 2; do
+		printf 'version 3\nsize 16M\nmap 0-199 0\ndata 0-199 pattern %s\nver 0-199 %s\n' $number $number \
+			>"$tmp/recipe"
+		make_image "$tmp/recipe" "$tmp/$number"
+	done
+	mv "$tmp/1" "$tmp/image"
+	mv "$tmp/2" "$tmp/master"
+	cp --sparse=always "$tmp/image" "$tmp/copy"
+	for come in '' "FAULTIO_FAIL=unlink:1:come=write"; do
+		rm -f "$tmp/trace"
+		cp --sparse=always "$tmp/copy" "$tmp/image"
+		run_faulty "FAULTIO_FILE=$tmp/image*" "FAULTIO_COME=$tmp/image" "FAULTIO_TRACE=$tmp/trace" \
+			$come gow-sync "$tmp/master" "$tmp/image"
+		assertStatus 0
+		holes=$(sed '1,/^unlink 1 .*gow-undo /d' "$tmp/trace" | grep -c '^allocate .* 12709888$')
+		assertEquals "holes, $come" "$([ -n "$come" ]; echo $?)" "$holes"
+	done
 }
 
 # Blocks that nobody owns are saved while the image is as it was.

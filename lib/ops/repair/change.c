@@ -85,8 +85,10 @@ static int read_copy(void *context, const struct gow_piece *piece, gow_error *er
 	for (uint64_t at = 0; at < piece->length && !code; at += sizeof work->buffer) {
 		size_t part = (size_t)gow_min(piece->length - at, sizeof work->buffer);
 
-		code = gow_file_read_padded(work->change->image, piece->offset + at, work->buffer,
-		                            part, error);
+		code = safe_point(work, error);
+		if (!code)
+			code = gow_file_read_padded(work->change->image, piece->offset + at,
+			                            work->buffer, part, error);
 		if (!code)
 			work->copied = chain(work->copied, work->buffer, part);
 	}

@@ -286,7 +286,7 @@ static void find_old(const struct gow_sync_job *job, uint64_t *old)
 
 /* What the copy no longer names goes back to the file system, but for a few places: the next sync
  * uses them again, and to give back many small ones takes longer than to fill them. Best effort: not
- * every file system can. */
+ * every file system can, and somebody may be waiting for the copy. */
 static int free_old(const struct gow_sync_job *job, gow_error *error)
 {
 	const uint32_t count = job->disk.present_blocks;
@@ -301,8 +301,9 @@ static int free_old(const struct gow_sync_job *job, gow_error *error)
 		const bool is_old = i < count && gow_get_bit(old, i) &&
 		                    kept++ >= count / KEPT_SHARE;
 
+		/* The copy is at rest: whoever comes gets it as it is. */
 		if (!is_old && run)
-			can = free_run(job, i - run, i);
+			can = !gow_lock_poll(&job->copy->lock, NULL) && free_run(job, i - run, i);
 		run = is_old ? run + 1 : 0;
 	}
 	free(old);
