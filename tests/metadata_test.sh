@@ -101,6 +101,19 @@ testPendingRepair() {
 	assertEquals '["map.crosslink"]' "$(said "$tmp/copy/image.gow" | jq -c '[.findings[].id]')"
 }
 
+# The record is found also if the image has a name that looks like one of a record.
+testPendingRepairOfAnyName() {
+	printf '%s\n' 'version 1' 'size 1M' 'map 0-3 0' 'map 5 2' 'data 0-3 text "SECRET of the guest"' >"$tmp/recipe"
+	for name in a.gow-undo.gow a.gow-undo.2.gow a.gow-undo-b.gow a.gow-sync.gow .gow-undo.gow; do
+		rm -f "$tmp/$name"* "$tmp/$name"
+		make_image "$tmp/recipe" "$tmp/$name"
+		run_faulty FAULTIO_FILE="$tmp/$name" FAULTIO_FAIL="sync:2:kill" gow-repair -y "$tmp/$name"
+		goes_round "$tmp/$name"
+		assertEquals "$name" '["journal.pending"]' \
+			"$(said "$tmp/copy/image.gow" | jq -c '[.findings[].id]')"
+	done
+}
+
 # A version field that says too much would make data of the guest a part of the header.
 testWrongVersion() {
 	printf '%s\n' 'version 1' 'size 8M' 'map 0-99 0' 'data 0-99 text "SECRET of the guest"' \

@@ -30,12 +30,15 @@ static bool ends_in(const char *name, const char *suffix)
 	return length > tail && strcmp(name + length - tail, suffix) == 0;
 }
 
-/* ".gow-undo" or ".gow-undo.2"; NULL: the name is no undo file's. */
+/* ".gow-undo" or ".gow-undo.2"; NULL: the name is no undo file's. An image may be called anything. */
 static const char *undo_suffix(const char *name)
 {
-	const char *at = strstr(name, GOW_METADATA_UNDO);
-	const char *rest = at ? at + strlen(GOW_METADATA_UNDO) : NULL;
+	const char *at = NULL, *rest;
 
+	for (const char *next = strstr(name, GOW_METADATA_UNDO); next;
+	     next = strstr(next + 1, GOW_METADATA_UNDO))
+		at = next;
+	rest = at ? at + strlen(GOW_METADATA_UNDO) : NULL;
 	if (!at || (*rest && *rest != '.'))
 		return NULL;
 	return !*rest || (rest[1] && strspn(rest + 1, "0123456789") == strlen(rest + 1)) ? at
