@@ -37,6 +37,35 @@ END
 	} >"$work/disk"
 }
 
+# Entries that may lie in two sectors: a write of one may be torn.
+testCompactOfSplitEntries() {
+	for map in '18 stride 4' '16 stride 6'; do
+		sed "s/^map = 16 stride 4/map = $map/" "$work/big.layout" >"$tmp/layout"
+		{
+			head -c 16 "$work/big"
+			head -c $((${map%% *} - 16)) /dev/zero
+			for byte in 2 1 0 3; do
+				printf '%b' "\\0\\0\\0\\00$byte"
+				head -c $((${map##* } - 4)) /dev/zero
+			done
+		} >"$tmp/image"
+		truncate -s 512 "$tmp/image"
+		tail -c +513 "$work/big" >>"$tmp/image"
+		# The last block goes to the place of one that is given up.
+		printf '\000\000\000\000' | dd of="$tmp/image" bs=1 seek="${map%% *}" conv=notrunc status=none
+		run gow-check --layout "$tmp/layout" "$tmp/image"
+		assertStatus 2
+		state_of "$tmp/image"
+		for option in -n -q '--punch -q'; do
+			# shellcheck disable=SC2086 # words
+			run gow-compact $option --layout "$tmp/layout" "$tmp/image"
+			assertStatus 8
+			assertErr 'a torn write could damage'
+		done
+		assertUnchanged "$tmp/image"
+	done
+}
+
 testUnknownWithoutIt() {
 	for tool in gow-info gow-check gow-compact 'gow-repair -y' gow-upgrade; do
 		# shellcheck disable=SC2086 # a command and its option

@@ -109,17 +109,24 @@ static int take_steps(struct gow_compact *compact, enum gow_pass pass, gow_error
 	return code;
 }
 
-/* Before anything is changed. */
-static int check_means(struct gow_compact *compact, gow_error *error)
+/* No entry may lie in two sectors. */
+static int check_entries(const struct gow_compact *compact, gow_error *error)
 {
 	const struct gow_layout *layout = compact->map.layout;
-	const uint64_t need = compact->pen.room;
-	int code;
 
 	if (layout->map_offset % sizeof(uint32_t) || layout->map_stride % sizeof(uint32_t))
 		return gow_fail(
 			error, GOW_ERR_UNSUPPORTED,
 			"has entries that a torn write could damage; write a new image with -o");
+	return GOW_OK;
+}
+
+/* Before anything is changed. */
+static int check_means(struct gow_compact *compact, gow_error *error)
+{
+	const uint64_t need = compact->pen.room;
+	int code;
+
 	if (gow_compact_punches(
 		    compact)) /* past the end: changes nothing, and shows whether it can be done */
 		return gow_file_punch(compact->job->file,
@@ -168,6 +175,9 @@ static int run(struct gow_compact *compact, gow_compact_result *result, gow_erro
 	fill_result(compact, result);
 	if (!result->changed)
 		return GOW_OK;
+	code = check_entries(compact, error);
+	if (code)
+		return code;
 	if (compact->job->dry_run) /* which says, too, that there is no room for it */
 		return gow_compact_punches(compact)
 		               ? GOW_OK
