@@ -235,6 +235,8 @@ testOutput() {
 	for v in 1 2 3; do
 		eval "$(start_of $v)"
 		state_of "$work/image.$v"
+		run gow-compact -n --json "$work/image.$v"
+		blocks=$(json '[.leaked_blocks, .zero_blocks]')
 		run gow-compact -n --json -o "$tmp/out" "$work/image.$v"
 		assertStatus 0
 		told=$(json .written_bytes)
@@ -243,6 +245,8 @@ testOutput() {
 		run_faulty FAULTIO_FILE="$tmp/*" FAULTIO_TRACE="$tmp/trace" gow-compact --json -o "$tmp/out" "$work/image.$v"
 		assertStatus 0
 		assertEquals "told before" "$told" "$(json .written_bytes)"
+		assertEquals "what is left out" "$blocks" "$(json '[.leaked_blocks, .zero_blocks]')"
+		assertJson '.leaked_blocks > 0 and .zero_blocks > 0'
 		assertEquals "bytes written" "$told" \
 			"$(awk '$1 == "write" && $3 != "'"$out"'" { sum += $NF } END { printf "%d", sum }' "$tmp/trace")"
 		assertJson ".changed == false and .moved_blocks == $kept and .bytes_after == $(stat -c %s "$tmp/out")"
@@ -434,10 +438,12 @@ testFullDisk() {
 	make_raw "$tmp/recipe" "$tmp/raw"
 	dd if=/dev/zero of="$mnt/ballast" bs=64k 2>/dev/null
 	state_of "$mnt/image"
-	run gow-compact "$mnt/image"
-	assertStatus 8
-	assertErr 'needs [0-9]+ bytes'
-	assertUnchanged "$mnt/image"
+	for option in -n -q; do
+		run gow-compact $option "$mnt/image"
+		assertStatus 8
+		assertErr 'needs [0-9]+ bytes'
+		assertUnchanged "$mnt/image"
+	done
 	rm "$mnt/ballast"
 	run gow-compact -n --json "$mnt/image"
 	need=$(json .extra_bytes)

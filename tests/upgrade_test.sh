@@ -560,10 +560,12 @@ testFullDisk() {
 	take_copy "$work/large.1" "$mnt/image"
 	dd if=/dev/zero of="$mnt/ballast" bs=1M 2>/dev/null
 	state_of "$mnt/image"
-	run gow-upgrade "$mnt/image"
-	assertStatus 8
-	assertErr 'needs [0-9]+ bytes'
-	assertUnchanged "$mnt/image"
+	for option in -n -q; do
+		run gow-upgrade $option "$mnt/image"
+		assertStatus 8
+		assertErr 'needs [0-9]+ bytes'
+		assertUnchanged "$mnt/image"
+	done
 	rm "$mnt/ballast"
 	cp "$work/large.1" "$mnt/image"
 	run gow-upgrade -n --json "$mnt/image"
