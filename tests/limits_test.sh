@@ -156,6 +156,50 @@ need_threadless() {
 }
 
 # Compressors, and what reads ahead, work in the caller's thread then.
+testFewDescriptors() {
+	need_tool prlimit || return 0
+	all=0
+	for files in 4 6; do
+		limited 'Too many open files' 8 prlimit --nofile=$files
+		all=$((all + failures))
+	done
+	assertTrue "there were enough for all" "[ $all -gt 0 ]"
+	# Nothing was fetched yet: nothing is left of the copy.
+	for files in 5 6 7 8; do
+		to=$tmp/sync$files
+		fresh
+		run prlimit --nofile=$files "$GOW_BIN/gow-sync" -q "$to/leaky.gow" "$to/copy.gow"
+		[ -f "$to/copy.gow" ] || [ -f "$to/copy.gow.gow-sync" ] ||
+			assertFalse "$files: left" "[ -e '$to/copy.gow.gow-sync.new' ]"
+	done
+}
+
+# What was taken back was, whatever cannot be opened after it.
+testUndoWithFewDescriptors() {
+	need_tool prlimit || return 0
+	to=$tmp/work
+	fresh
+	run gow-repair -y -q "$to/shared.gow"
+	assertStatus 1
+	mv "$to" "$tmp/repaired"
+	for files in 4 5 6 7 8 9; do
+		rm -rf "$to"
+		cp -a "$tmp/repaired" "$to"
+		run prlimit --nofile=$files "$GOW_BIN/gow-repair" --undo "$to/shared.gow"
+		if [ "$status" -eq 127 ]; then
+			continue # the program could not even begin
+		elif [ "$status" -eq 0 ]; then
+			assertSameFile "$in/shared.gow" "$to/shared.gow"
+		else
+			assertStatus 8
+			assertErr 'Too many open files'
+			assertSameFile "$tmp/repaired/shared.gow" "$to/shared.gow"
+			assertSameFile "$tmp/repaired/shared.gow.gow-undo" "$to/shared.gow.gow-undo"
+		fi
+	done
+	assertStatus 0
+}
+
 testNoThreads() {
 	need_threadless || return 0
 	# shellcheck disable=SC2086

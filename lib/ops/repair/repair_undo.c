@@ -148,18 +148,18 @@ static int take_back(struct gow_repair_job *job, const gow_undo_options *options
 	result->bytes = undo->records_size;
 	result->old_size = undo->old_size;
 	result->new_size = undo->new_size;
-	if (!(options->common.flags & GOW_COMMON_DRY_RUN)) {
+	/* Now, since it may fail: afterwards the repair is taken back, whatever is said. */
+	code = count_below(job, undo->layer, &result->layers_left, error);
+	if (!code && !(options->common.flags & GOW_COMMON_DRY_RUN)) {
 		change.undo = undo;
 		change.layout = undo->layout;
 		code = gow_lock_poll(job->target->lock, error);
 		if (!code)
 			code = gow_change_roll_back(&change, error);
 		result->changed = !code;
-	} else if (options->common.flags & GOW_COMMON_DIGEST) {
+	} else if (!code && options->common.flags & GOW_COMMON_DIGEST) {
 		code = gow_repair_show_rolled_back(job, undo, error);
 	}
-	if (!code)
-		code = count_below(job, undo->layer, &result->layers_left, error);
 	gow_undo_close(undo);
 	return code;
 }

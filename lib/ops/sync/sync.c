@@ -146,7 +146,9 @@ static int make_copy(struct gow_sync_job *job, const char *path, gow_error *erro
 	int closed, code = gow_sync_copy_new(job, path, &location, error);
 
 	job->result->created = true;
-	if (!code && gow_sync_is_dry_run(job)) {
+	if (code && job->copy && !gow_sync_is_dry_run(job) && !job->resumed) {
+		drop_leavings(job, code);
+	} else if (!code && gow_sync_is_dry_run(job)) {
 		code = gow_sync_plan(job, error);
 		job->result->rounds = 1;
 	} else if (!code) {
