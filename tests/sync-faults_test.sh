@@ -370,6 +370,19 @@ testWhatIsNoNewCopyStays() {
 	assertGoesOn "$work/all.gow" 'an empty file'
 }
 
+# Nor one that takes the copy's name just before the new copy does.
+testACopyThatComesIntoBeingStays() {
+	echo hello >"$tmp/m.text"
+	cp "$tmp/m.text" "$tmp/m.other"
+	run_faulty FAULTIO_FILE="$tmp/c.gow" FAULTIO_SWAP="$tmp/m.other" FAULTIO_FAIL=rename:1:swap \
+		gow-sync -q "$work/all.gow" "$tmp/c.gow"
+	assertStatus 8
+	assertErr 'came into being meanwhile'
+	assertSameFile "$tmp/m.text" "$tmp/c.gow"
+	rm "$tmp/c.gow"
+	assertGoesOn "$work/all.gow" 'when it is gone'
+}
+
 # A master whose name gow-sync needs is read by nobody and written by nobody.
 testMasterUnderANameOfTheCopy() {
 	for name in c.gow.gow-sync c.gow.gow-sync.new; do

@@ -340,14 +340,9 @@ int gow_sync_copy_new(struct gow_sync_job *job, const char *path, struct gow_loc
 int gow_sync_copy_publish(struct gow_sync_job *job, gow_error *error)
 {
 	struct gow_directory *directory = job->copy->directory;
-	struct gow_file *taken = NULL;
-	int code = gow_directory_open_file(directory, job->record.copy, 0, &taken, error);
+	int code = gow_directory_rename_new(directory, job->copy->name, job->record.copy, error);
 
-	if (!code && taken) {
-		(void)gow_file_close(taken, NULL);
+	if (code == GOW_ERR_EXISTS)
 		code = gow_fail(error, GOW_ERR_EXISTS, "came into being meanwhile: run it again");
-	}
-	if (!code)
-		code = gow_directory_rename(directory, job->copy->name, job->record.copy, error);
 	return code ? code : gow_directory_sync(directory, error);
 }
