@@ -513,7 +513,10 @@ testManifestDecides() {
 	sed 's/^block 1 ./block 1 0/; s/^block 5 ./block 5 1/' "$work/vm.manifest" >"$tmp/vm.manifest"
 	tar cf "$tmp/damaged.tar" -C "$tmp" vm.gow vm.manifest
 	refused 8 "$tmp/damaged.tar"
-	assertErr 'vm.manifest: is a damaged manifest \(line'
+	assertErr 'gow-convert: .*/damaged.tar\(vm.manifest\): is a damaged manifest \(line'
+	tar cf "$tmp/damaged-first.tar" -C "$tmp" vm.manifest vm.gow
+	refused 8 "$tmp/damaged-first.tar"
+	assertErr 'gow-convert: .*/damaged-first.tar\(vm.manifest\): is a damaged manifest \(line'
 	# Whole, and of another disk.
 	cp "$work/vm.raw" "$tmp/vm.raw"
 	printf X | dd of="$tmp/vm.raw" bs=1 seek=1000000 conv=notrunc status=none

@@ -2,6 +2,7 @@
 #include "disk/archive/manifests.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,15 +40,18 @@ bool gow_is_manifest_of(const char *manifest, const char *disk)
 }
 
 /* Reads the entry as a manifest. */
-static int read_entry(struct gow_entries *entries, const char *name,
+static int read_entry(struct gow_entries *entries, const char *archive, const char *name,
                       struct gow_kept_manifest *found, gow_error *error)
 {
 	struct gow_manifest *manifest = NULL;
-	char *shown = gow_entry_printable_name(name);
-	int code;
+	char *printable = gow_entry_printable_name(name), *shown;
+	int code = GOW_OK;
 
-	if (!shown)
-		return gow_fail_memory(error, strlen(name));
+	if (!printable || asprintf(&shown, "%s(%s)", archive, printable) < 0)
+		code = gow_fail_memory(error, strlen(name));
+	free(printable);
+	if (code)
+		return code;
 	code = gow_manifest_open(shown, gow_entries_read, entries, &manifest, error);
 	if (!code)
 		code = gow_manifest_read_all(manifest, &found->digest, error);
@@ -59,7 +63,7 @@ static int read_entry(struct gow_entries *entries, const char *name,
 }
 
 int gow_manifests_keep(struct gow_kept_manifests *kept, struct gow_entries *entries,
-                       const char *name, gow_error *error)
+                       const char *archive, const char *name, gow_error *error)
 {
 	struct gow_kept_manifest *found = &kept->all[kept->count];
 	int code;
@@ -69,7 +73,7 @@ int gow_manifests_keep(struct gow_kept_manifests *kept, struct gow_entries *entr
 		                          "too many manifests stand before the disk; say "
 		                          "--member-name",
 		                          error);
-	code = read_entry(entries, name, found, error);
+	code = read_entry(entries, archive, name, found, error);
 	if (code)
 		return code;
 	found->name = strdup(name);
@@ -109,11 +113,11 @@ int gow_manifests_compare(const struct gow_kept_manifests *kept, const struct go
 	return code;
 }
 
-int gow_manifests_compare_entry(struct gow_entries *entries, const char *name, uint64_t size,
-                                const gow_digest *digest, gow_error *error)
+int gow_manifests_compare_entry(struct gow_entries *entries, const char *archive, const char *name,
+                                uint64_t size, const gow_digest *digest, gow_error *error)
 {
 	struct gow_kept_manifest found = { .name = NULL };
-	int code = read_entry(entries, name, &found, error);
+	int code = read_entry(entries, archive, name, &found, error);
 
 	return code ? code : compare(entries, &found, size, digest, error);
 }

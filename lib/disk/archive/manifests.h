@@ -30,9 +30,10 @@ bool gow_is_manifest_name(const char *name);
 /* Whether a manifest belongs to a disk: NAME.manifest to NAME.gow, or to NAME. */
 bool gow_is_manifest_of(const char *manifest, const char *disk);
 
-/* Reads and keeps the entry, a manifest that stands before the disk. */
+/* Reads and keeps the entry, a manifest that stands before the disk; archive is its archive's name, for
+ * messages. */
 int gow_manifests_keep(struct gow_kept_manifests *kept, struct gow_entries *entries,
-                       const char *name, gow_error *error);
+                       const char *archive, const char *name, gow_error *error);
 
 /* GOW_ERR_MISMATCH where the disk, of size bytes, is not what a kept manifest of it says. */
 int gow_manifests_compare(const struct gow_kept_manifests *kept, const struct gow_entries *entries,
@@ -40,7 +41,7 @@ int gow_manifests_compare(const struct gow_kept_manifests *kept, const struct go
                           gow_error *error);
 
 /* The same with the entry, a manifest that stands after the disk. */
-int gow_manifests_compare_entry(struct gow_entries *entries, const char *name, uint64_t size,
-                                const gow_digest *digest, gow_error *error);
+int gow_manifests_compare_entry(struct gow_entries *entries, const char *archive, const char *name,
+                                uint64_t size, const gow_digest *digest, gow_error *error);
 
 #endif

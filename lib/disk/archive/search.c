@@ -145,7 +145,8 @@ static int look_at(struct gow_search *search, struct archive_entry *entry, gow_e
 	}
 	if (!code && gow_entry_is_file(entry) && gow_is_manifest_name(name) &&
 	    (!search->wanted || gow_is_manifest_of(name, search->wanted)))
-		code = gow_manifests_keep(&search->manifests, search->entries, name, error);
+		code = gow_manifests_keep(&search->manifests, search->entries, search->archive_name,
+		                          name, error);
 	free(name);
 	return code ? code : gow_entries_pass(search->entries, error);
 }
@@ -257,7 +258,8 @@ static int look_after(struct gow_search *search, struct archive_entry *entry, ui
 		code = refuse_other(search, entry, name, error);
 	if (!code && gow_entry_is_file(entry) && gow_is_manifest_name(name) && !search->passed &&
 	    gow_is_manifest_of(name, search->name))
-		code = gow_manifests_compare_entry(search->entries, name, size, digest, error);
+		code = gow_manifests_compare_entry(search->entries, search->archive_name, name,
+		                                   size, digest, error);
 	free(name);
 	return code ? code : gow_entries_pass(search->entries, error);
 }
