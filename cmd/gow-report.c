@@ -206,7 +206,7 @@ static void print_oldest(struct out *out, const struct tally_image *oldest)
 	if (gmtime_r(&when, &tm))
 		(void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &tm);
 	out_print(out, "\noldest check: %s ", text);
-	out_name(out, oldest->name);
+	out_text(out, oldest->name);
 	out_print(out, "\n");
 }
 
@@ -221,12 +221,15 @@ static void print_top(struct cli *cli)
 
 		out_print(&cli->out, "%s%-10s ", i ? "" : "\nworst first:\n",
 		          tally_state_name(image->state));
-		out_name(&cli->out, image->name);
+		out_text(&cli->out, image->name);
 		if (image->space)
 			out_print(&cli->out, " (%s to win)",
 			          size_short(text, sizeof text, image->space));
-		out_print(&cli->out, "%s%s\n", image->why ? ": " : "",
-		          image->why ? image->why : "");
+		if (image->why) {
+			out_print(&cli->out, ": ");
+			out_text(&cli->out, image->why);
+		}
+		out_print(&cli->out, "\n");
 	}
 }
 
@@ -250,7 +253,7 @@ static void print_worst_json(struct cli *cli, struct doc *doc)
 		const struct tally_image *image = &job->tally.images[i];
 
 		doc_object(doc, NULL);
-		doc_text(doc, "image", image->name);
+		doc_image(doc, image->name);
 		doc_text(doc, "state", tally_state_name(image->state));
 		doc_uint(doc, "status", image->status);
 		doc_uint(doc, "space_bytes", image->space);
@@ -278,7 +281,7 @@ static void print_json(struct cli *cli, const struct totals *totals)
 	doc_uint(&doc, "bad_lines", job->tally.bad_lines);
 	if (totals->oldest) {
 		doc_object(&doc, "oldest");
-		doc_text(&doc, "image", totals->oldest->name);
+		doc_image(&doc, totals->oldest->name);
 		doc_uint(&doc, "time", totals->oldest->time);
 		doc_close(&doc);
 	}

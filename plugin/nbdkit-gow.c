@@ -37,7 +37,10 @@ static int set_path(const char *value)
 	}
 	gow.path = gow_name_is_uri(value) ? strdup(value) : nbdkit_absolute_path(value);
 	gow.shown = gow.path ? gow_shown_name(gow.path) : NULL;
-	return gow.shown ? 0 : -1;
+	if (!gow.shown)
+		return -1;
+	session_clean(gow.shown);
+	return 0;
 }
 
 static int plugin_config(const char *key, const char *value)

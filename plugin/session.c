@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -39,23 +40,50 @@ static int errno_of(const gow_error *error)
 	}
 }
 
+/* Those of ISO 6429 above 0x7f count, too, which are 0xc2 and another byte in UTF-8. */
+void session_clean(char *text)
+{
+	for (unsigned char *at = (unsigned char *)text; *at; at++) {
+		const bool high = at[0] == 0xC2 && at[1] >= 0x80 && at[1] < 0xA0;
+
+		if (*at < ' ' || *at == 0x7F || high)
+			*at = '?';
+		if (high)
+			*++at = '?';
+	}
+}
+
+/* Errors and warnings are for people, the rest for whoever looks for a defect (nbdkit -v). */
+static void tell(bool error, const char *label, const char *file, const char *text)
+{
+	char shown[sizeof((gow_error *)NULL)->file], clean[1024];
+
+	(void)snprintf(shown, sizeof shown, "%s", file ? file : gow.shown);
+	(void)snprintf(clean, sizeof clean, "%s", text);
+	session_clean(shown);
+	session_clean(clean);
+	if (error)
+		nbdkit_error("%s%s: %s", label, shown, clean);
+	else
+		nbdkit_debug("%s%s: %s", label, shown, clean);
+}
+
 int complain(const gow_error *error)
 {
 	char text[1024];
 
-	nbdkit_error("%s: %s", error->file[0] ? error->file : gow.shown,
-	             gow_error_text(error, text, sizeof text));
+	tell(true, "", error->file[0] ? error->file : NULL,
+	     gow_error_text(error, text, sizeof text));
 	nbdkit_set_error(errno_of(error));
 	return -1;
 }
 
 static void on_note(void *context, gow_note_level level, const char *file, const char *text)
 {
+	const bool warning = level == GOW_NOTE_WARNING || level == GOW_NOTE_IN_USE;
+
 	(void)context;
-	if (level == GOW_NOTE_WARNING || level == GOW_NOTE_IN_USE)
-		nbdkit_error("warning: %s: %s", file ? file : gow.shown, text);
-	else
-		nbdkit_debug("%s: %s", file ? file : gow.shown, text);
+	tell(warning, warning ? "warning: " : "", file, text);
 }
 
 static const gow_monitor monitor = { .note = on_note };

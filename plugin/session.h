@@ -22,6 +22,9 @@ struct session {
 
 extern struct session gow;
 
+/* Puts question marks for control characters, which a terminal or a log would obey. */
+void session_clean(char *text);
+
 /* Reports an error to nbdkit; the result is -1. */
 int complain(const gow_error *error);
 

@@ -98,6 +98,44 @@ testSlurmCutLine() {
 	assertStatus 2
 }
 
+# Names that are no UTF-8 look alike in the results; one that is done is not the other.
+testSlurmNamesThatAreNoText() {
+	mkdir "$tmp/images" "$tmp/results"
+	for letter in '\344' '\366' '\303\266'; do
+		# shellcheck disable=SC2059 # it is an escape
+		cp --sparse=always "$work/leaky.gow" "$tmp/images/$(printf "m${letter}ller.gow")"
+	done
+	cp --sparse=always "$work/leaky.gow" "$tmp/images/-n"
+	(cd "$tmp/images" && printf '%s\0' ./m* -n) >"$tmp/results/list"
+	one=$(printf 'm\344ller.gow')
+	(cd "$tmp/images" && gow-check --json "./$one") >"$tmp/results/0.jsonl"
+	(cd "$tmp/images" && run env SLURM_ARRAY_TASK_ID=0 "$top/contrib/slurm/gow-array.sbatch" -n 4 \
+		x "$tmp/results" gow-check)
+	assertEquals "$(cat "$err")" 4 "$(wc -l <"$tmp/results/0.jsonl")"
+	assertEquals 'a result of each' 4 \
+		"$(jq -r '.image_hex // .image' "$tmp/results/0.jsonl" | sort -u | wc -l)"
+	(cd "$tmp/images" && run env SLURM_ARRAY_TASK_ID=0 "$top/contrib/slurm/gow-array.sbatch" -n 4 \
+		x "$tmp/results" gow-check)
+	assertEquals 'done again' 4 "$(wc -l <"$tmp/results/0.jsonl")"
+	run gow-collect "$tmp/results" --json
+	assertStatus 2
+	assertJson '.images == 4 and .states.advisory == 4'
+}
+
+# Without jq nothing is known to be done, and nothing said to be.
+testSlurmWithoutJq() {
+	images 2
+	mkdir "$tmp/results" "$tmp/bin"
+	printf '#!/bin/sh\nexit 127\n' >"$tmp/bin/jq"
+	chmod +x "$tmp/bin/jq"
+	run env PATH="$tmp/bin:$PATH" gow-array.sbatch "$tmp/list" "$tmp/results" gow-check
+	assertStatus 8
+	assertErr 'cannot tell which images are done'
+	run env PATH="$tmp/bin:$PATH" SLURM_ARRAY_TASK_ID=0 "$top/contrib/slurm/gow-array.sbatch" -n 50 \
+		"$tmp/list" "$tmp/results" gow-check
+	assertStatus 8
+}
+
 # README: several at a time.
 testXargs() {
 	images 20

@@ -331,6 +331,51 @@ testBlockDevice() {
 	judged 8 "$loop"
 }
 
+# leaves_terminal_alone FILE: no control character of ASCII or of ISO 6429, as a byte or as UTF-8.
+leaves_terminal_alone() {
+	assertEquals "control characters: $gow_command" '' \
+		"$(LC_ALL=C grep -naP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|(?<![\xc2-\xf4\x80-\xbf])[\x80-\x9f]' "$1")"
+}
+
+# A name may be anything; what is printed of it does nothing to a terminal.
+testNamesThatATerminalObeys() {
+	name=$tmp/$(printf 'e\033[31m\233m\302\2331m\nü\177.gow')
+	make_image everything-v3 "$name"
+	for tool in gow-check gow-info 'gow-info --map' 'gow-info --picture' gow-probe 'gow-repair -n' \
+		'gow-compact -n' 'gow-upgrade -n --to 3'; do
+		# shellcheck disable=SC2086 # words
+		run $tool -v "$name"
+		leaves_terminal_alone "$out"
+		leaves_terminal_alone "$err"
+		# shellcheck disable=SC2086 # words
+		run $tool --json "$name"
+		[ ! -s "$out" ] || assertJson '.image == null or (.image | endswith("ü\u007f.gow"))'
+		leaves_terminal_alone "$out"
+	done
+	for option in '' --json; do
+		run gow-convert --salvage $option "$name" "$tmp/$(printf 'x\302\2331m').raw"
+		leaves_terminal_alone "$out"
+		leaves_terminal_alone "$err"
+		run gow-create $option 1M "$name"
+		assertStatus 8
+		leaves_terminal_alone "$out"
+		leaves_terminal_alone "$err"
+		rm "$tmp"/*.raw
+	done
+}
+
+# The same where gow-repair asks.
+testAQuestionLeavesTheTerminalAlone() {
+	need_tool script || return 0
+	name=$tmp/$(printf 'e\033[31m\302\2331m.gow')
+	make_image map-range-v1 "$name"
+	{ printf 'q\n' && sleep 1; } | timeout 20 script -qec \
+		"$(gow_path gow-repair) $(gow_quote "$name") >/dev/null" "$tmp/said" >/dev/null 2>&1
+	tr -d '\r\004\b' <"$tmp/said" | grep -a 'y.es' >"$tmp/question"
+	assertTrue "no question: $(cat -v "$tmp/said")" "[ -s '$tmp/question' ]"
+	leaves_terminal_alone "$tmp/question"
+}
+
 testEmptyFile() {
 	: >"$tmp/empty"
 	judged 8 "$tmp/empty"

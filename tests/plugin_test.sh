@@ -140,6 +140,19 @@ testRefusesWhatIsCorrupt() {
 	assertTrue "$(cat "$tmp/said")" "grep -q 'named already' $tmp/said"
 }
 
+# A name may be anything; what is printed of it does nothing to a terminal.
+testNamesThatATerminalObeys() {
+	need_clients || return 0
+	name=$tmp/$(printf 'e\033[31m\302\2331m\nü.gow')
+	make_image map-crosslink-v3 "$name"
+	for twice in '' "$name"; do
+		nbdkit -U "$tmp/refused" "$plugin" "$name" ${twice:+"$twice"} --run true >"$tmp/said" 2>&1
+		assertFalse "a corrupt image is served" $?
+		assertEquals '' "$(LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]' "$tmp/said")"
+		assertTrue "$(cat -v "$tmp/said")" "grep -qF 'e?[31m??1m?ü.gow' '$tmp/said'"
+	done
+}
+
 # What is a URI, and only read, is one thing to the tools and to the plugin.
 testPathsThatLookLikeUris() {
 	need_clients || return 0

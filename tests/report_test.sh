@@ -92,6 +92,63 @@ testHostileNumbers() {
 	assertOut '^oldest check: '
 }
 
+# A status that no tool has is none, whatever is left of it in 8 bits.
+testStatusesThatNoToolHas() {
+	for number in 256 512 384 128 2147483647 4294967296; do
+		printf '{"image":"a","exit":%s}\n' "$number" >"$tmp/lines"
+		run gow-report --json "$tmp/lines"
+		assertStatus 8
+		assertJson '.states.failed == 1'
+	done
+}
+
+# Whoever wrote the lines does not write to the terminal.
+testTextLeavesTheTerminalAlone() {
+	printf '%s\n' '{"image":"a\u001b[31m\u009b31m\n","exit":8,"message":"x\u001b[31m\u009b31m\nclean \u007fü"}' \
+		'{"image":"b","exit":4,"findings":[{"id":"\u001b[31m"}]}' >"$tmp/lines"
+	run gow-report "$tmp/lines"
+	assertStatus 12
+	assertOut '^failed     a\?\[31m\?31m\?: x\?\[31m\?31m\?clean \?ü$'
+	assertOut '^corrupt    b: \?\[31m$'
+	run gow-report --json "$tmp/lines"
+	assertEquals "control characters in JSON" '' "$(LC_ALL=C.UTF-8 grep -P '[\x00-\x1f\x7f-\x9f]' "$out")"
+	assertJson '.worst[1].why == "x\u001b[31m\u009b31m\nclean \u007fü"'
+}
+
+# Names that are no UTF-8 look alike; none hides what is known of another.
+testNamesThatAreNoText() {
+	one=$(printf 'm\344ller.gow') two=$(printf 'm\366ller.gow')
+	make_image map-range-v1 "$tmp/$one"
+	make_image sound-v1 "$tmp/$two"
+	printf '%s\n' "$tmp/$one" "$tmp/$two" >"$tmp/list"
+	run gow-check --json --files-from "$tmp/list"
+	assertStatus 4
+	assertJson '.image | endswith("m\ufffdller.gow")'
+	assertJson '.image_hex | endswith("6c6c65722e676f77")'
+	cp "$out" "$tmp/lines"
+	run gow-report --json --expect "$tmp/list" "$tmp/lines"
+	assertStatus 4
+	assertJson '.images == 2 and .states.corrupt == 1 and .states.clean == 1'
+	assertJson '.worst[0].image_hex | endswith("6de46c6c65722e676f77")'
+	run gow-report "$tmp/lines"
+	assertTrue "the name's bytes" "grep -aqF '$one' '$out'"
+	# What no tool writes.
+	printf '{"image":"a","exit":0,"image_hex":"%s"}\n' '' 6 6g 00 616263646566 >"$tmp/lines"
+	printf '{"image":"a","exit":0,"image_hex":7}\n' >>"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 0
+	assertJson '.images == 1'
+}
+
+# A list has the names that the tools were given; documents have them without secrets.
+testExpectedUris() {
+	printf '%s\n' 'http://me:secret@host/a.gow' >"$tmp/list"
+	printf '{"image":"http://host/a.gow","exit":0}\n' >"$tmp/lines"
+	run gow-report --json --expect "$tmp/list" "$tmp/lines"
+	assertStatus 0
+	assertJson '.images == 1 and .states.clean == 1'
+}
+
 # What JSON allows is read; what is no JSON is no result.
 testTheFormsOfJson() {
 	cat >"$tmp/lines" <<'END'

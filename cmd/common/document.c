@@ -8,67 +8,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/text.h"
 #include "gow.h"
 
 enum { SCHEMA = 1 };
-
-/* ---- text -------------------------------------------------------------------------------- */
-
-/* How many bytes of a well-formed UTF-8 character text begins with; 0: none. */
-static size_t utf8_length(const unsigned char *text)
-{
-	/* The second byte's range keeps out long forms, surrogates and what is past U+10FFFF. */
-	static const struct {
-		unsigned char first, last, low, high, length;
-	} forms[] = {
-		{ 0xC2, 0xDF, 0x80, 0xBF, 2 }, { 0xE0, 0xE0, 0xA0, 0xBF, 3 },
-		{ 0xE1, 0xEC, 0x80, 0xBF, 3 }, { 0xED, 0xED, 0x80, 0x9F, 3 },
-		{ 0xEE, 0xEF, 0x80, 0xBF, 3 }, { 0xF0, 0xF0, 0x90, 0xBF, 4 },
-		{ 0xF1, 0xF3, 0x80, 0xBF, 4 }, { 0xF4, 0xF4, 0x80, 0x8F, 4 },
-	};
-
-	if (text[0] < 0x80)
-		return 1;
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		if (text[0] < forms[i].first || text[0] > forms[i].last)
-			continue;
-		if (text[1] < forms[i].low || text[1] > forms[i].high)
-			return 0;
-		for (size_t at = 2; at < forms[i].length; at++)
-			if ((text[at] & 0xC0) != 0x80)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
-}
-
-/* A copy of text that is well-formed UTF-8; NULL: no memory. */
-static char *make_utf8(const char *text)
-{
-	static const char replacement[] = "\xEF\xBF\xBD";
-	char *made = malloc(strlen(text) * 3 + 1);
-	char *end = made;
-
-	if (!made)
-		return NULL;
-	while (*text) {
-		size_t length = utf8_length((const unsigned char *)text);
-
-		if (length)
-			end = mempcpy(end, text, length);
-		else
-			end = stpcpy(end, replacement);
-		text += length ? length : 1;
-	}
-	*end = '\0';
-	return made;
-}
 
 /* ---- writing ----------------------------------------------------------------------------- */
 
 static void put(struct doc *doc, const char *text)
 {
 	out_write(doc->out, text, strlen(text));
+}
+
+/* Escapes what JSON lets through as it is, and a terminal obeys; text is well-formed UTF-8. */
+static void put_escaped(struct doc *doc, const char *text)
+{
+	const char *from = text;
+	char escape[8];
+
+	for (; *text; text++) {
+		const bool two = text_control(text) == 2;
+
+		if (!two && *text != 0x7F)
+			continue;
+		out_write(doc->out, from, (size_t)(text - from));
+		text += two;
+		(void)snprintf(escape, sizeof escape, "\\u00%02x", (unsigned char)*text);
+		put(doc, escape);
+		from = text + 1;
+	}
+	put(doc, from);
 }
 
 /* A value by json-c, which is freed; NULL: there was no memory for it. */
@@ -81,7 +50,7 @@ static void put_value(struct doc *doc, struct json_object *value)
 	errno = 0;
 	text = value ? json_object_to_json_string_ext(value, flags) : NULL;
 	if (text && errno != ENOMEM)
-		put(doc, text);
+		put_escaped(doc, text);
 	else
 		out_fail(doc->out, ENOMEM);
 	(void)json_object_put(value);
@@ -123,12 +92,44 @@ void doc_name(struct doc *doc, const char *key, const char *name)
 	free(shown);
 }
 
+/* The bytes of a name, two digits each. */
+static void put_hex(struct doc *doc, const char *key, const char *name)
+{
+	char digits[4];
+
+	put_key(doc, key);
+	put(doc, "\"");
+	for (; *name; name++) {
+		(void)snprintf(digits, sizeof digits, "%02x", (unsigned char)*name);
+		put(doc, digits);
+	}
+	put(doc, "\"");
+}
+
+void doc_image(struct doc *doc, const char *shown)
+{
+	char *clean = text_utf8(shown);
+
+	if (!clean)
+		out_fail(doc->out, ENOMEM);
+	doc_text(doc, "image", shown);
+	/* Several such names may look the same. */
+	if (clean && strcmp(clean, shown) != 0)
+		put_hex(doc, "image_hex", shown);
+	free(clean);
+}
+
 void doc_begin(struct doc *doc, struct out *out, const char *tool, const char *image)
 {
+	char *shown = gow_shown_name(image);
+
 	doc_begin_line(doc, out);
 	doc_uint(doc, "schema", SCHEMA);
 	doc_text(doc, "tool", tool);
-	doc_name(doc, "image", image);
+	if (!shown)
+		out_fail(out, ENOMEM);
+	doc_image(doc, shown ? shown : "");
+	free(shown);
 }
 
 void doc_object(struct doc *doc, const char *key)
@@ -174,7 +175,7 @@ void doc_end(struct doc *doc, int status)
 
 void doc_text(struct doc *doc, const char *key, const char *text)
 {
-	char *clean = make_utf8(text);
+	char *clean = text_utf8(text);
 
 	put_key(doc, key);
 	put_value(doc, clean ? json_object_new_string(clean) : NULL);

@@ -40,6 +40,8 @@ void doc_close_to_top(struct doc *doc);
 
 /* text may have bytes that are no UTF-8 (a file's name, say); U+FFFD stands there. */
 void doc_text(struct doc *doc, const char *key, const char *text);
+/* An image's name, as it is shown; where that is no UTF-8, also its bytes ("image_hex"). */
+void doc_image(struct doc *doc, const char *shown);
 /* The name of a file or the URI of one, of which the user, password and query are left out. */
 void doc_name(struct doc *doc, const char *key, const char *name);
 void doc_uint(struct doc *doc, const char *key, uint64_t number);

@@ -11,7 +11,8 @@ enum {
 	EXIT_ERROR = 8,    /* the work could not be done */
 	EXIT_USAGE = 16,
 	EXIT_STOPPED = 32, /* by a signal */
-	EXIT_BUSY = 64     /* another process has the image */
+	EXIT_BUSY = 64,    /* another process has the image */
+	EXIT_ALL = 127
 };
 
 /* The bit for a gow_code; EXIT_CLEAN for GOW_OK. */

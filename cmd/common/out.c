@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "common/out.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/streams.h"
+#include "common/text.h"
 #include "gow.h"
 
 void out_init(struct out *out, int fd, struct progress *progress)
@@ -75,14 +75,25 @@ void out_print(struct out *out, const char *fmt, ...)
 		free(text);
 }
 
+void out_text(struct out *out, const char *text)
+{
+	char *clean = text_one_line(text);
+
+	if (clean)
+		out_write(out, clean, strlen(clean));
+	else
+		out_fail(out, ENOMEM);
+	free(clean);
+}
+
 void out_name(struct out *out, const char *name)
 {
 	char *shown = gow_shown_name(name);
 
-	if (!shown)
+	if (shown)
+		out_text(out, shown);
+	else
 		out_fail(out, ENOMEM);
-	for (const char *at = shown; at && *at; at++)
-		out_write(out, iscntrl((unsigned char)*at) ? "?" : at, 1);
 	free(shown);
 }
 

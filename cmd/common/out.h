@@ -30,7 +30,10 @@ void out_init(struct out *out, int fd, struct progress *progress);
 void out_write(struct out *out, const char *data, size_t size);
 void out_print(struct out *out, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* A file's name, without the control characters that would break the line or the terminal. */
+/* What others chose, without the control characters that would break the line or the terminal. */
+void out_text(struct out *out, const char *text);
+
+/* The same of a file's name or a URI, of which the user and the password are left out. */
 void out_name(struct out *out, const char *name);
 
 /* Ends a line about an image, and says whether it was in use while it was read. */

@@ -1,32 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "common/report.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/text.h"
 #include "gow.h"
-
-/* A copy of text that stays on one line and leaves a terminal alone; NULL: no memory. */
-static char *one_line(const char *text)
-{
-	char *made = strdup(text);
-
-	for (char *at = made; at && *at; at++)
-		if (iscntrl((unsigned char)*at))
-			*at = '?';
-	return made;
-}
 
 /* One call of fprintf, so that lines of processes that share a terminal do not mix. */
 static void put_line(const struct report *report, const char *file, const char *label,
                      const char *text)
 {
 	char *shown = gow_shown_name(file ? file : "");
-	char *clean_file = shown ? one_line(shown) : NULL;
-	char *clean_text = one_line(text);
+	char *clean_file = shown ? text_one_line(shown) : NULL;
+	char *clean_text = text_one_line(text);
 
 	progress_erase(report->progress);
 	(void)fprintf(stderr, "%s: %s%s%s%s\n", report->tool, clean_file ? clean_file : "?",

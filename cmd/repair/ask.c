@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/signals.h"
+#include "common/text.h"
 #include "repair/job.h"
 
 static void print_number(const char *before, uint64_t number)
@@ -18,16 +20,20 @@ static void print_number(const char *before, uint64_t number)
 static void print_question(const struct repair_job *job, const gow_problem *problem,
                            const gow_place *place)
 {
+	char *clean = text_one_line(job->image);
+	const char *image = clean ? clean : "?";
+
 	progress_erase(&job->cli->progress);
-	(void)fprintf(stderr, "%s: %s (%s): %s", job->image, problem->name,
+	(void)fprintf(stderr, "%s: %s (%s): %s", image, problem->name,
 	              gow_severity_name(problem->severity), problem->title);
 	print_number("; logical block ", place->logical);
 	print_number(" and ", place->other);
 	print_number("; physical block ", place->physical);
 	print_number("; offset ", place->offset);
-	(void)fprintf(stderr, "\n%s: %s? [y]es, [n]o, [a]ll of this kind, [q]uit: ", job->image,
+	(void)fprintf(stderr, "\n%s: %s? [y]es, [n]o, [a]ll of this kind, [q]uit: ", image,
 	              problem->fix);
 	(void)fflush(stderr);
+	free(clean);
 }
 
 /* The first character of a line; 0: there is none. */

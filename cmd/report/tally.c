@@ -132,7 +132,7 @@ static enum tally_state state_of(unsigned status)
 	return TALLY_CLEAN;
 }
 
-/* A status that is no number is not a clean one. */
+/* A status that is no number, or that no tool has, is not a clean one: its low bits say nothing. */
 static unsigned status_of(struct json_object *line)
 {
 	struct json_object *value;
@@ -141,7 +141,7 @@ static unsigned status_of(struct json_object *line)
 	if (json_object_object_get_ex(line, "exit", &value) &&
 	    json_object_is_type(value, json_type_int))
 		status = json_object_get_int64(value);
-	return status >= 0 && status <= INT_MAX ? (unsigned)status : EXIT_ERROR;
+	return status >= 0 && status <= EXIT_ALL ? (unsigned)status : EXIT_ERROR;
 }
 
 /* The ids of the findings, one after the other, and how many blocks have leaked. false: no
@@ -211,10 +211,49 @@ static bool has_memory_for(size_t length)
 	return room != NULL;
 }
 
+static int digit_of(char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = digit ? strchr(digits, digit) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* The name of a line's image: the bytes of one that is no UTF-8, or what stands for it. Owned; NULL:
+ * no memory. */
+static char *name_of(struct json_object *line)
+{
+	const char *hex = text_of(line, "image_hex");
+	char *name = strdup(text_of(line, "image")), *end = name;
+
+	/* Every byte that is no UTF-8 takes three there, so it is long enough. */
+	if (!name || !hex || !*hex || strlen(hex) % 2 || strlen(hex) / 2 > strlen(name))
+		return name;
+	for (; *hex; hex += 2) {
+		const int high = digit_of(hex[0]), low = digit_of(hex[1]);
+
+		if (high < 0 || low < 0 || high + low == 0) {
+			free(name);
+			return strdup(text_of(line, "image"));
+		}
+		*end++ = (char)(high << 4 | low);
+	}
+	*end = '\0';
+	return name;
+}
+
+static int take_line(struct tally *tally, struct json_object *line)
+{
+	char *name = name_of(line);
+	struct tally_image *image = name ? image_of(tally, name) : NULL;
+
+	free(name);
+	return image ? take(line, image) : ENOMEM;
+}
+
 int tally_line(struct tally *tally, const char *line, size_t length)
 {
 	struct json_object *object, *status;
-	struct tally_image *image;
 	int failed = 0;
 
 	if (!length)
@@ -229,8 +268,7 @@ int tally_line(struct tally *tally, const char *line, size_t length)
 	} else if (!json_object_is_type(object, json_type_object)) {
 		tally->bad_lines++;
 	} else if (text_of(object, "image") && json_object_object_get_ex(object, "exit", &status)) {
-		image = image_of(tally, text_of(object, "image"));
-		failed = image ? take(object, image) : ENOMEM;
+		failed = take_line(tally, object);
 	}
 	(void)json_object_put(object);
 	return failed;
@@ -261,7 +299,11 @@ void tally_end(struct tally *tally)
 
 int tally_expect(struct tally *tally, const char *name)
 {
-	return image_of(tally, name) ? 0 : ENOMEM;
+	char *shown = gow_shown_name(name);
+	int failed = shown && image_of(tally, shown) ? 0 : ENOMEM;
+
+	free(shown);
+	return failed;
 }
 
 const char *tally_state_name(enum tally_state state)

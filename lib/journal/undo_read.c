@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "journal/undo_format.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,7 +222,7 @@ static const char *take_head(struct gow_undo *undo, const uint8_t sector[SECTOR]
 	memcpy(undo->what, sector + WHAT_AT, GOW_UNDO_WHAT);
 	undo->what[GOW_UNDO_WHAT - 1] = '\0';
 	for (char *at = undo->what; *at; at++)
-		if (iscntrl((unsigned char)*at)) /* it is going to be printed */
+		if (*at < ' ' || *at > '~') /* it is going to be printed */
 			*at = '?';
 	if (undo->records_size > size || gow_undo_file_end(undo) != size)
 		return "it is torn: it has not the length that it says";
