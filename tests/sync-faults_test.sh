@@ -465,6 +465,45 @@ testPhases() {
 	assertNoErr 'repair'
 }
 
+# Whoever owns the file that a copy is made in may read what comes there, and change it.
+testANewCopyThatAnotherUserBegan() {
+	need_root || return 0
+	interrupted "$work/all.gow" "$tmp/c.gow"
+	chown 12345 "$tmp/c.gow.gow-sync.new"
+	state_of "$tmp/c.gow.gow-sync.new"
+	for option in -n -q; do
+		run gow-sync $option "$work/all.gow" "$tmp/c.gow"
+		assertStatus 8
+		assertErr "c.gow.gow-sync.new: stands where a new copy is made, and is another user's"
+	done
+	assertUnchanged "$tmp/c.gow.gow-sync.new"
+	chown 0 "$tmp/c.gow.gow-sync.new"
+	run gow-sync --json "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.resumed and .created'
+	assertInStep "$work/all.gow"
+	assertAlone
+}
+
+# In place nothing but the map may have to change, and a run may end when all is done but the mark.
+testInPlaceWithoutBlocks() {
+	lineage "$tmp/m.gow" 'map 7 none' 'ver 7 2'
+	copy_of v1
+	run_faulty FAULTIO_FILE='*/c.gow*' FAULTIO_TRACE="$tmp/m.trace" \
+		gow-sync -q --in-place "$tmp/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	last=$(grep -c '^write' "$tmp/m.trace")
+	for nth in $(seq "$last"); do
+		copy_of v1
+		run_faulty FAULTIO_FILE='*/c.gow*' FAULTIO_FAIL="write:$nth:kill" \
+			gow-sync -q --in-place "$tmp/m.gow" "$tmp/c.gow"
+		assertStatus 137
+		assertGoesOn "$tmp/m.gow" "killed at $nth of $last"
+		run gow-check -q --boot "$tmp/c.gow"
+		assertStatus 0
+	done
+}
+
 # In place there is no way back: without its record nobody knows which blocks are the copy's.
 testInPlaceRecordLost() {
 	copy_of v1

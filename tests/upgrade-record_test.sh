@@ -133,16 +133,19 @@ testAFileThatBecameLonger() {
 		recovers "$tmp/image"
 		mark=$((41 - mark))
 	done
-	poke "$tmp/image" 3 41
-	# What was added may be of use to somebody.
-	poke "$tmp/image" $((size + 1048576)) 7
-	state_of "$tmp/image"
-	for option in '' --rollback; do
-		# shellcheck disable=SC2086 # nothing, or an option
-		run gow-upgrade $option "$tmp/image"
-		assertStatus 4
-		assertErr "behind the record of its upgrade.*cut the file to $size bytes"
-		assertUnchanged "$tmp/image"
+	# What was added may be of use to somebody: the first byte of it, one in the middle, the last.
+	for byte in 512:0 7340032:1048576 8704:8703 12800:12799; do
+		take_copy "$work/pending" "$tmp/image"
+		truncate -s "+${byte%:*}" "$tmp/image"
+		poke "$tmp/image" $((size + ${byte#*:})) 7
+		state_of "$tmp/image"
+		for option in '' --rollback; do
+			# shellcheck disable=SC2086 # nothing, or an option
+			run gow-upgrade $option "$tmp/image"
+			assertStatus 4
+			assertErr "at byte $((size + ${byte#*:})); .*cut the file to $size bytes"
+			assertUnchanged "$tmp/image"
+		done
 	done
 }
 
