@@ -187,6 +187,29 @@ testZeroNumbers() {
 	run gow-sync "$tmp/m.gow" "$tmp/c.gow"
 	assertStatus 0
 	assertErr 'number 0'
+	# Once, also where something is done.
+	lineage "$tmp/m.gow" 'data 3 pattern 6' 'ver 3 0' 'map 7 none'
+	lineage "$tmp/c.gow" 'data 3 pattern 6' 'ver 3 0'
+	run gow-sync --json "$tmp/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.changed and .unmapped_blocks == 1'
+	assertEquals 1 "$(grep -c 'number 0' "$err")"
+}
+
+# A block of zeros that the copy has given back is the same to the guest, and under the same number.
+testACopyWithoutItsZeros() {
+	lineage "$tmp/m.gow" 'data 50-59 zero'
+	cp --sparse=always "$tmp/m.gow" "$tmp/c.gow"
+	run gow-compact --json "$tmp/c.gow"
+	assertJson '.zero_blocks == 10'
+	state_of "$tmp/c.gow"
+	for option in '' --verify; do
+		# shellcheck disable=SC2086 # nothing, or an option
+		run gow-sync --json $option "$tmp/m.gow" "$tmp/c.gow"
+		assertStatus 0
+		assertJson '(.changed | not) and .needed_blocks == 0'
+		assertUnchanged "$tmp/c.gow"
+	done
 }
 
 testManifest() {

@@ -51,7 +51,8 @@ struct gow_sync_job {
 	uint32_t there_count;
 	uint64_t *used; /* bits: physical blocks that are taken; so many: */
 	uint32_t used_limit;
-	bool differs; /* map, numbers or size have to change */
+	bool differs;      /* map, numbers or size have to change */
+	bool unknown_told; /* that there are numbers of which nobody can tell anything */
 };
 
 static inline bool gow_sync_is_dry_run(const struct gow_sync_job *job)

@@ -71,7 +71,7 @@ static void compare_block(struct gow_sync_job *job, uint32_t logical, uint64_t *
 	const bool have = copy->entries[logical] != GOW_UNALLOCATED;
 
 	job->places[logical] = allocated ? copy->entries[logical] : GOW_UNALLOCATED;
-	job->differs |= theirs != ours || allocated != have;
+	job->differs |= theirs != ours || job->places[logical] != copy->entries[logical];
 	job->result->unmapped_blocks += have && !allocated;
 	if (ours > theirs && job->result->diverged_blocks++ == 0)
 		job->result->first_diverged = logical;
@@ -117,11 +117,12 @@ static int compare_numbers(struct gow_sync_job *job, gow_error *error)
 	for (uint32_t i = 0; i < job->master.disk.logical_blocks; i++)
 		compare_block(job, i, &unknown);
 	give_up_rest(job);
-	if (unknown && !job->wanted.hashes)
+	if (unknown && !job->wanted.hashes && !job->unknown_told)
 		gow_note(job->monitor, GOW_NOTE_WARNING, job->master.file->name,
 		         "%" PRIu64 " allocated blocks have the number 0, so that nobody can tell "
 		         "whether they changed; --manifest would",
 		         unknown);
+	job->unknown_told |= unknown != 0;
 	if (job->result->diverged_blocks && !(job->options->flags & GOW_SYNC_FORCE))
 		return refuse_diverged(job, error);
 	return GOW_OK;
