@@ -153,6 +153,24 @@ testRepair() {
 	assertJson 'has("digest") or has("digest_before") | not'
 }
 
+# What was read before has to be read afterwards, too.
+testUnreadableAfterwards() {
+	full_recipe >"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/sound"
+	for tool in compact upgrade; do
+		rm -f "$tmp/trace"
+		take_copy "$tmp/sound" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" gow-$tool --digest "$tmp/image"
+		assertStatus 0
+		n=$(awk '$1 == "read" { n = $2 } END { print n }' "$tmp/trace")
+		take_copy "$tmp/sound" "$tmp/image"
+		run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_FAIL="read:$n+:EIO" gow-$tool --digest "$tmp/image"
+		assertStatus 8
+		assertErr 'is not what it was \(digest [0-9a-f]{32} before, none after\)'
+		assertOutEmpty
+	done
+}
+
 # A disk of which a part is not in the file has no digest until that part is given up; a dry run
 # knows the one that comes.
 testRepairThatLoses() {

@@ -465,6 +465,26 @@ testPhases() {
 	assertNoErr 'repair'
 }
 
+# What an earlier run has fetched, and cannot be read any more, is fetched again.
+testAPlaceThatCannotBeRead() {
+	copy_of v1
+	interrupted "$work/all.gow" "$tmp/c.gow"
+	mkdir "$tmp/m.begun"
+	cp --sparse=always "$tmp/c.gow" "$tmp/c.gow.gow-sync" "$tmp/m.begun"
+	run_faulty FAULTIO_FILE='*/c.gow' FAULTIO_TRACE="$tmp/m.trace" gow-sync "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	n=$(awk '$1 == "read" && $5 == 65536 { print $2 }' "$tmp/m.trace" | sed -n 2p)
+	for error in EIO short; do
+		cp --sparse=always "$tmp"/m.begun/* "$tmp"
+		run_faulty FAULTIO_FILE='*/c.gow' FAULTIO_FAIL="read:$n:$error" \
+			gow-sync --json "$work/all.gow" "$tmp/c.gow"
+		assertStatus 0
+		assertJson '.resumed'
+		assertInStep "$work/all.gow"
+		assertAlone
+	done
+}
+
 # Whoever owns the file that a copy is made in may read what comes there, and change it.
 testANewCopyThatAnotherUserBegan() {
 	need_root || return 0

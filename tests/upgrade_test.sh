@@ -505,6 +505,10 @@ testAnotherVersionIsMadeAfterWhatIsUnderWay() {
 	take_copy "$work/large.1" "$tmp/pending"
 	run_faulty FAULTIO_FILE="$tmp/pending" FAULTIO_FAIL=sync:8:kill gow-upgrade --to 2 "$tmp/pending"
 	assertStatus 137
+	cp --sparse=always "$tmp/pending" "$tmp/two"
+	run gow-upgrade -q --to 2 "$tmp/two"
+	run gow-upgrade -n --json "$tmp/two"
+	further=$(json .moved_bytes)
 	for to in '' '--to 3' '--to 2'; do
 		cp --sparse=always "$tmp/pending" "$tmp/image"
 		version=3
@@ -515,9 +519,13 @@ testAnotherVersionIsMadeAfterWhatIsUnderWay() {
 		assertStatus 0
 		assertJson '.resumed and .version_before == 1 and .version_after == 2'
 		assertUnchanged "$tmp/image"
+		moved=$(json .moved_bytes)
 		case $version in
 		2) assertErrEmpty ;;
-		3) assertErr 'version 3 is made after' ;;
+		3)
+			assertErr 'version 3 is made after'
+			moved=$((moved + further))
+			;;
 		esac
 		rm -f "$tmp/trace"
 		# shellcheck disable=SC2086
@@ -526,6 +534,7 @@ testAnotherVersionIsMadeAfterWhatIsUnderWay() {
 		assertErrEmpty
 		assertJson ".resumed and .changed and .version_before == 1 and .version_after == $version"
 		assertJson ".written_bytes == $(traced "$tmp/trace") and .bytes_after == $(stat -c %s "$tmp/image")"
+		assertJson ".moved_bytes == $moved and .moved_bytes > $further"
 		assertGuest "$tmp/image" "$work/large.raw"
 		assertEquals "version $version" "$(header "$tmp/image" | cut -d' ' -f1-2)"
 		assertEquals "file size" "$(expected_size "$work/large.1" 1 $version)" "$(stat -c %s "$tmp/image")"
@@ -627,6 +636,16 @@ testReservedSpaceIsGivenBack() {
 		assertEquals "$before" "$(stat -c '%b %s' "$mnt/image")"
 		assertEquals "$sum" "$(cksum <"$mnt/image")"
 	done
+	# What is resumed needs some for the rest.
+	run_faulty FAULTIO_FILE="$mnt/image" FAULTIO_FAIL=sync:7:kill gow-upgrade "$mnt/image"
+	assertStatus 137
+	cp --sparse=always "$mnt/image" "$mnt/copy" # without what was reserved
+	before=$(stat -c '%b %s' "$mnt/copy")
+	run_faulty FAULTIO_FILE="$mnt/copy" FAULTIO_FAIL=allocate:2:ENOSPC gow-upgrade "$mnt/copy"
+	assertStatus 8
+	assertErr 'cannot reserve space'
+	assertEquals "$before" "$(stat -c '%b %s' "$mnt/copy")"
+	assertSameFile "$mnt/image" "$mnt/copy"
 }
 
 testBusy() {
@@ -636,6 +655,11 @@ testBusy() {
 	run hold -r "$tmp/image" "$GOW_BIN/gow-upgrade" "$tmp/image"
 	assertStatus 64
 	assertUnchanged "$tmp/image"
+	# To make a new image of it, it is looked at, and read: that is said once.
+	run hold -w "$tmp/image" "$GOW_BIN/gow-upgrade" --json -o "$tmp/out" "$tmp/image"
+	assertStatus 0
+	assertJson .in_use
+	assertEquals 1 "$(grep -c 'is open for writing' "$err")"
 }
 
 testProgress() {
