@@ -1494,6 +1494,22 @@ testUndoFileTakesNoOtherFilesName() {
 	done
 }
 
+# A finished undo file would be taken for what another one's run has left.
+testUndoFileIsNotCalledUnfinished() {
+	damaged map-crosslink-v1
+	for name in undo.gow-undo.new other.gow.gow-undo.new other.gow.gow-undo.12.new; do
+		for option in --undo-file --salvage; do
+			run gow-repair -y $option "$tmp/$name" "$image"
+			assertStatus 16
+			assertErr "^gow-repair: $tmp/$name: is a name for undo files that are not finished"
+			assertSameFile "$original" "$image"
+			assertBeside
+		done
+	done
+	run gow-repair -y --undo-file "$tmp/gow-undo.new" "$image"
+	assertStatus 1
+}
+
 # Each of them is named, with what it is.
 testUndoFileIsNothingElse() {
 	damaged map-crosslink-v1
@@ -1607,7 +1623,7 @@ testSalvageKeepsOffTheUndoFile() {
 		# shellcheck disable=SC2086 # words
 		run gow-repair -y --salvage="$tmp/"$option "$image"
 		assertStatus 16
-		assertErr 'is what the undo file is called'
+		assertErr 'is what the undo file is called|that are not finished'
 	done
 	assertUnchanged "$image"
 	assertBeside

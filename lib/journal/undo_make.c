@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "journal/undo_format.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -259,6 +260,35 @@ static int refuse_beside(const struct gow_undo_place *place, const struct spot *
 	return gow_fail_in_file(error, code, spot->full);
 }
 
+/* Whether it is what some undo file is called while it is made, beside an image or elsewhere: the next
+ * one of that name would take a finished one for its leftover. */
+static bool is_unfinished_name(const char *name)
+{
+	const size_t ending = sizeof unfinished - 1, middle = sizeof suffix - 1;
+	size_t length = strlen(name);
+
+	if (length < ending || strcmp(name + length - ending, unfinished) != 0)
+		return false;
+	length -= ending;
+	if (length && isdigit((unsigned char)name[length - 1])) {
+		while (length && isdigit((unsigned char)name[length - 1]))
+			length--;
+		length -= length && name[length - 1] == '.';
+	}
+	return length >= middle && strncmp(name + length - middle, suffix, middle) == 0;
+}
+
+static int refuse_unfinished(const struct spot *spot, gow_error *error)
+{
+	return is_unfinished_name(spot->name)
+	               ? gow_fail_in_file(error,
+	                                  gow_fail(error, GOW_ERR_ARGUMENT,
+	                                           "is a name for undo files that are not "
+	                                           "finished; name another file"),
+	                                  spot->full)
+	               : GOW_OK;
+}
+
 /* Neither what is made nor the name that it has meanwhile may be the image's. */
 static int refuse_image(const struct gow_file *image, const char *full, gow_error *error)
 {
@@ -300,6 +330,8 @@ int gow_undo_check_pointed(const struct gow_undo_place *place, const char *point
 	if (!code)
 		code = refuse_beside(place, &spot, image, "leave --undo-file out", error);
 	if (!code)
+		code = refuse_unfinished(&spot, error);
+	if (!code)
 		code = refuse_image(image, spot.full, error);
 	if (!code)
 		code = gow_fail_in_file(error, gow_draft_check_no_device(spot.full, error),
@@ -323,6 +355,8 @@ int gow_undo_check_other(const struct gow_undo_place *place, const char *path, c
 
 	if (!code)
 		code = refuse_beside(place, &spot, image, "name another file", error);
+	if (!code)
+		code = refuse_unfinished(&spot, error);
 	if (!code && pointed)
 		code = find_spot(place, pointed, &undo, error);
 	if (!code && pointed)
