@@ -817,6 +817,51 @@ testCorruptMembers() {
 	refused 4 "$tmp/short.gz"
 }
 
+# Of an archive in several volumes each is a tar file, and the last one is whole, with the rest of a
+# disk in it.
+testVolumes() {
+	size=$(stat -c %s "$work/vm.raw")
+	cp "$work/vm.raw" "$tmp/vm.raw"
+	cp "$work/vm.raw" "$tmp/other.raw"
+	for form in gnu oldgnu posix; do
+		for label in '' '--label=backup'; do
+			rm -f "$tmp"/*.tar
+			tar --format=$form -c -M $label -L $((size * 2 / 3072)) -f "$tmp/v1.tar" -f "$tmp/v2.tar" \
+				-f "$tmp/v3.tar" -f "$tmp/v4.tar" -C "$tmp" vm.raw other.raw
+			for volume in 2 3 4; do
+				[ -f "$tmp/v$volume.tar" ] || continue
+				refused 8 "$tmp/v$volume.tar"
+				assertErr 'later volume of a tar archive.*tar -xM'
+				gzip -c "$tmp/v$volume.tar" >"$tmp/v.tgz"
+				refused 8 "$tmp/v.tgz"
+				assertErr 'later volume'
+				cat "$tmp/v$volume.tar" | "$GOW_BIN/gow-convert" - "$tmp/x.raw" 2>"$err"
+				assertEquals "from a pipe" 8 $?
+				assertErr 'later volume'
+			done
+			assertTrue "$form has no third volume" "[ -f '$tmp/v3.tar' ]"
+			refused 8 "$tmp/v1.tar"
+			assertErr 'Truncated.*first of several volumes.*tar -xM'
+		done
+	done
+	# A member that a later volume has whole can be had; its first cannot.
+	head -c 65536 "$work/vm.raw" >"$tmp/small.raw"
+	for form in gnu posix; do
+		tar --format=$form -c -M -L $((size / 1024 - 20)) -f "$tmp/v1.tar" -f "$tmp/v2.tar" \
+			-f "$tmp/v3.tar" -C "$tmp" vm.raw small.raw
+		run gow-convert --member-name small.raw "$tmp/v2.tar" "$tmp/x.raw"
+		assertStatus 0
+		assertSameFile "$tmp/small.raw" "$tmp/x.raw"
+		rm "$tmp/x.raw"
+		refused 8 "$tmp/v2.tar" --member-name "$(tar tf "$tmp/v2.tar" 2>/dev/null | head -n 1)"
+	done
+	# A label alone does no harm.
+	for form in gnu posix; do
+		tar --format=$form --label=backup -cf "$tmp/label.tar" -C "$work" vm.raw
+		back "$tmp/label.tar"
+	done
+}
+
 # Names of members are never names of files.
 testHostileNames() {
 	cd "$tmp" || return

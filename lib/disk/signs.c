@@ -84,6 +84,25 @@ bool gow_sign_tar(const uint8_t *head, size_t size)
 	return stated == sum || stated == signed_sum;
 }
 
+/* GNU tar says it in a header of type M, or in a global pax header. The volume's label may stand before
+ * the former. */
+bool gow_sign_later_volume(const uint8_t *head, size_t size)
+{
+	enum { SIZE_AT = 124, SIZE_DIGITS = 11, TYPE_AT = 156 };
+	static const char key[] = " GNU.volume.offset=";
+	size_t length = 0;
+
+	if (gow_sign_tar(head, size) && head[TYPE_AT] == 'V') {
+		head += SECTOR;
+		size -= SECTOR;
+	}
+	if (!gow_sign_tar(head, size) || head[TYPE_AT] != 'g')
+		return gow_sign_tar(head, size) && head[TYPE_AT] == 'M';
+	for (size_t i = 0; i < SIZE_DIGITS && length < size; i++)
+		length = length * 8 + (size_t)(head[SIZE_AT + i] & 7);
+	return memmem(head + SECTOR, (size_t)gow_min(size - SECTOR, length), key, sizeof key - 1);
+}
+
 /* The old binary header of cpio has a magic of two bytes, so its name is looked at, too. */
 bool gow_sign_old_cpio(const uint8_t *head, size_t size)
 {

@@ -11,6 +11,8 @@ bool gow_sign_compress(const uint8_t *head, size_t size);
 bool gow_sign_skippable(const uint8_t *head, size_t size);
 bool gow_sign_whole_header(const uint8_t *head, size_t size);
 bool gow_sign_tar(const uint8_t *head, size_t size);
+/* The second or a later volume of a tar archive (tar -M): it begins with the rest of a member. */
+bool gow_sign_later_volume(const uint8_t *head, size_t size);
 bool gow_sign_old_cpio(const uint8_t *head, size_t size);
 bool gow_sign_lzma(const uint8_t *head, size_t size);
 bool gow_sign_pack(const uint8_t *head, size_t size);

@@ -11,6 +11,7 @@
 int gow_library_failed(struct archive *archive, gow_code code, const char *what, gow_error *error)
 {
 	const char *why = archive_error_string(archive);
+	size_t length;
 
 	/* liblzma's LZMA_MEM_ERROR, from a thread of its own, is passed on as a number. */
 	if (errno == ENOMEM || archive_errno(archive) == ENOMEM ||
@@ -22,7 +23,15 @@ int gow_library_failed(struct archive *archive, gow_code code, const char *what,
 			error, GOW_ERR_UNSUPPORTED,
 			"was packed with a window of more than 128 MiB (zstd --long); unpack "
 			"it first, with zstd -d --long=31");
-	return gow_fail(error, code, "%s: %s", what, why ? why : "libarchive gives no reason");
+	why = why ? why : "libarchive gives no reason";
+	length = strlen(why);
+	while (length && why[length - 1] == '\n')
+		length--;
+	return gow_fail(
+		error, code, "%s: %.*s%s", what, (int)length, why,
+		strcmp(why, "Truncated tar archive") == 0
+			? "; if it is the first of several volumes, unpack them with tar -xM"
+			: "");
 }
 
 int gow_library_bytes(struct archive *archive, int filter, uint64_t *bytes, gow_error *error)

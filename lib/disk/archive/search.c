@@ -129,6 +129,21 @@ static int confirm_member(struct gow_search *search, gow_error *error)
 	return code ? code : gow_entries_pass(search->entries, error);
 }
 
+/* The first entry of a later volume is the rest of a member, and has another size than that. */
+static int refuse_rest(struct gow_search *search, bool is_disk, gow_error *error)
+{
+	const bool first = !search->begun;
+
+	search->begun = true;
+	if (!first || !gow_unpack_is_later_volume(&search->entries->unpack) ||
+	    (search->wanted && !is_disk))
+		return GOW_OK;
+	return damaged(search,
+	               "is a later volume of a tar archive of several, and begins with the rest of "
+	               "a file: unpack all volumes with tar -xM -f FIRST -f SECOND...",
+	               error);
+}
+
 /* One entry before the disk, or the disk. */
 static int look_at(struct gow_search *search, struct archive_entry *entry, gow_error *error)
 {
@@ -139,6 +154,8 @@ static int look_at(struct gow_search *search, struct archive_entry *entry, gow_e
 	if (!name)
 		return gow_fail_memory(error, sizeof *search);
 	code = judge_entry(search, entry, name, &is_disk, error);
+	if (!code)
+		code = refuse_rest(search, is_disk, error);
 	if (!code && is_disk) {
 		code = take_entry(search, entry, name, error);
 		return code ? code : confirm_member(search, error);

@@ -21,6 +21,7 @@ struct gow_search {
 	bool ours;                         /* what is in it is a disk, whatever it looks like */
 	char *name;                        /* of the disk, once it is found; else NULL */
 	bool passed;                       /* another of that name follows it */
+	bool begun;                        /* there was an entry */
 	gow_error no_disk; /* why the first that was skipped is not a disk; code 0: none was */
 	struct gow_kept_manifests manifests; /* that stand before the disk */
 };

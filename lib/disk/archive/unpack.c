@@ -156,6 +156,12 @@ bool gow_unpack_can_seek(const struct gow_unpack *unpack)
 	return unpack->file && !gow_unpack_is_compressed(unpack);
 }
 
+bool gow_unpack_is_later_volume(const struct gow_unpack *unpack)
+{
+	return gow_unpack_is_compressed(unpack) ? unpack->plain.later_volume
+	                                        : unpack->input.later_volume;
+}
+
 static int open_container(struct gow_unpack *unpack, bool any_format, gow_error *error)
 {
 	struct archive *archive = unpack->container = archive_read_new();

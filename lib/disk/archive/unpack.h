@@ -19,6 +19,7 @@ struct gow_flow {
 	uint64_t start;                 /* where the first of them is in the file */
 	uint64_t position;              /* how many there were up to now */
 	uint64_t data_end;              /* one past the last that was not zero */
+	bool later_volume;              /* it begins like one (gow_sign_later_volume) */
 	uint8_t *buffer;                /* READ_BYTES */
 	uint8_t head[GOW_ARCHIVE_HEAD]; /* what was read to learn what it is */
 	size_t head_size, head_used;
@@ -53,6 +54,9 @@ void gow_unpack_release(struct gow_unpack *unpack);
 
 /* Whether the container can be sought in, so that passing over an entry costs nothing. */
 bool gow_unpack_can_seek(const struct gow_unpack *unpack);
+
+/* Whether the container is a later volume of a tar archive; known once there was an entry. */
+bool gow_unpack_is_later_volume(const struct gow_unpack *unpack);
 
 /* A call of libarchive failed, or a function that it called: says which. */
 int gow_unpack_failed(struct gow_unpack *unpack, struct archive *archive, gow_error *error);

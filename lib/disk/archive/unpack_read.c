@@ -13,6 +13,8 @@ static void note_bytes(struct gow_flow *flow, const uint8_t *bytes, size_t size)
 {
 	size_t end = size;
 
+	if (!flow->position)
+		flow->later_volume = gow_sign_later_volume(bytes, size);
 	while (end && !bytes[end - 1])
 		end--;
 	if (end)
