@@ -211,5 +211,37 @@ testSystemdUnits() {
 	done
 }
 
+# unit_command UNIT: the shell command that it starts, as systemd hands it to sh.
+unit_command() {
+	sed -e ':a' -e '/\\$/{N;s/\\\n[[:space:]]*/ /;ba' -e '}' "$top/contrib/systemd/$1" |
+		sed -n "s|^ExecStart=/bin/sh -c '\(.*\)' sh %f.*|\1|p" | sed 's|\$\$|$|g; s|/usr/bin/||g'
+}
+
+# What the weekly check could not list is an error, and never an empty report that looks well.
+testWeeklyCheck() {
+	unit_command gow-check@.service >"$tmp/command"
+	assertTrue 'no command' "[ -s '$tmp/command' ]"
+	images 2
+	run sh -c "$(cat "$tmp/command")" sh "$tmp/images" "$tmp/report.jsonl"
+	assertStatus 2
+	assertEquals 2 "$(wc -l <"$tmp/report.jsonl")"
+	assertEquals 'left' "$tmp/report.jsonl" "$(echo "$tmp"/report*)"
+	run sh -c "$(cat "$tmp/command")" sh "$tmp/none" "$tmp/report.jsonl"
+	assertStatus 8
+	# A directory whose list breaks off: the images that were named are checked.
+	mkdir "$tmp/bin"
+	printf '#!/bin/sh\n/usr/bin/find "$@"\nexit 1\n' >"$tmp/bin/find"
+	chmod +x "$tmp/bin/find"
+	run env PATH="$tmp/bin:$PATH" sh -c "$(cat "$tmp/command")" sh "$tmp/images" "$tmp/report.jsonl"
+	assertStatus 10
+	assertEquals 2 "$(wc -l <"$tmp/report.jsonl")"
+	mkdir "$tmp/images/corrupt"
+	make_image map-range-v1 "$tmp/images/corrupt/a b.gow"
+	run sh -c "$(cat "$tmp/command")" sh "$tmp/images" "$tmp/report.jsonl"
+	assertStatus 6
+	run sh -c "$(cat "$tmp/command")" sh "$tmp/images" "$tmp/nowhere/report.jsonl"
+	assertTrue "status $status" "[ $((status & 8)) -ne 0 ]"
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"
