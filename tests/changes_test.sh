@@ -50,6 +50,12 @@ testSinceOfACorruptImage() {
 	run gow-info --json --since 4 "$tmp/image.gow"
 	assertStatus 4
 	assertJson '.newer_blocks == 1 and .unmapped_blocks == 1 and .findings[0].id == "map.range"'
+	# Nobody knows how many blocks the guest has: all that have a number count.
+	printf '%s\n' 'version 3' 'size 0' 'map 0 0' 'map 4194303 1' 'ver 0 5' 'ver 4194303 6' 'ver 9 7' |
+		"$GOW_TESTBIN/mkimage" - "$tmp/image.gow"
+	run gow-info --json --since 4 "$tmp/image.gow"
+	assertStatus 4
+	assertJson '[.extents[] | [.start / 65536, .version]] == [[0, 5], [9, 7], [4194303, 6]]'
 }
 
 testCompareByNumber() {

@@ -304,5 +304,20 @@ testOneProcessor() {
 	assertJson ".digest == \"$digest\""
 }
 
+# A manifest is locked and read like an image, and --no-lock is for both.
+testALockedManifest() {
+	make_image sound-v1 "$tmp/image"
+	run gow-check -q --write-manifest "$tmp/manifest" "$tmp/image"
+	assertStatus 0
+	run hold -w -l ofd-write "$tmp/manifest" "$GOW_BIN/gow-check" -q --manifest "$tmp/manifest" "$tmp/image"
+	assertStatus 64
+	assertErr 'manifest: is locked by'
+	run hold -w -l ofd-write "$tmp/manifest" "$GOW_BIN/gow-check" -q --no-lock --manifest "$tmp/manifest" "$tmp/image"
+	assertStatus 0
+	run hold -t 0.3 -w -l ofd-write "$tmp/manifest" "$GOW_BIN/gow-check" -q --wait 20 --manifest "$tmp/manifest" \
+		"$tmp/image"
+	assertStatus 0
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"

@@ -95,6 +95,38 @@ testZeros() {
 	assertOut '^██?░░░?$'
 }
 
+# Where blocks begin with pages, a hole ends exactly where the next block begins.
+testZerosBetweenPages() {
+	cat >"$tmp/layout" <<-'END'
+		gow-layout 1
+		name = pages
+		byte-order = little
+		magic = "PAGE" at 0
+		magic-pending = none
+		version-field = none
+		logical-size = 4:8 bytes
+		block-count = 12:4
+		map = 16 stride 4 entries 4
+		first-block = 0
+		unallocated = 0xffffffff
+		block-versions = none
+		data-align = 4096
+		limit = 256K
+	END
+	{
+		printf 'PAGE\000\000\004\000\000\000\000\000\004\000\000\000'
+		printf '\000\000\000\000\001\000\000\000\002\000\000\000\003\000\000\000'
+	} >"$tmp/image"
+	truncate -s $((4096 + 4 * 65536)) "$tmp/image"
+	for block in 1 3; do
+		head -c 65536 /dev/zero | tr '\0' x |
+			dd of="$tmp/image" bs=4096 seek=$((1 + 16 * block)) conv=notrunc status=none
+	done
+	[ "$(stat -c %b "$tmp/image")" -le 300 ] || { skip 'no holes on this file system' && return; }
+	run gow-info --picture --layout "$tmp/layout" "$tmp/image"
+	assertOut '^░█░█$'
+}
+
 testNoMap() {
 	for case in truncated-alone-v1 journal-missing-v1; do
 		[ -d "$fixtures/$case" ] || continue

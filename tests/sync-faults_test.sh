@@ -465,6 +465,24 @@ testPhases() {
 	assertNoErr 'repair'
 }
 
+# A master that is written to all the time is given up, and the copy is what it was.
+testAMasterThatIsNeverAtRest() {
+	cp --sparse=always "$work/v2.gow" "$tmp/m.gow"
+	for option in '' --in-place; do
+		copy_of v1
+		# shellcheck disable=SC2086 # nothing, or an option
+		run_faulty FAULTIO_FILE="$tmp/m.gow" FAULTIO_CUT="$tmp/m.gow" FAULTIO_FAIL=read:1+:poke=33554900 \
+			gow-sync --no-lock --json $option "$tmp/m.gow" "$tmp/c.gow"
+		assertStatus 8
+		assertErr 'm.gow: changed 5 times while it was read: try again when it is at rest'
+		assertJson '.rounds == 5 and (.changed | not)'
+		run gow-sync "$work/v2.gow" "$tmp/c.gow"
+		assertStatus 0
+		assertInStep "$work/v2.gow"
+		assertAlone
+	done
+}
+
 # What an earlier run has fetched, and cannot be read any more, is fetched again.
 testAPlaceThatCannotBeRead() {
 	copy_of v1
