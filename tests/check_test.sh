@@ -310,6 +310,15 @@ testNoColourInAFile() {
 	assertNoOut '\\u001b'
 }
 
+# Of a damaged one, too, what is to be read is what is there: blocks that two entries name twice.
+testProgressEndsAtTheTotal() {
+	printf 'version 1\nsize 4M\nmap 0-3 0\nmap 7-8 3 step 0\nmap 20-29 77\nblocks 4\ndata 0-3 pattern 1\n' |
+		"$GOW_TESTBIN/mkimage" - "$tmp/image"
+	run gow-check --data --progress=json "$tmp/image"
+	assertStatus 4
+	assertEquals '393216 393216' "$(jq -r 'select(.phase == "data") | "\(.done) \(.total)"' "$err" | tail -n 1)"
+}
+
 testProgress() {
 	run gow-check --data --progress=json "$sound"
 	assertStatus 0
