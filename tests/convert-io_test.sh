@@ -570,6 +570,20 @@ testDeviceNeedsForce() {
 	assertDevice "$work/disk.raw"
 }
 
+# One that was made so can be opened for writing, and refuses what is written.
+testReadOnlyDevice() {
+	need_root || return 0
+	truncate -s 8M "$tmp/device"
+	attach_loop "$tmp/device" || return 0
+	blockdev --setro "$loop"
+	at_end "blockdev --setrw '$loop'"
+	for option in -n -q; do
+		run gow-convert --force $option "$work/disk.raw" "$loop"
+		assertStatus 8
+		assertErr "^gow-convert: $loop: (is a read-only device|cannot open): "
+	done
+}
+
 testMountedDevice() {
 	need_root || return 0
 	need_tool mkfs.ext4 || return 0

@@ -139,6 +139,14 @@ testInPlace() {
 			assertGuest "$tmp/image" "$work/raw"
 		done
 	done
+	# File systems say in many ways that space cannot be reserved.
+	for error in EOPNOTSUPP ENOSYS EINVAL 19; do # ENODEV
+		for tool in gow-compact gow-upgrade; do
+			faulty "allocate:1+:$error" $tool "$tmp/image"
+			assertStatus 0
+			assertGuest "$tmp/image" "$work/raw"
+		done
+	done
 	# The first says what can be punched; a later one fails all the same.
 	for rules in allocate:1:EOPNOTSUPP allocate:2:EOPNOTSUPP allocate:3:EINVAL; do
 		faulty $rules gow-compact --punch "$tmp/image"

@@ -318,6 +318,21 @@ testNoLeasesOverANetwork() {
 	done
 }
 
+# Whoever would be refused does not open the file: that would break a lease of the lock's holder.
+testALockedFileIsNotOpened() {
+	fresh
+	for kind in ofd-write posix-write; do
+		for tool in gow-check gow-compact; do
+			rm -f "$tmp/trace"
+			run_faulty FAULTIO_FILE="$tmp/image" FAULTIO_TRACE="$tmp/trace" "$GOW_TESTBIN/hold" -w \
+				-l $kind "$tmp/image" "$GOW_BIN/$tool" "$tmp/image"
+			assertStatus 64
+			assertErr 'image: is locked by process [0-9]+ \(hold\)'
+			assertEquals "$kind, $tool: but for the holder's" 1 "$(wc -l <"$tmp/trace")"
+		done
+	done
+}
+
 # /proc/locks names a file by another device than stat does: on btrfs, and on an overlay. A lock
 # there is seen all the same before the file is opened, which would break its holder's lease.
 testLocksOnAnOverlay() {

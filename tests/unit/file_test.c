@@ -210,6 +210,11 @@ static void holes_are_passed_over(void)
 	CHECK_OK(gow_file_zero(file, 25 * MIB, MIB, &error), &error);
 	CHECK_OK(gow_file_next_data(file, 20 * MIB, &start, &end, &error), &error);
 	CHECK(start > 24 * MIB && start <= 30 * MIB);
+	CHECK_OK(gow_file_next_data(file, 8 * MIB, &start, &end, &error), &error);
+	CHECK(start > 24 * MIB);
+	CHECK_OK(gow_file_copy(file, 5 * MIB, file, 10 * MIB, MIB, &error), &error);
+	CHECK_OK(gow_file_next_data(file, 8 * MIB, &start, &end, &error), &error);
+	CHECK(start > 9 * MIB && start <= 10 * MIB);
 	/* Data that is there no longer. */
 	CHECK_OK(gow_file_next_data(file, 40 * (uint64_t)MIB, &start, &end, &error), &error);
 	CHECK_OK(gow_file_truncate(file, 35 * MIB, &error), &error);
