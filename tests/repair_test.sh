@@ -826,6 +826,71 @@ testAnUndoFileInDoubtKeepsTheMark() {
 	assertSameFile "$original" "$image"
 }
 
+# Where everybody may write to the image, too, as to all files of some file systems, an undo file is
+# believed to which everybody may write.
+testUndoFilesOfAnImageForEverybody() {
+	for mode in 0666 0660; do
+		interrupted map-range-v1
+		chmod $mode "$image"
+		chmod $mode "$image.gow-undo"
+		run gow-repair -p "$image"
+		assertTrue "rolled back: $status" "[ $((status & 72)) -eq 0 ]"
+		assertSameFile "$original" "$image"
+		assertBeside
+		run gow-repair -y --undo-file "$tmp/undo" "$image"
+		assertStatus 1
+		chmod $mode "$image.gow-undo" "$tmp/undo"
+		run gow-repair --undo "$image"
+		assertStatus 0
+		assertSameFile "$original" "$image"
+	done
+	# But nobody who may not write to the image.
+	for modes in 0660:0666 0640:0660 0644:0646; do
+		interrupted map-range-v1
+		chmod "${modes%:*}" "$image"
+		chmod "${modes#*:}" "$image.gow-undo"
+		run gow-repair -p "$image"
+		assertStatus 4
+		assertErr 'chmod go-w'
+		rm "$image.gow-undo"
+	done
+	need_root || return 0
+	interrupted map-range-v1
+	chmod 0660 "$image" "$image.gow-undo"
+	chgrp 12345 "$image.gow-undo"
+	run gow-repair -p "$image"
+	assertStatus 4
+	assertErr 'chmod go-w'
+}
+
+# A file system whose files are all for everybody: an undo file there is of use only for an image there.
+testUndoFileOnAFileSystemForEverybody() {
+	need_root || return 0
+	need_tool mkntfs ntfs-3g || return 0
+	damaged map-crosslink-v1
+	state_of "$image"
+	mount_ntfs ntfs-3g || return 0
+	[ "$(stat -c %a "$tmp/mnt")" = 777 ] || { skip 'not for everybody' && return; }
+	run gow-repair -y --undo-file "$tmp/mnt/undo" "$image"
+	assertStatus 8
+	assertErr "mnt/undo.*would be open to others to write"
+	assertUnchanged "$image"
+	assertBeside
+	assertEquals 'on the file system' '' "$(ls "$tmp/mnt")"
+	cp "$original" "$tmp/mnt/image.gow"
+	for option in -q "--undo-file=$tmp/mnt/undo"; do
+		run gow-repair -y "$option" "$tmp/mnt/image.gow"
+		assertStatus 1
+		run gow-repair --undo "$tmp/mnt/image.gow"
+		assertStatus 0
+		assertSameFile "$original" "$tmp/mnt/image.gow"
+	done
+	run_faulty FAULTIO_FILE="$tmp/mnt/image.gow" FAULTIO_FAIL=sync:2:kill \
+		gow-repair -y "$tmp/mnt/image.gow"
+	run gow-repair -p "$tmp/mnt/image.gow"
+	assertSameFile "$original" "$tmp/mnt/image.gow"
+}
+
 # What another user puts beside an image, where everybody may (/tmp), is not written over it.
 testAPlantedUndoFileIsNotObeyed() {
 	need_root || return 0
@@ -1550,16 +1615,25 @@ testUndoFileBesideByAnotherPath() {
 	assertSameFile "$original" "$image"
 }
 
+# mount_ntfs PROGRAM OPTION...: $mnt is a new NTFS, whose files are all for everybody.
+mount_ntfs() {
+	truncate -s 40M "$tmp/ntfs"
+	mkntfs -F -q "$tmp/ntfs" >"$out" 2>&1 || { fail mkntfs; return 1; }
+	attach_loop "$tmp/ntfs" || return 1
+	mnt=$tmp/mnt
+	mkdir "$mnt"
+	"$@" "$loop" "$mnt" 2>"$err" || { skip "no $1: $(cat "$err")" && return 1; }
+	at_end "umount $(gow_quote "$mnt")"
+}
+
 # On a file system that does not tell small letters from capitals.
 testUndoFileBesideInOtherLetters() {
 	need_root || return 0
-	need_tool mkfs.vfat || return 0
+	need_tool mkntfs lowntfs-3g || return 0
 	damaged map-crosslink-v1
-	grep -qw vfat /proc/filesystems || modprobe -q vfat || { skip 'no vfat in the kernel' && return; }
-	truncate -s 40M "$tmp/vfat"
-	mkfs.vfat "$tmp/vfat" >"$out" 2>&1 || fail mkfs.vfat
-	mount_file "$tmp/vfat" || return
+	mount_ntfs lowntfs-3g -o ignore_case || return 0
 	cp "$original" "$mnt/image.gow"
+	[ -f "$mnt/IMAGE.gow" ] || { skip "it tells them" && return; }
 	for name in IMAGE.GOW.gow-undo Image.gow.Gow-Undo.new; do
 		run gow-repair -y --undo-file "$mnt/$name" "$mnt/image.gow"
 		assertStatus 16

@@ -84,7 +84,8 @@ int gow_file_owner(const struct gow_file *file, struct gow_owner *owner, gow_err
 	if (!code)
 		*owner = (struct gow_owner){ .known = true,
 			                     .user = attributes.owner,
-			                     .others_write = attributes.mode & 022 };
+			                     .group = attributes.group,
+			                     .others = attributes.mode & 022 };
 	return code;
 }
 
@@ -92,6 +93,15 @@ bool gow_owner_is_trusted(const struct gow_owner *owner, const struct gow_owner 
 {
 	return !owner->known || owner->user == 0 || owner->user == geteuid() ||
 	       (model->known && owner->user == model->user);
+}
+
+bool gow_owner_lets_in_more(const struct gow_owner *owner, const struct gow_owner *model)
+{
+	const uint32_t known = model->known ? model->others : 0;
+
+	if (known & 002)
+		return false;
+	return owner->others & ~known || (owner->others & 020 && owner->group != model->group);
 }
 
 void gow_directory_close(struct gow_directory *directory)
@@ -307,9 +317,9 @@ static int posix_owner(struct gow_directory *directory, const char *name, struct
 	if (fstatat(fd_of(directory), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? GOW_OK
 		                       : call_failed(directory, name, "cannot examine", error);
-	*owner = (struct gow_owner){ .known = true,
-		                     .user = st.st_uid,
-		                     .others_write = st.st_mode & 022 };
+	*owner = (struct gow_owner){
+		.known = true, .user = st.st_uid, .group = st.st_gid, .others = st.st_mode & 022
+	};
 	return GOW_OK;
 }
 

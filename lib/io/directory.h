@@ -24,8 +24,9 @@ typedef int (*gow_name_visitor)(void *context, const char *name, gow_error *erro
 /* Who could have written what stands under a name. */
 struct gow_owner {
 	bool known; /* false: there is no such name, or nobody knows */
-	uint32_t user;
-	bool others_write; /* so may its group, or everybody */
+	uint32_t user, group;
+	uint32_t
+		others; /* who may write to it as well: the mode's bits of the group and of everybody */
 };
 
 struct gow_directory_ops {
@@ -91,6 +92,9 @@ int gow_file_owner(const struct gow_file *file, struct gow_owner *owner, gow_err
 /* What changes an image has to come from somebody who might write to it anyway: the owner of the
  * image (model), root, or the caller. Another's file in the same directory does not count. */
 bool gow_owner_is_trusted(const struct gow_owner *owner, const struct gow_owner *model);
+/* Whether somebody may write to it who may not write to the image (model) anyway. There are file
+ * systems that let everybody write to everything. */
+bool gow_owner_lets_in_more(const struct gow_owner *owner, const struct gow_owner *model);
 /* Accepts NULL. */
 void gow_directory_close(struct gow_directory *directory);
 

@@ -77,7 +77,8 @@ static int check_owner(struct gow_sync_record *record, bool *trusted, gow_error 
 
 	if (!code)
 		code = gow_directory_owner(record->directory, record->copy, &model, error);
-	*trusted = !code && gow_owner_is_trusted(&owner, &model) && !owner.others_write;
+	*trusted = !code && gow_owner_is_trusted(&owner, &model) &&
+	           !gow_owner_lets_in_more(&owner, &model);
 	return code;
 }
 

@@ -85,6 +85,31 @@ int gow_undo_fill(struct gow_undo *undo, struct gow_file *image, struct gow_file
 int gow_undo_list_layers(const struct gow_undo_place *place, bool all, uint32_t **layers,
                          size_t *count, gow_error *error);
 
+/* ---- undo_spot.c --------------------------------------------------------------------------- */
+
+/* The layer that comes next, and the name of its file, allocated. */
+int gow_undo_next_layer(const struct gow_undo_place *place, uint32_t *layer, char **name,
+                        gow_error *error);
+
+/* Where a file is to be made. */
+struct gow_undo_spot {
+	struct gow_directory *directory; /* NULL: nothing was found */
+	char *name;                      /* in it */
+	char *full;                      /* its absolute name */
+};
+
+/* To be left also when it fails. */
+int gow_undo_find_spot(const struct gow_undo_place *place, const char *path,
+                       struct gow_undo_spot *spot, gow_error *error);
+void gow_undo_leave_spot(struct gow_undo_spot *spot);
+
+/* Fails where it is a name for layers: the pointer would stand in its way. The directory may be the
+ * image's by another path. hint: what to do about it. */
+int gow_undo_refuse_beside(const struct gow_undo_place *place, const struct gow_undo_spot *spot,
+                           const struct gow_file *image, const char *hint, gow_error *error);
+
+/* -------------------------------------------------------------------------------------------- */
+
 int gow_undo_bad(const struct gow_undo *undo, const char *what, uint64_t offset, gow_error *error);
 int gow_undo_each_record(const struct gow_undo *undo, gow_undo_record_visitor visit, void *context,
                          gow_error *error);

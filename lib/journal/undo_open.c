@@ -37,16 +37,18 @@ static int read_pointer(const struct gow_undo *undo, char **path, gow_error *err
 	return *path ? GOW_OK : gow_fail_memory(error, (size_t)length);
 }
 
-/* Fails unless nobody else owns it or may write to it. */
+/* Fails unless nobody else owns it, or may write to it but not to the image. */
 static int check_owner(const struct gow_owner *owner, const struct gow_owner *model,
                        gow_error *error)
 {
-	if (gow_owner_is_trusted(owner, model) && !owner->others_write)
+	const bool more = gow_owner_lets_in_more(owner, model);
+
+	if (gow_owner_is_trusted(owner, model) && !more)
 		return GOW_OK;
 	return gow_fail(error, GOW_ERR_UNSUPPORTED, "%s",
-	                owner->others_write ? "can be written to by other users, so it is not "
-	                                      "believed; if it is yours, chmod go-w"
-	                                    : "belongs to another user, so it is not believed");
+	                more ? "can be written to by other users, so it is not "
+	                       "believed; if it is yours, chmod go-w"
+	                     : "belongs to another user, so it is not believed");
 }
 
 /* Opens what stands under the name, if it may be believed. Asked before, so that opening another
