@@ -169,6 +169,53 @@ testOtherPrograms() {
 	gow_forms=
 }
 
+# What is no disk and has the size of one every time, or by chance.
+testSizesOfADisk() {
+	gow_forms=raw
+	twelve='123456789012'
+	for case in 'database 1234\357\315\253\211' 'database 1234567890123456\336\300\357\276' 'database !BDN' \
+		"database $twelve"'a\025\006\0' "database $twelve"'b1\005\0' "database $twelve"'\0\005\061\142' \
+		'GDBM \317\232\127\023' 'registry LPKSHHRH' 'registry ElfFile\0' 'registry regf' \
+		'kernel ANDROID!' 'kernel \320\015\376\355' 'core MDMP\223\247'; do
+		packed x.img "${case#* }"
+		refused "is a.*${case%% *}" "$tmp/x.img"
+	done
+	packed x.pst ''
+	refused 'has the name of a database' "$tmp/x.pst"
+	# A kernel has a boot sector's mark, too.
+	packed x.img 'MZ'
+	printf '\100\0\0\0PE\0\0' | dd of="$tmp/x.img" bs=1 seek=60 conv=notrunc status=none
+	printf '\125\252' | dd of="$tmp/x.img" bs=1 seek=510 conv=notrunc status=none
+	refused 'is a Windows program' "$tmp/x.img"
+	gow_forms=
+}
+
+# A text is one by what it looks like.
+testTexts() {
+	seq 1 10000 | head -c 20480 >"$tmp/x.img"
+	everywhere 'is a plain text' "$tmp/x.img"
+	yes 'Größe: 3 €,' | head -c 1024 >"$tmp/x.img"
+	everywhere 'is a plain text' "$tmp/x.img"
+	yes 'der Datenträger' | head -c 512 | tr '\n' '\r' >"$tmp/x.img"
+	refused 'is a plain text' "$tmp/x.img"
+	# Members that are texts do not count beside a disk.
+	yes 'read me' | head -c 1024 >"$tmp/LICENSE"
+	cp "$work/disk.raw" "$tmp/disk.raw"
+	tar cf "$tmp/two.tar" -C "$tmp" LICENSE disk.raw
+	run gow-convert "$tmp/two.tar" "$tmp/back.raw"
+	assertStatus 0
+	assertSameFile "$work/disk.raw" "$tmp/back.raw"
+	# What erased a disk, letters of other sets, and a text behind the first sector are none.
+	head -c 65536 /dev/zero | tr '\0' U >"$tmp/x1.img"
+	yes 'Gr\366\337e' | head -c 1024 | LC_ALL=C sed 's/$/'"$(printf '\366')"'/' | head -c 1024 >"$tmp/x2.img"
+	{ head -c 512 /dev/zero && seq 1 1000 | head -c 512; } >"$tmp/x3.img"
+	for disk in "$tmp"/x?.img; do
+		run gow-convert --force "$disk" "$tmp/back.raw"
+		assertStatus 0
+		assertSameFile "$disk" "$tmp/back.raw"
+	done
+}
+
 testNames() {
 	head -c 4096 /dev/urandom >"$tmp/random"
 	for name in x.rar x.tlz x.tar.gpg x.img.gz.part x.age x.7z.002 x.z01 x.r00 x.qcow2 x.VMDK x.ova \

@@ -208,9 +208,21 @@ const struct gow_file_format gow_file_formats[] = {
 	{ "a database", GOW_DEED_NO_DISK, ".db .sqlite .sqlite3", NULL,
 	  .signs = { AT(0, "SQLite format 3\0"), AT(0, "\0\x01\0\0Standard Jet DB"),
 	    AT(0, "\0\x01\0\0Standard ACE DB") } },
+	/* Whose size is always a multiple of a sector. */
+	{ "a database of another program", GOW_DEED_NO_DISK, ".edb .pst .ost", NULL,
+	  .signs = { AT(4, "\xef\xcd\xab\x89"), AT(16, "\xde\xc0\xef\xbe"), AT(0, "!BDN"),
+	    AT(12, "\x61\x15\x06\0"), AT(12, "\0\x06\x15\x61"), AT(12, "\x62\x31\x05\0"),
+	    AT(12, "\0\x05\x31\x62") } },
+	{ "a GDBM database", GOW_DEED_NO_DISK, "", NULL,
+	  .signs = { AT(0, "\xcd\x9a\x57\x13"), AT(0, "\xce\x9a\x57\x13"), AT(0, "\xcf\x9a\x57\x13"),
+	    AT(0, "\xd0\x9a\x57\x13"), AT(0, "\xd1\x9a\x57\x13") } },
+	{ "a log or a registry of a system", GOW_DEED_NO_DISK, ".evtx .journal", NULL,
+	  .signs = { AT(0, "LPKSHHRH"), AT(0, "ElfFile\0"), AT(0, "regf") } },
+	{ "a kernel or what it is started with", GOW_DEED_NO_DISK, "", NULL,
+	  .signs = { AT(0, "ANDROID!"), AT(0, "\x27\x05\x19\x56"), AT(0, "\xd0\x0d\xfe\xed") } },
 	{ "a captured network dump or core file", GOW_DEED_NO_DISK, ".pcap .pcapng .dmp", NULL,
 	  .signs = { AT(0, "\xd4\xc3\xb2\xa1\x02\0"), AT(0, "\x0a\x0d\x0d\x0a"), AT(0, "PAGEDUMP"),
-	    AT(0, "PAGEDU64"), AT(0, "KDUMP   ") } },
+	    AT(0, "PAGEDU64"), AT(0, "KDUMP   "), AT(0, "MDMP\x93\xa7") } },
 	{ "the firmware of a guest", GOW_DEED_NO_DISK, ".rom", NULL, .signs = { AT(40, "_FVH") } },
 	{ "what macOS keeps beside a file", GOW_DEED_NO_DISK, ".ds_store", NULL,
 	  .signs = { AT(0, "\0\x05\x16\x07"), AT(0, "\0\x05\x16\0"), AT(0, "\0\0\0\1Bud1") } },
@@ -218,6 +230,9 @@ const struct gow_file_format gow_file_formats[] = {
 	  .signs = { AT(0, "LinuxGuestRecord"), AT(0, "XenSavedDomain"), AT(0, "\x7fVirtualBox SavedState"),
 	    AT(0, "QEVM"), AT(0, "LibvirtQemudSave"), AT(0, "\xd2\xbe\xd2\xbe"),
 	    AT(0, "\xd1\xbe\xd1\xbe") } },
+	/* Whatever begins with lines and is nothing of the above. */
+	{ "a plain text", GOW_DEED_NO_DISK, "", NULL, .signs = { { 0, 0, NULL } },
+	  .agrees = gow_sign_text },
 };
 
 /* clang-format on */

@@ -152,15 +152,42 @@ bool gow_sign_uuencode(const uint8_t *head, size_t size)
 
 /* ---- programs ---------------------------------------------------------------------------- */
 
-/* Where its second header is; a boot sector that begins with these letters has none. */
+/* Where its second header is; a boot sector that begins with these letters has none, and a kernel that
+ * is a program of the firmware is both. */
 bool gow_sign_pe(const uint8_t *head, size_t size)
 {
 	uint64_t at;
 
-	if (size < SECTOR || (head[510] == 0x55 && head[511] == 0xaa))
+	if (size < SECTOR)
 		return false;
 	at = gow_load(head + 60, 4, GOW_LITTLE_ENDIAN);
 	return at >= 64 && at + 4 <= size && memcmp(head + at, "PE\0\0", 4) == 0;
+}
+
+/* ---- texts ------------------------------------------------------------------------------- */
+
+/* Letters and the end of a line in a whole sector: what is written over a disk to erase it is of one
+ * letter. Letters above 0x7f come in UTF-8, of which the last may be cut. */
+bool gow_sign_text(const uint8_t *head, size_t size)
+{
+	size_t lines = 0, due = 0;
+
+	if (size < SECTOR)
+		return false;
+	for (size_t i = 0; i < SECTOR; i++) {
+		const uint8_t byte = head[i];
+
+		if ((byte >= 0x80 && byte < 0xc0) != (due > 0))
+			return false;
+		if (due)
+			due--;
+		else if (byte >= 0xc2 && byte < 0xf5)
+			due = byte < 0xe0 ? 1 : byte < 0xf0 ? 2 : 3;
+		else if (byte >= 0x7f || !byte || (byte < ' ' && !strchr("\t\n\f\r", byte)))
+			return false;
+		lines += byte == '\n' || byte == '\r';
+	}
+	return lines > 0;
 }
 
 /* ---- ends -------------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@ bool gow_sign_dar(const uint8_t *head, size_t size);
 bool gow_sign_fsarchiver(const uint8_t *head, size_t size);
 bool gow_sign_uuencode(const uint8_t *head, size_t size);
 bool gow_sign_pe(const uint8_t *head, size_t size);
+bool gow_sign_text(const uint8_t *head, size_t size);
 
 /* The last 512 bytes of a file of that size. */
 bool gow_sign_vhd_footer(const uint8_t *tail, uint64_t size);
