@@ -27,6 +27,7 @@
 #	                   and $err; standard input is the caller's
 #	run_faulty VAR=VALUE... TOOL ARG...
 #	                   the same with calls failing (see faultio.c)
+#	wait_for_stop PID  until the process was stopped by a signal, or has ended
 #	assertStatus N, assertOut RE, assertErr RE, assertNoOut RE, assertNoErr RE,
 #	assertOutEmpty, assertErrEmpty, assertSameFile A B
 #	assertJson FILTER  the jq filter holds for the whole of $out
@@ -245,6 +246,15 @@ run_faulty() {
 		'"ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0"' \
 		'"LD_PRELOAD=$GOW_TESTBIN/faultio.so" "$gow_program" "$@"' >"$out" 2>"$err"
 	status=$?
+}
+
+wait_for_stop() {
+	for _ in $(seq 1000); do
+		case $(cut -d ' ' -f 3 "/proc/$1/stat") in
+		T | Z) break ;;
+		esac
+		sleep 0.01
+	done
 }
 
 gow_quote() {

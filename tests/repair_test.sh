@@ -33,16 +33,6 @@ repaired() {
 	make_image "$tmp/recipe" "$tmp/repaired.gow"
 }
 
-# wait_for_stop PID: until a process was stopped by a signal, or has ended.
-wait_for_stop() {
-	for _ in $(seq 1000); do
-		case $(cut -d ' ' -f 3 "/proc/$1/stat") in
-		T | Z) break ;;
-		esac
-		sleep 0.01
-	done
-}
-
 # ---- usage ----
 
 testOneOfThemIsNeeded() {

@@ -383,6 +383,37 @@ testACopyThatComesIntoBeingStays() {
 	assertGoesOn "$work/all.gow" 'when it is gone'
 }
 
+# stopping CALL:N[,...]: begins to make c.gow, and stops at these calls; $stopped is its process.
+stopping() {
+	FAULTIO_FILE="$tmp/c.gow*" FAULTIO_FAIL="$1" LD_PRELOAD="$GOW_TESTBIN/faultio.so" \
+		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" \
+		"$GOW_BIN/gow-sync" -q "$work/all.gow" "$tmp/c.gow" >/dev/null 2>&1 &
+	stopped=$!
+	wait_for_stop $stopped
+}
+
+# Two make the same copy: what one has begun the other does not replace, and who says that it is made
+# has made it.
+testTwoMakeOneCopy() {
+	stopping rename:1:signal=19,rename:2:signal=19
+	second=$stopped
+	stopping rename:2:signal=19
+	first=$stopped
+	kill -CONT $second
+	wait_for_stop $second
+	kill -CONT $first
+	wait $first
+	assertEquals 'who made it' 0 $?
+	assertInStep "$work/all.gow"
+	run gow-check -q --boot "$tmp/c.gow"
+	assertStatus 0
+	kill -CONT $second
+	wait $second
+	assertEquals 'the other one' 8 $?
+	assertInStep "$work/all.gow"
+	assertAlone
+}
+
 # A master whose name gow-sync needs is read by nobody and written by nobody.
 testMasterUnderANameOfTheCopy() {
 	for name in c.gow.gow-sync c.gow.gow-sync.new; do

@@ -11,6 +11,7 @@
 #include "journal/pending.h"
 #include "journal/undo.h"
 #include "io/draft.h"
+#include "io/leftover.h"
 #include "io/overlay.h"
 #include "ops/sync/job.h"
 
@@ -248,6 +249,10 @@ static int open_begun(struct gow_sync_job *job, const char *path, const char *be
 		return code;
 	}
 	code = check_begun(location, path, usable, error);
+	/* What another run begins from now on is not ours to replace. */
+	if (!code && !*usable && !gow_sync_is_dry_run(job))
+		code = gow_remove_if_same(location->directory, location->name, location->file,
+		                          error);
 	if (code || !*usable)
 		(void)gow_location_close(location, NULL);
 	return code;
@@ -270,7 +275,6 @@ static int make_begun(struct gow_sync_job *job, const char *path, struct gow_loc
 	const gow_open_options options = { .common = job->options->common };
 	const gow_create_options create = { .struct_size = sizeof create,
 		                            .common = job->options->common,
-		                            .flags = GOW_CREATE_FORCE,
 		                            .version = 3 };
 	int code = check_room(job, path, error);
 
@@ -340,8 +344,12 @@ int gow_sync_copy_new(struct gow_sync_job *job, const char *path, struct gow_loc
 int gow_sync_copy_publish(struct gow_sync_job *job, gow_error *error)
 {
 	struct gow_directory *directory = job->copy->directory;
-	int code = gow_directory_rename_new(directory, job->copy->name, job->record.copy, error);
+	int code = gow_directory_check_entry(directory, job->copy->name, job->copy->file, NULL,
+	                                     error);
 
+	if (!code)
+		code = gow_directory_rename_new(directory, job->copy->name, job->record.copy,
+		                                error);
 	if (code == GOW_ERR_EXISTS)
 		code = gow_fail(error, GOW_ERR_EXISTS, "came into being meanwhile: run it again");
 	return code ? code : gow_directory_sync(directory, error);
