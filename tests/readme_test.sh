@@ -182,5 +182,47 @@ testServedGuest() {
 	assertSameFile "$tmp/expected" "$tmp/here/disk.raw"
 }
 
+# man_example PAGE TEXT: the example of a manual page with that text, as a shell reads it.
+man_example() {
+	text=$2 awk '
+		/^\.Bd/ { block = ""; next }
+		/^\.Ed/ { if (index(block, ENVIRON["text"])) printf "%s", block; block = ""; next }
+		{ sub(/^\$ /, ""); gsub(/\\e/, "\\"); block = block $0 "\n" }' "$top/man/$1"
+}
+
+# What the manuals do with documents copes with images on which nothing could be done.
+testExamplesOfManuals() {
+	need_tool jq || return 0
+	mkdir "$tmp/here"
+	for case in sound-v1 map-range-v1 space-leak-v3 map-crosslink-v1; do
+		make_image $case "$tmp/here/$case.gow"
+	done
+	echo text >"$tmp/here/text.gow"
+	man_example gow-check.1 'select(.exit' | sed "s|/srv/guests|.|" >"$tmp/check"
+	man_example gow-compact.1 'gow-compact --json' >"$tmp/compact"
+	man_example gow-repair.1 '.plan[]' >"$tmp/repair"
+	for example in check compact repair; do
+		assertTrue "no example: $example" "[ -s '$tmp/$example' ]"
+		(cd "$tmp/here" && run sh "../$example")
+		assertNoErr '^jq: '
+		sort "$out" | cut -d ' ' -f 1-2 >"$tmp/$example.said"
+	done
+	assertEquals "./map-crosslink-v1.gow map.crosslink
+./map-range-v1.gow map.range
+./text.gow is" "$(cat "$tmp/check.said")"
+	assertEquals 5 "$(wc -l <"$tmp/compact.said")"
+	assertTrue 'text.gow' "grep -q '^text.gow is' '$tmp/compact.said'"
+	assertTrue 'lost' "grep -q '^map-range-v1.gow lost' '$tmp/repair.said'"
+	# Whatever keeps a guest from being started does so.
+	man_example gow-repair.1 'gow-repair -p -q' >"$tmp/hook"
+	mkdir "$tmp/bin"
+	for number in 0 1 2 3 4 8 16 32 64 127 129 130 137; do
+		printf '#!/bin/sh\nexit %s\n' "$number" >"$tmp/bin/gow-repair"
+		chmod +x "$tmp/bin/gow-repair"
+		(PATH=$tmp/bin:$PATH sh "$tmp/hook")
+		assertEquals "after $number" $((number > 3)) $?
+	done
+}
+
 # shellcheck source=/dev/null
 . "$SHUNIT2"
