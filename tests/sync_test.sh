@@ -196,6 +196,28 @@ testZeroNumbers() {
 	assertEquals 1 "$(grep -c 'number 0' "$err")"
 }
 
+# A master without blocks may end anywhere behind its header.
+testAMasterThatEndsInThePadding() {
+	for end in header_end header_end+1 data_start-1 data_start; do
+		printf '%s\n' 'version 3' 'size 16M' "truncate $end" | make_image - "$tmp/m.gow"
+		copy_of v1
+		for force in '' --force; do
+			# shellcheck disable=SC2086 # nothing, or an option
+			run gow-sync --json $force "$tmp/m.gow" "$tmp/c.gow"
+			assertStatus "$([ -n "$force" ] && echo 0 || echo 8)"
+		done
+		assertJson '.rounds == 1 and .changed'
+		assertSameFile "$(sum_of "$tmp/m.gow")" "$(sum_of "$tmp/c.gow")"
+		rm "$tmp/c.gow.sum" "$tmp/c.gow"
+		run gow-sync --json "$tmp/m.gow" "$tmp/c.gow"
+		assertStatus 0
+		assertJson '.rounds == 1 and .created'
+		assertSameFile "$(sum_of "$tmp/m.gow")" "$(sum_of "$tmp/c.gow")"
+		rm "$tmp/c.gow.sum"
+		assertAlone
+	done
+}
+
 # A block of zeros that the copy has given back is the same to the guest, and under the same number.
 testACopyWithoutItsZeros() {
 	lineage "$tmp/m.gow" 'data 50-59 zero'

@@ -315,7 +315,8 @@ int gow_sync_view_look(struct gow_file *base, const struct gow_layout *layout, u
 	uint64_t size = 0;
 	int code = gow_file_size(base, &size, error);
 
-	*changed = !code && size < gow_layout_data_start(layout);
+	/* One without blocks may end anywhere behind its header. */
+	*changed = !code && size < gow_layout_header_end(layout);
 	if (code || *changed)
 		return code;
 	choose_parts(layout, size, entries, depth, parts);
