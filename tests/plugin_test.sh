@@ -220,6 +220,45 @@ testExtentsOfALargeDisk() {
 	assertTrue "a hole was written" "[ $(stat -c %b "$tmp/large.raw") -lt 2000 ]"
 }
 
+# durable COMMAND OFFSET BYTE: one request of 64 KiB that is to be durable before it is answered (FUA).
+# COMMAND is a number of the protocol: 1 writes, 4 trims, 6 makes zeros.
+durable() {
+	python3 - "$tmp/s" "$@" <<-'END'
+		import socket, struct, sys
+		path, command, offset, byte = sys.argv[1], *map(int, sys.argv[2:])
+		server = socket.socket(socket.AF_UNIX)
+		server.connect(path)
+		assert server.recv(18, socket.MSG_WAITALL)[:16] == b"NBDMAGICIHAVEOPT"
+		server.sendall(struct.pack(">I8sII", 3, b"IHAVEOPT", 1, 0))
+		server.recv(10, socket.MSG_WAITALL)
+		server.sendall(struct.pack(">IHHQQI", 0x25609513, 1, command, 77, offset, 65536))
+		if command == 1:
+		    server.sendall(bytes([byte]) * 65536)
+		answer = struct.unpack(">IIQ", server.recv(16, socket.MSG_WAITALL))
+		assert answer == (0x67446698, 0, 77), answer
+	END
+	assertTrue "command $1" $?
+}
+
+testWhatIsToBeDurableIs() {
+	need_clients || return 0
+	need_tool python3 || return 0
+	for command in 1 4 6; do
+		run gow-create --force 64M "$tmp/a.gow"
+		serve "$plugin" "$tmp/a.gow"
+		client -c 'write -P 5 0 256k' -c flush
+		durable $command 65536 7
+		stop_server -KILL
+		run gow-convert --force "$tmp/a.gow" "$tmp/a.raw"
+		assertStatus 0
+		byte=00
+		[ $command != 1 ] || byte=07
+		assertEquals "command $command" $byte \
+			"$(od -An -tx1 -v -w1 -j 65536 -N 65536 "$tmp/a.raw" | sort -u | tr -d ' ')"
+		assertEquals 05 "$(od -An -tx1 -v -w1 -j 131072 -N 65536 "$tmp/a.raw" | sort -u | tr -d ' ')"
+	done
+}
+
 # What a client wrote over one connection is durable after a flush over another.
 testFlushOnAnotherConnection() {
 	need_clients || return 0
