@@ -173,6 +173,17 @@ testNewcomers() {
 		assertEitherOf v1 all "$side"
 		assertGoesOn "$work/all.gow" "$side"
 	done
+	# Who writes to the master when all is fetched: it may be another one now.
+	copy_of v1
+	run_faulty FAULTIO_FILE="$work/m.gow" FAULTIO_TRACE="$tmp/m.trace" gow-sync "$work/m.gow" "$tmp/c.gow"
+	assertStatus 0
+	n=$(awk '$1 == "read" { n = $2 } END { print n }' "$tmp/m.trace")
+	copy_of v1
+	run_faulty FAULTIO_FILE="$work/m.gow" FAULTIO_FAIL="read:$n:come=write" gow-sync "$work/m.gow" "$tmp/c.gow"
+	assertStatus 64
+	assertErr 'm.gow: another process came to open'
+	assertOld v1
+	assertGoesOn "$work/all.gow" 'after the last block'
 }
 
 # faulty FAULT [OPTION...]: a run with that fault on the copy or what is beside it; then the next one.
