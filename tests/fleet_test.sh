@@ -98,6 +98,26 @@ testSlurmCutLine() {
 	assertStatus 2
 }
 
+# Nor does it when the results are joined.
+testCollectCutLine() {
+	mkdir "$tmp/results"
+	printf 'a\0b\0c\0d\0' >"$tmp/results/list"
+	for task in 0 2; do
+		printf '{"image":"%s","exit":0}\n{"image":"%s","ex' "$task" "$task" >"$tmp/results/$task.jsonl"
+	done
+	printf '{"image":"a","exit":0}\n{"image":"b","exit":0}\n' >"$tmp/results/1.jsonl"
+	cp "$tmp/results/1.jsonl" "$tmp/results/10.jsonl"
+	sed -i 's/"a"/"c"/; s/"b"/"d"/' "$tmp/results/10.jsonl"
+	cp "$tmp/results/1.jsonl" "$tmp/results/3.jsonl"
+	cp "$tmp/results/10.jsonl" "$tmp/results/4.jsonl"
+	run gow-collect "$tmp/results" --json
+	assertStatus 8
+	assertJson '.images == 6 and .states.clean == 6 and .bad_lines == 2'
+	assertEquals 12 "$(wc -l <"$tmp/results/all.jsonl")"
+	run gow-collect "$tmp/nothing"
+	assertStatus 16
+}
+
 # Names that are no UTF-8 look alike in the results; one that is done is not the other.
 testSlurmNamesThatAreNoText() {
 	mkdir "$tmp/images" "$tmp/results"
