@@ -379,6 +379,17 @@ testFilesFromMissing() {
 	assertOutEmpty
 }
 
+# An image in the place of a list: all of it is a name, as it seems, and it may be larger than memory.
+testFilesFromAnImage() {
+	make_image sound-v1 "$tmp/a.gow"
+	truncate -s 100G "$tmp/a.gow"
+	run maxrss "$tmp/peak" "$GOW_BIN/gow-check" --files-from "$tmp/a.gow"
+	assertStatus 8
+	assertErr 'a.gow: cannot read the list: File name too long'
+	[ -n "${SANITIZE:-}" ] ||
+		assertTrue "$(cat "$tmp/peak") KiB of memory" "[ $(cat "$tmp/peak") -lt 65536 ]"
+}
+
 testFilesFromMissingImages() {
 	printf '%s\n' "$tmp/none" "$advisory" >"$tmp/list"
 	run gow-check --files-from "$tmp/list"

@@ -25,8 +25,10 @@ static int run_one(struct cli *cli, batch_job job, const char *image)
 
 /* ---- a list of names --------------------------------------------------------------------- */
 
-/* Read as it comes, with names as long as they like. (getdelim would take what a signal left of a
- * name for the whole of it.) */
+/* No name or URI is as long as that: what has no ends of lines may be an image of any size. */
+enum { NAME_MOST = 1 << 20 };
+
+/* Read as it comes. (getdelim would take what a signal left of a name for the whole of it.) */
 struct list {
 	int fd;
 	char separator;
@@ -40,6 +42,8 @@ static int read_more(struct list *list)
 {
 	ssize_t got;
 
+	if (list->used - list->at > NAME_MOST)
+		return ENAMETOOLONG;
 	memmove(list->bytes, list->bytes + list->at, list->used - list->at);
 	list->used -= list->at;
 	list->at = 0;
