@@ -45,7 +45,7 @@ static int check_believed(const struct gow_file *made, const struct gow_file *im
 		return code;
 	code = gow_fail(error, GOW_ERR_UNSUPPORTED,
 	                "would %s there, as its file system has it, and would not be believed "
-	                "when it is needed; name another place with --undo-file",
+	                "when it is needed: its place is on another one (gow-repair --undo-file)",
 	                gow_owner_is_trusted(&owner, &model) ? "be open to others to write"
 	                                                     : "belong to another user");
 	return gow_fail_in_file(error, code, made->name);
