@@ -817,6 +817,26 @@ testCorruptMembers() {
 	refused 4 "$tmp/short.gz"
 }
 
+# What is not read is not called damaged.
+testWhatIsNoDamage() {
+	need_tool 7z zip || return 0
+	cd "$work" || return
+	7z a -bd "$tmp/a.7z" vm.raw >/dev/null
+	cat "$tmp/a.7z" | "$GOW_BIN/gow-convert" - "$tmp/x.raw" 2>"$err"
+	assertEquals "from a pipe" 8 $?
+	assertErr '7z.*pipe.*save it to a file'
+	assertNoErr damaged
+	assertFalse "a file" "[ -e '$tmp/x.raw' ]"
+	7z a -bd -psecret "$tmp/b.7z" vm.raw >/dev/null
+	7z a -bd -psecret -mhe=on "$tmp/c.7z" vm.raw >/dev/null
+	zip -q -P secret "$tmp/d.zip" vm.raw
+	for archive in b.7z c.7z d.zip; do
+		refused 8 "$tmp/$archive"
+		assertErr "$archive.*is encrypted.*unpack it first"
+		assertNoErr damaged
+	done
+}
+
 # Of an archive in several volumes each is a tar file, and the last one is whole, with the rest of a
 # disk in it.
 testVolumes() {

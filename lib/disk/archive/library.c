@@ -8,6 +8,23 @@
 
 #include "base/error.h"
 
+/* What is no damage: libarchive's words, and what to do. */
+static const struct {
+	const char *said, *what;
+} limits[] = {
+	/* libzstd reads no window of more than 128 MiB unless it is told to, which libarchive cannot. */
+	{ "Frame requires too much memory",
+	  "was packed with a window of more than 128 MiB (zstd --long); unpack it first, with zstd -d "
+	  "--long=31" },
+	{ "does not support seeking",
+	  "is an archive that is not read from its start to its end (7z), and "
+	  "cannot come from a pipe or be packed once more: save it to a file "
+	  "of its own, and name that" },
+	{ "encrypted", "is encrypted, which is not read; unpack it first" },
+	{ "Encrypted", "is encrypted, which is not read; unpack it first" },
+	{ "Passphrase", "is encrypted, which is not read; unpack it first" },
+};
+
 int gow_library_failed(struct archive *archive, gow_code code, const char *what, gow_error *error)
 {
 	const char *why = archive_error_string(archive);
@@ -17,12 +34,9 @@ int gow_library_failed(struct archive *archive, gow_code code, const char *what,
 	if (errno == ENOMEM || archive_errno(archive) == ENOMEM ||
 	    (why && strstr(why, "lzma") && strstr(why, "returned status 5")))
 		return gow_fail_errno(error, ENOMEM, "%s", what);
-	/* libzstd reads no window of more than 128 MiB unless it is told to, which libarchive cannot. */
-	if (why && strstr(why, "Frame requires too much memory"))
-		return gow_fail(
-			error, GOW_ERR_UNSUPPORTED,
-			"was packed with a window of more than 128 MiB (zstd --long); unpack "
-			"it first, with zstd -d --long=31");
+	for (size_t i = 0; why && i < sizeof limits / sizeof *limits; i++)
+		if (strstr(why, limits[i].said))
+			return gow_fail(error, GOW_ERR_UNSUPPORTED, "%s", limits[i].what);
 	why = why ? why : "libarchive gives no reason";
 	length = strlen(why);
 	while (length && why[length - 1] == '\n')
