@@ -545,6 +545,24 @@ testAPlaceThatCannotBeRead() {
 	done
 }
 
+# The same of a block that the copy had all the time, where its content is looked at.
+testABlockThatCannotBeRead() {
+	at=$((33554944 + 5 * 65536))
+	cp --sparse=always "$work/v1.gow" "$tmp/m.gow"
+	run gow-check -q --write-manifest "$tmp/m.manifest" "$tmp/m.gow"
+	for option in --verify "--manifest=$tmp/m.manifest"; do
+		copy_of v1
+		run_faulty FAULTIO_FILE='*/c.gow' FAULTIO_READ="$at-$((at + 512))" \
+			gow-sync --json "$option" "$tmp/m.gow" "$tmp/c.gow"
+		assertStatus 0
+		assertJson '.needed_blocks == 1 and .changed'
+		assertInStep "$tmp/m.gow"
+		assertAlone
+		run gow-info --map "$tmp/c.gow"
+		assertOut '^5 100 1 1$'
+	done
+}
+
 # Whoever owns the file that a copy is made in may read what comes there, and change it.
 testANewCopyThatAnotherUserBegan() {
 	need_root || return 0
