@@ -1176,6 +1176,15 @@ testSalvageReadsAPendingImage() {
 	run gow-convert -O raw "$image" "$tmp/refused.raw"
 	assertStatus 4
 	assertErr 'journal.pending'
+	# Also where nothing was corrupt before: it is not what the image is going to be.
+	rm "$image.gow-undo"
+	interrupted space-tail-v3
+	run gow-convert --salvage --json -O raw "$image" "$tmp/old.raw"
+	assertStatus 4
+	assertJson '.damaged and .losses == []'
+	run gow-convert -O raw "$original" "$tmp/whole.raw"
+	assertStatus 0
+	assertSameFile "$tmp/whole.raw" "$tmp/old.raw"
 }
 
 testPendingWithoutItsUndoFile() {
