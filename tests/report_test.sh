@@ -140,6 +140,21 @@ testNamesThatAreNoText() {
 	assertJson '.images == 1'
 }
 
+# A name that is cut short is another one's, which it must not speak for.
+testNamesWithNul() {
+	printf '%s\n' '{"image":"a\u0000b","exit":4}' '{"image":"a","exit":0}' >"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 8
+	assertJson '.images == 1 and .bad_lines == 1'
+}
+
+testLinesOfWindows() {
+	printf '{"image":"a","exit":0}\r\n\r\n{"image":"b","exit":2}\r\n' >"$tmp/lines"
+	run gow-report --json "$tmp/lines"
+	assertStatus 2
+	assertJson '.images == 2 and .bad_lines == 0'
+}
+
 # A list has the names that the tools were given; documents have them without secrets.
 testExpectedUris() {
 	printf '%s\n' 'http://me:secret@host/a.gow' >"$tmp/list"

@@ -108,6 +108,16 @@ static const char *text_of(struct json_object *line, const char *key)
 	return json_object_get_string(value);
 }
 
+/* Whether a name goes on behind a NUL: no file's does, and what is before it is another name. */
+static bool is_cut(struct json_object *line)
+{
+	struct json_object *value;
+	const char *text = text_of(line, "image");
+
+	return text && json_object_object_get_ex(line, "image", &value) &&
+	       strlen(text) != (size_t)json_object_get_string_len(value);
+}
+
 static bool is_changed(struct json_object *line)
 {
 	struct json_object *value;
@@ -256,7 +266,8 @@ int tally_line(struct tally *tally, const char *line, size_t length)
 	struct json_object *object, *status;
 	int failed = 0;
 
-	if (!length)
+	/* Windows ends an empty line with a character, too. */
+	if (!length || (length == 1 && *line == '\r'))
 		return 0;
 	if (!has_memory_for(length))
 		return ENOMEM;
@@ -265,7 +276,7 @@ int tally_line(struct tally *tally, const char *line, size_t length)
 	object = length < INT_MAX ? json_tokener_parse_ex(tally->parser, line, (int)length) : NULL;
 	if (errno == ENOMEM) {
 		failed = ENOMEM;
-	} else if (!json_object_is_type(object, json_type_object)) {
+	} else if (!json_object_is_type(object, json_type_object) || is_cut(object)) {
 		tally->bad_lines++;
 	} else if (text_of(object, "image") && json_object_object_get_ex(object, "exit", &status)) {
 		failed = take_line(tally, object);
