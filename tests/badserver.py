@@ -259,6 +259,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_redirect(self, count, first, last):
         self.fail(302, ("Location", "/ok/" + self.path.split("/")[2]))
 
+    def do_nowhere(self, count, first, last):
+        self.fail(302, ("Location", "http://me:secret@\x1b[31m.invalid/x"))
+
     def do_loop(self, count, first, last):
         self.fail(302, ("Location", self.path))
 

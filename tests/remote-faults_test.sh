@@ -66,6 +66,8 @@ testServersThatBreakForGood() {
 	served gone 8 '404'
 	served loop 8 'redirects'
 	served tofile 8 'not supported|disabled'
+	served nowhere 8 'the server redirects .302. to what is not a valid URI'
+	assertNoErr secret
 }
 
 testServersThatLie() {

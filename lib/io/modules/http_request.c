@@ -257,6 +257,9 @@ int gow_http_judge(const struct gow_remote *remote, struct gow_http_transfer *tr
 		return gow_http_judge_status(status, again, error);
 	if (code == CURLE_WRITE_ERROR && judge_part(remote, transfer, error))
 		return judge_part(remote, transfer, error);
+	if (code == CURLE_URL_MALFORMAT && status / 100 == 3)
+		return gow_fail(error, GOW_ERR_IO,
+		                "the server redirects (%ld) to what is not a valid URI", status);
 	if (code == CURLE_URL_MALFORMAT)
 		return gow_fail(error, GOW_ERR_IO, GOW_BAD_URI);
 	/* A connection that broke after the last byte has brought all that was asked of it. */
