@@ -545,6 +545,18 @@ testAPlaceThatCannotBeRead() {
 	done
 }
 
+# The record of a run beside the copy is none of one in place.
+testInPlaceAfterARunBesideIt() {
+	copy_of v1
+	interrupted "$work/all.gow" "$tmp/c.gow"
+	run gow-sync --json --in-place "$work/all.gow" "$tmp/c.gow"
+	assertStatus 0
+	assertJson '.in_place and (.resumed | not)'
+	assertErr 'is changed in place'
+	assertInStep "$work/all.gow"
+	assertAlone
+}
+
 # The same of a block that the copy had all the time, where its content is looked at.
 testABlockThatCannotBeRead() {
 	at=$((33554944 + 5 * 65536))

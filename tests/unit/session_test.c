@@ -559,6 +559,16 @@ static void discards_raise_numbers_where_a_guest_sees_them(void)
 	CHECK_EQ(HM_NONE, handmade.map[0]);
 	CHECK_EQ(HM_NONE, handmade.map[1]);
 	CHECK_EQ(2, handmade.map[2]);
+	/* What cannot be read may be anything but zeros. */
+	image = open_image(file, &handmade.layout, &to_write);
+	memdisk_fail(disk, &(struct memfile_fault){
+				   .nth = 1, .kinds = 1u << MEMFILE_READ, .sys_errno = EIO });
+	CHECK_OK(gow_image_discard(image, 2 * BLOCK, BLOCK, &error), &error);
+	CHECK_OK(gow_image_flush(image, &error), &error);
+	gow_image_close(image);
+	hm_read(&handmade, file);
+	CHECK_EQ(8, handmade.versions[2]);
+	CHECK_EQ(HM_NONE, handmade.map[2]);
 	hm_release(&handmade);
 	memdisk_free(disk);
 }
