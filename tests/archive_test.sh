@@ -680,6 +680,31 @@ testChangedBytes() {
 }
 
 # Sums of what is compressed by itself: with nothing but those, a disk is whole.
+# One form of cpio has sums of its members.
+testSumsOfCpio() {
+	cp "$work/vm.raw" "$tmp/vm.raw"
+	head -c 70000 /dev/urandom >"$tmp/a.txt"
+	for names in vm.raw 'a.txt
+vm.raw
+a.txt'; do
+		(cd "$tmp" && echo "$names" | cpio -o --quiet -H crc >good.cpio)
+		cp "$tmp/good.cpio" "$tmp/bad.cpio"
+		printf XYZ | dd of="$tmp/bad.cpio" bs=1 seek=1000000 conv=notrunc status=none
+		gzip -kf "$tmp/good.cpio" "$tmp/bad.cpio"
+		back "$tmp/good.cpio"
+		back "$tmp/good.cpio.gz"
+		cat "$tmp/good.cpio" | "$GOW_BIN/gow-convert" -q -O raw - - 2>"$err" | cmp - "$work/vm.raw"
+		assertTrue "another disk" $?
+		for archive in bad.cpio bad.cpio.gz; do
+			refused 8 "$tmp/$archive"
+			assertErr 'vm.raw.*contradicts the sum in its header'
+		done
+		cat "$tmp/bad.cpio" | "$GOW_BIN/gow-convert" - "$tmp/x.raw" 2>"$err"
+		assertEquals "from a pipe" 8 $?
+		assertFalse "a file" "[ -e '$tmp/x.raw' ]"
+	done
+}
+
 testSumsOfCompression() {
 	for compress in gzip 'zstd -q' xz 'lz4 -q' bzip2; do
 		$compress -c "$work/vm.raw" >"$tmp/whole"

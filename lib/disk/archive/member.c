@@ -2,6 +2,7 @@
 #include "disk/archive/member.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -55,10 +56,36 @@ static int note_map(struct gow_member *member, struct archive_entry *entry, gow_
 	return GOW_OK;
 }
 
+/* The sum of the bytes stands in the headers of one form of cpio, and libarchive does not look at it. */
+static void note_sum(struct gow_member *member)
+{
+	enum { HEADER = 110, SUM_AT = 102, SUM_DIGITS = 8 };
+	const struct gow_unpack *unpack = &member->entries->unpack;
+	uint8_t header[HEADER];
+	char digits[SUM_DIGITS + 1], *end;
+
+	if (archive_format(unpack->container) != ARCHIVE_FORMAT_CPIO_SVR4_CRC ||
+	    !gow_unpack_look_back(unpack, (uint64_t)archive_read_header_position(unpack->container),
+	                          header, sizeof header) ||
+	    memcmp(header, "070702", 6) != 0)
+		return;
+	memcpy(digits, header + SUM_AT, SUM_DIGITS);
+	digits[SUM_DIGITS] = '\0';
+	member->sum_due = (uint32_t)strtoul(digits, &end, 16);
+	member->has_sum = end == digits + SUM_DIGITS;
+}
+
+static void add_to_sum(struct gow_member *member, const uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		member->sum += bytes[i];
+}
+
 int gow_member_begin(struct gow_member *member, struct archive_entry *entry, gow_error *error)
 {
 	int code = note_map(member, entry, error);
 
+	note_sum(member);
 	if (code || !archive_entry_size_is_set(entry))
 		return code;
 	if (archive_entry_size(entry) < 0)
@@ -90,6 +117,8 @@ static int take_piece(struct gow_member *member, struct gow_piece *piece, gow_er
 		return damaged(member, "its data contradicts its size", error);
 	*piece = (struct gow_piece){ bytes, size, (uint64_t)offset };
 	member->given += size;
+	if (member->has_sum)
+		add_to_sum(member, bytes, size);
 	return GOW_OK;
 }
 
@@ -233,6 +262,8 @@ int gow_member_end(struct gow_member *member, const gow_monitor *monitor, gow_er
 		return gow_member_too_short(member, error);
 	if (member->sparse && member->given != member->claimed)
 		return damaged(member, "its data contradicts its map of holes", error);
+	if (member->has_sum && member->sum != member->sum_due)
+		return damaged(member, "its data contradicts the sum in its header", error);
 	if (member->entries->unpack.container)
 		return gow_entries_note_end(member->entries, error);
 	return GOW_OK;

@@ -29,6 +29,8 @@ struct gow_member {
 	bool sparse;
 	uint64_t claimed;                /* bytes of data that a sparse member's map has */
 	uint64_t given;                  /* bytes of data that were read */
+	bool has_sum;                    /* its header has the sum of its bytes */
+	uint32_t sum_due, sum;           /* that, and the sum of those that were read */
 	uint64_t position;               /* of the next byte that is read */
 	struct gow_piece piece;          /* what is left of the piece that came last */
 	struct gow_piece behind;         /* the piece after that, where it was taken back */

@@ -21,6 +21,7 @@ struct gow_flow {
 	uint64_t data_end;              /* one past the last that was not zero */
 	bool later_volume;              /* it begins like one (gow_sign_later_volume) */
 	uint8_t *buffer;                /* READ_BYTES */
+	size_t filled;                  /* of these, which end at position; 0: not known */
 	uint8_t head[GOW_ARCHIVE_HEAD]; /* what was read to learn what it is */
 	size_t head_size, head_used;
 };
@@ -57,6 +58,10 @@ bool gow_unpack_can_seek(const struct gow_unpack *unpack);
 
 /* Whether the container is a later volume of a tar archive; known once there was an entry. */
 bool gow_unpack_is_later_volume(const struct gow_unpack *unpack);
+
+/* Bytes of the container that libarchive has gone over lately; false where they are gone. */
+bool gow_unpack_look_back(const struct gow_unpack *unpack, uint64_t offset, uint8_t *buf,
+                          size_t size);
 
 /* A call of libarchive failed, or a function that it called: says which. */
 int gow_unpack_failed(struct gow_unpack *unpack, struct archive *archive, gow_error *error);

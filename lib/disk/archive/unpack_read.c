@@ -157,6 +157,7 @@ la_ssize_t gow_unpack_give_input(struct archive *archive, void *context, const v
 		archive_set_error(archive, EIO, "reading failed");
 		return -1;
 	}
+	unpack->input.filled = got;
 	*buf = unpack->input.buffer;
 	errno = 0; /* what libarchive sets from here on is its own */
 	return (la_ssize_t)got;
@@ -172,6 +173,7 @@ la_ssize_t gow_unpack_give_plain(struct archive *archive, void *context, const v
 		archive_set_error(archive, EIO, "unpacking failed");
 		return -1;
 	}
+	unpack->plain.filled = got;
 	*buf = unpack->plain.buffer;
 	errno = 0;
 	return (la_ssize_t)got;
@@ -188,6 +190,7 @@ la_int64_t gow_unpack_skip_input(struct archive *archive, void *context, la_int6
 	if (input->head_used < input->head_size)
 		return 0;
 	input->position += part;
+	input->filled = 0;
 	return (la_int64_t)part;
 }
 
@@ -207,5 +210,21 @@ la_int64_t gow_unpack_seek_input(struct archive *archive, void *context, la_int6
 	}
 	unpack->input.head_used = unpack->input.head_size;
 	unpack->input.position = (uint64_t)to;
+	unpack->input.filled = 0;
 	return to;
+}
+
+bool gow_unpack_look_back(const struct gow_unpack *unpack, uint64_t offset, uint8_t *buf,
+                          size_t size)
+{
+	const struct gow_flow *flow = gow_unpack_is_compressed(unpack) ? &unpack->plain
+	                                                               : &unpack->input;
+	const uint64_t begin = flow->position - flow->filled;
+
+	if (offset >= begin && offset <= flow->position && size <= flow->position - offset)
+		memcpy(buf, flow->buffer + (offset - begin), size);
+	else if (!gow_unpack_can_seek(unpack) ||
+	         gow_file_read_all(unpack->file, offset, buf, size, NULL))
+		return false;
+	return true;
 }
