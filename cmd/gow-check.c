@@ -39,14 +39,12 @@ struct check_job {
 
 static int take_file(struct cli *cli, const char *option, const char *value, const char **file)
 {
-	char *copy = NULL;
+	char *copy = (char *)*file;
 	int status;
 
-	if (*file)
-		return cli_usage(cli, "%s: one file only", option);
 	if (!value[0])
 		return cli_usage(cli, "%s: a file's name is missing", option);
-	status = cli_keep(cli, &copy, value);
+	status = cli_keep(cli, &copy, option, value);
 	*file = copy;
 	return status;
 }

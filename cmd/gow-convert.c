@@ -131,7 +131,7 @@ static int take(struct cli *cli, int option, const char *value)
 	case COMPRESS:
 		return take_compression(cli, value, &job->options);
 	case MEMBER_NAME:
-		return cli_keep(cli, &job->member_name, value);
+		return cli_keep(cli, &job->member_name, "--member-name", value);
 	case OCCURRENCE:
 		return take_occurrence(cli, value);
 	case METADATA:

@@ -74,13 +74,6 @@ static int take_version(struct cli *cli, struct repair_job *job, const char *val
 	return EXIT_CLEAN;
 }
 
-static int take_file(struct cli *cli, char **file, const char *name, const char *value)
-{
-	if (*file)
-		return cli_usage(cli, "%s: one file only", name);
-	return cli_keep_file(cli, file, name, value);
-}
-
 /* It is read once more when the image has been opened for writing. */
 static int take_manifest(struct cli *cli, struct repair_job *job, const char *value)
 {
@@ -88,7 +81,7 @@ static int take_manifest(struct cli *cli, struct repair_job *job, const char *va
 
 	if (stat(value, &st) == 0 && S_ISFIFO(st.st_mode))
 		return cli_usage(cli, "--manifest: '%s': a pipe cannot be read twice", value);
-	return take_file(cli, &job->manifest, "--manifest", value);
+	return cli_keep_file(cli, &job->manifest, "--manifest", value);
 }
 
 static int take(struct cli *cli, int option, const char *value)
@@ -99,9 +92,9 @@ static int take(struct cli *cli, int option, const char *value)
 	case SIZE:
 		return take_size(cli, job, value);
 	case SALVAGE:
-		return take_file(cli, &job->salvage, "--salvage", value);
+		return cli_keep_file(cli, &job->salvage, "--salvage", value);
 	case UNDO_FILE:
-		return take_file(cli, &job->undo_file, "--undo-file", value);
+		return cli_keep_file(cli, &job->undo_file, "--undo-file", value);
 	case ASSUME_VERSION:
 		return take_version(cli, job, value);
 	case MANIFEST:

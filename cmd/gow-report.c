@@ -53,9 +53,7 @@ static int take(struct cli *cli, int option, const char *value)
 		wrong = number_parse(value, 0, UINT32_MAX, &job->top);
 		return wrong ? cli_usage(cli, "--top: '%s': %s", value, wrong) : EXIT_CLEAN;
 	}
-	if (job->expect)
-		return cli_usage(cli, "--expect: one list only");
-	return cli_keep(cli, &job->expect, value);
+	return cli_keep(cli, &job->expect, "--expect", value);
 }
 
 /* ---- reading ----------------------------------------------------------------------------- */

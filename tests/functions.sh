@@ -140,6 +140,8 @@ oneTimeTearDown() {
 	return 0
 }
 
+gow_began_in=$PWD
+
 setUp() {
 	gow_test=${_shunit_test_:-unknown}
 	gow_skipped=''
@@ -154,6 +156,8 @@ tearDown() {
 	testTearDown
 	gow_run_ends "$gow_ends"
 	gow_ends=''
+	# The next test is not to run in a directory that is gone.
+	cd "$gow_began_in" || return 1
 	rm -rf --one-file-system "$tmp"
 	# __shunit_clean says that this is the shell's exit: the test ended it.
 	if [ "${__shunit_clean:-0}" != "$SHUNIT_FALSE" ]; then

@@ -223,7 +223,8 @@ testExtentsOfALargeDisk() {
 # durable COMMAND OFFSET BYTE: one request of 64 KiB that is to be durable before it is answered (FUA).
 # COMMAND is a number of the protocol: 1 writes, 4 trims, 6 makes zeros.
 durable() {
-	python3 - "$tmp/s" "$@" <<-'END'
+	# shellcheck disable=SC2154 # servers.sh sets it
+	"$python" - "$tmp/s" "$@" <<-'END'
 		import socket, struct, sys
 		path, command, offset, byte = sys.argv[1], *map(int, sys.argv[2:])
 		server = socket.socket(socket.AF_UNIX)

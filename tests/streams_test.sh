@@ -365,6 +365,24 @@ testThroughWindows() {
 
 # What a message advises, the tool has. The library's own advice is for the tools that can come to it;
 # some of it names options of other programs.
+testOptionsThatAreGivenTwice() {
+	for call in 'gow-check --manifest' 'gow-check --write-manifest' 'gow-check --files-from' \
+		'gow-check --layout' 'gow-compact -o' 'gow-upgrade -o' 'gow-info --compare' \
+		'gow-info --picture=' 'gow-probe --report' 'gow-repair -y --undo-file' \
+		'gow-repair -y --salvage' 'gow-repair -y --manifest' 'gow-sync --manifest' \
+		'gow-convert --member-name' 'gow-report --expect'; do
+		tool=${call%% *} option=${call##* }
+		# shellcheck disable=SC2086 # a command and its words
+		case $option in
+		*=) run "$tool" "$option$tmp/a" "$option$tmp/b" "$work/vm.gow" ;;
+		*) run $call "$tmp/a" "$option" "$tmp/b" "$work/vm.gow" ;;
+		esac
+		assertStatus 16
+		assertErr "(${option%=}|--output): given twice"
+	done
+	assertEquals "" "$(find "$tmp" -name "[ab]")"
+}
+
 testOptionsThatMessagesName() {
 	for tool in "$GOW_BIN"/gow-*; do
 		"$tool" --list-options

@@ -314,7 +314,7 @@ testDamagedRecord() {
 	interrupted "$work/all.gow" "$tmp/c.gow"
 	cp "$tmp/c.gow" "$tmp/m.copy"
 	cp "$tmp/c.gow.gow-sync" "$tmp/m.record"
-	for offset in 12 70 120 150; do
+	for offset in 3 12 70 120 150; do
 		cp --sparse=always "$tmp/m.copy" "$tmp/c.gow"
 		cp "$tmp/m.record" "$tmp/c.gow.gow-sync"
 		printf '\377' | dd of="$tmp/c.gow.gow-sync" bs=1 seek=$offset conv=notrunc status=none

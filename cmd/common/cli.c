@@ -19,9 +19,10 @@ int cli_usage(struct cli *cli, const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
-int cli_keep(struct cli *cli, char **to, const char *value)
+int cli_keep(struct cli *cli, char **to, const char *option, const char *value)
 {
-	free(*to);
+	if (*to)
+		return cli_usage(cli, "%s: given twice", option);
 	*to = strdup(value);
 	if (*to)
 		return EXIT_CLEAN;
@@ -36,7 +37,7 @@ int cli_keep_file(struct cli *cli, char **to, const char *option, const char *va
 	                           "%s: standard input and output cannot be used here; a file "
 	                           "of the name - is ./-",
 	                           option)
-	               : cli_keep(cli, to, value);
+	               : cli_keep(cli, to, option, value);
 }
 
 bool cli_prints(const struct cli *cli)

@@ -69,11 +69,10 @@ int cli_main(const struct cli_tool *tool, void *own, int argc, char **argv);
 int cli_usage(struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Keeps an option's value in *to, which is owned (free) and NULL or an earlier value, which goes.
- * Returns 0, or, where there is no memory, the status to exit with: that has been reported, and *to
- * is NULL.
+ * Keeps an option's value in *to, which is owned (free), and NULL: an option is given once. Returns 0,
+ * or the status to exit with: that has been reported, and *to is as it was.
  */
-int cli_keep(struct cli *cli, char **to, const char *value);
+int cli_keep(struct cli *cli, char **to, const char *option, const char *value);
 
 /* The same for the name of a file, which - is not: standard input and output are refused. */
 int cli_keep_file(struct cli *cli, char **to, const char *option, const char *value);

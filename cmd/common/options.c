@@ -153,9 +153,7 @@ static int take_progress_fd(struct cli *cli, const char *value)
 
 static int take_files_from(struct cli *cli, const char *value)
 {
-	if (cli->files_from)
-		return cli_usage(cli, "--files-from: one list only");
-	return cli_keep(cli, &cli->files_from, value);
+	return cli_keep(cli, &cli->files_from, "--files-from", value);
 }
 
 static int take_wait(struct cli *cli, const char *value)
@@ -169,8 +167,6 @@ static int take_layout(struct cli *cli, const char *value)
 {
 	int status;
 
-	if (cli->layout)
-		return cli_usage(cli, "--layout: one only");
 	status = cli_keep_file(cli, &cli->layout, "--layout", value);
 	cli->shared.layout = cli->layout;
 	return status;

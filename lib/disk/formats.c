@@ -402,7 +402,8 @@ int gow_format_check_size(uint64_t size, gow_error *error)
 		                "is empty; a guest's disk has at least 512 bytes");
 	if (size % GOW_FORMAT_TAIL)
 		return gow_fail(error, GOW_ERR_DAMAGED,
-		                "its size (%" PRIu64 " bytes) is not a multiple of 512: cut short, "
+		                "has a size (%" PRIu64
+		                " bytes) that is not a multiple of 512: cut short, "
 		                "or not a disk; -f raw reads it anyway",
 		                size);
 	return GOW_OK;

@@ -8,12 +8,19 @@
 #include "base/block.h"
 #include "base/error.h"
 
-enum { LONGEST = 1 << 30 }; /* no file of ours that was not finished is longer */
+enum {
+	LONGEST = 1 << 30, /* no file of ours that was not finished is longer */
+	GARBLED = 2 /* bytes of a magic that may be wrong; our magics differ in more of them */
+};
 
-/* Also where it ends in the magic. */
+/* Also where it ends in the magic, or a few of its bytes are garbled. */
 static bool begins_with(const uint8_t *bytes, size_t size, const uint8_t *magic)
 {
-	return magic && memcmp(bytes, magic, size) == 0;
+	size_t wrong = 0;
+
+	for (size_t i = 0; magic && i < size; i++)
+		wrong += bytes[i] != magic[i];
+	return magic && wrong <= (size == GOW_OWN_MAGIC ? GARBLED : 0);
 }
 
 /* Whether a file has no byte that is not zero. */

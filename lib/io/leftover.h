@@ -14,7 +14,7 @@ struct gow_own_kind {
 };
 
 /*
- * Removes what stands under the name, if it is of that kind, or holds nothing: no bytes, or zeros
+ * Removes what stands under the name, if it is of that kind, garbled or not, or holds nothing: no bytes, or zeros
  * only, as a run leaves that came to its end at once. So does what is no regular file. Anything
  * else is somebody's, and stays: GOW_ERR_EXISTS.
  */
