@@ -168,6 +168,7 @@ testPathsThatLookLikeUris() {
 		assertFalse "$path is served" $?
 		assertFalse "$(cat "$tmp/said")" "grep -q '$tmp/' $tmp/said"
 	done
+	cd "$work" || return 1 # this directory goes away
 }
 
 testKilledWhileWriting() {
