@@ -139,6 +139,21 @@ testUndo() {
 	run gow-repair --undo "$tmp/image"
 	assertStatus 0
 	assertSameFile "$tmp/broken" "$tmp/image"
+	# Copies of shared blocks are compared before they are given up.
+	rm "$tmp"/image*
+	printf 'version 1\nsize 40M\nmap 0-299 0\nmap 300-599 0\nblocks 300\ndata 0-299 pattern 1\n' \
+		>"$tmp/recipe"
+	make_image "$tmp/recipe" "$tmp/image"
+	run gow-repair -y "$tmp/image"
+	cp --sparse=always "$tmp/image" "$tmp/repaired"
+	cp "$tmp/image.gow-undo" "$tmp/undo"
+	set -- gow-repair --undo "$tmp/image"
+	number=$(data_read "$@")
+	cp --sparse=always "$tmp/repaired" "$tmp/image"
+	cp "$tmp/undo" "$tmp/image.gow-undo"
+	came "read:$number:come=read" "$@"
+	assertSoon 'copies'
+	assertSameFile "$tmp/repaired" "$tmp/image"
 }
 
 # Before the mark the image is as it was.  Afterwards it is in the middle.

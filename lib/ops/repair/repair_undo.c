@@ -50,7 +50,8 @@ static int judge_layer(struct gow_repair_job *job, uint32_t layer, bool write,
 		return code;
 	code = is_useless(job, found, &useless, error);
 	if (!code && !useless && (found->done || found->spoilt))
-		code = gow_repair_check_untouched(job->target->file, found, error);
+		code = gow_repair_check_untouched(job->target->file, found, job->target->lock,
+		                                  job->proof.monitor, error);
 	else if (!code && !useless)
 		code = not_begun(found, error);
 	if (!code && useless) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/monitor.h"
 #include "image/header.h"
 #include "io/overlay.h"
 
@@ -13,6 +14,9 @@ enum { ENTRIES_PART = 4096 };
 /* An image as it is, and as an undo would leave it. */
 struct both {
 	const struct gow_layout *layout;
+	const gow_monitor *monitor;
+	struct gow_lock *lock;
+	uint64_t compared; /* blocks */
 	struct gow_file *now, *then;
 	uint64_t now_size, then_size;
 	uint32_t now_entries[ENTRIES_PART], then_entries[ENTRIES_PART];
@@ -23,6 +27,13 @@ static bool is_present(const struct both *both, uint32_t physical, uint64_t size
 {
 	return physical != GOW_UNALLOCATED &&
 	       gow_layout_block_offset(both->layout, physical) < size;
+}
+
+static int safe_point(struct both *both, gow_error *error)
+{
+	int code = gow_tick(both->monitor, "compare", both->compared++ * GOW_BLOCK_SIZE, 0, error);
+
+	return code ? code : gow_lock_poll(both->lock, error);
 }
 
 /* Whether the guest reads the same in a logical block that an undo gives another place. */
@@ -36,7 +47,10 @@ static int compare_places(struct both *both, uint64_t logical, uint32_t now, uin
 	if (now == then || !is_present(both, now, both->now_size) ||
 	    !is_present(both, then, both->then_size))
 		return GOW_OK;
-	code = gow_file_read_padded(both->now, now_at, both->now_block, GOW_BLOCK_SIZE, error);
+	code = safe_point(both, error);
+	if (!code)
+		code = gow_file_read_padded(both->now, now_at, both->now_block, GOW_BLOCK_SIZE,
+		                            error);
 	if (!code)
 		code = gow_file_read_padded(both->then, then_at, both->then_block, GOW_BLOCK_SIZE,
 		                            error);
@@ -93,7 +107,8 @@ static int check_size(const struct both *both, const struct gow_undo *undo, gow_
  * Two owners of one block were given a block each. When one has been written to since, putting the
  * other back on it would show it those bytes, and lose its own.
  */
-static int check_owners(struct gow_file *image, const struct gow_undo *undo, gow_error *error)
+static int check_owners(struct gow_file *image, const struct gow_undo *undo, struct gow_lock *lock,
+                        const gow_monitor *monitor, gow_error *error)
 {
 	struct both *both = calloc(1, sizeof *both);
 	uint64_t header_end = gow_layout_header_end(undo->layout);
@@ -101,6 +116,8 @@ static int check_owners(struct gow_file *image, const struct gow_undo *undo, gow
 
 	if (!code) {
 		both->layout = undo->layout;
+		both->lock = lock;
+		both->monitor = monitor;
 		both->now = image;
 		both->now_size = undo->new_size;
 		both->then_size = undo->old_size;
@@ -119,9 +136,9 @@ static int check_owners(struct gow_file *image, const struct gow_undo *undo, gow
 }
 
 int gow_repair_check_untouched(struct gow_file *image, const struct gow_undo *undo,
-                               gow_error *error)
+                               struct gow_lock *lock, const gow_monitor *monitor, gow_error *error)
 {
 	int code = gow_undo_check_done(undo, image, error);
 
-	return code ? code : check_owners(image, undo, error);
+	return code ? code : check_owners(image, undo, lock, monitor, error);
 }
