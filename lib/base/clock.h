@@ -15,7 +15,7 @@ static inline double gow_clock(void)
 }
 
 /* The moment, by that clock, so many milliseconds from now. */
-static inline struct timespec gow_moment_after(unsigned milliseconds)
+static inline struct timespec gow_moment_after(int milliseconds)
 {
 	struct timespec time;
 
