@@ -328,6 +328,14 @@ int gow_lock_poll(struct gow_lock *lock, gow_error *error)
 	return GOW_OK;
 }
 
+int gow_safe_point(const gow_monitor *monitor, const char *phase, uint64_t done, uint64_t total,
+                   struct gow_lock *lock, gow_error *error)
+{
+	const int code = gow_tick(monitor, phase, done, total, error);
+
+	return code || !lock ? code : gow_lock_poll(lock, error);
+}
+
 void gow_lock_compare(struct gow_lock *lock)
 {
 	struct gow_lock now_is = { .file = lock->file };

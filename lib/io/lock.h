@@ -42,6 +42,11 @@ int gow_adopt_locked(int fd, const char *name, unsigned file_flags, const gow_op
  */
 int gow_lock_poll(struct gow_lock *lock, gow_error *error);
 
+/* What every loop over blocks calls: GOW_ERR_STOPPED where the monitor is told to (gow_tick, whose phase,
+ * done and total these are), or what gow_lock_poll says; lock: NULL where there is none. */
+int gow_safe_point(const gow_monitor *monitor, const char *phase, uint64_t done, uint64_t total,
+                   struct gow_lock *lock, gow_error *error);
+
 /* To be called when all has been read: whether the file is still what it was when it was opened, by
  * its size and its time. Warns, and sets in_use, where it is not (as it may be without a lock). */
 void gow_lock_compare(struct gow_lock *lock);

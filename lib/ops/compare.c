@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/growing.h"
-#include "base/monitor.h"
 #include "journal/open.h"
 #include "image/layout_table.h"
 
@@ -235,9 +234,8 @@ static int compare_data(struct job *job, uint64_t end, gow_error *error)
 			code = compare_buffers(job, (uint32_t)(at / GOW_BLOCK_SIZE), size, error);
 		at += size;
 		if (!code)
-			code = gow_tick(job->options->common.monitor, "compare", at, end, error);
-		if (!code)
-			code = gow_lock_poll(&job->here.lock, error);
+			code = gow_safe_point(job->options->common.monitor, "compare", at, end,
+			                      &job->here.lock, error);
 		if (!code)
 			code = gow_lock_poll(&job->there.lock, error);
 	}

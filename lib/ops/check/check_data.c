@@ -69,9 +69,8 @@ static int read_part(struct data_walk *walk, gow_error *error)
 
 static int may_continue(const struct data_walk *walk, gow_error *error)
 {
-	int code = gow_tick(walk->check->monitor, "data", walk->done, walk->total, error);
-
-	return code ? code : gow_lock_poll(walk->check->lock, error);
+	return gow_safe_point(walk->check->monitor, "data", walk->done, walk->total,
+	                      walk->check->lock, error);
 }
 
 /* All parts that were planned. */

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "base/monitor.h"
 #include "ops/inplace/compact_steps.h"
 
 /* 64 MiB: what a kill loses of the work, and what pays for two syncs. */
@@ -179,10 +178,10 @@ static int flip_batch(struct gow_compact *compact, const struct movers *movers, 
 static int safe_point(struct gow_compact *compact, gow_error *error)
 {
 	const uint64_t total = (uint64_t)(compact->target - compact->used.count) * GOW_BLOCK_SIZE;
-	int code = gow_tick(compact->job->monitor, gow_compact_writes(compact) ? "move" : "measure",
-	                    compact->moved * GOW_BLOCK_SIZE, total, error);
 
-	return code ? code : gow_lock_poll(compact->job->lock, error);
+	return gow_safe_point(compact->job->monitor,
+	                      gow_compact_writes(compact) ? "move" : "measure",
+	                      compact->moved * GOW_BLOCK_SIZE, total, compact->job->lock, error);
 }
 
 int gow_compact_move_blocks(struct gow_compact *compact, gow_error *error)

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "base/memory.h"
-#include "base/monitor.h"
 #include "ops/inplace/compact_steps.h"
 
 static int compare_numbers(const void *a, const void *b)
@@ -33,11 +32,9 @@ static int punch_range(struct gow_compact *compact, uint64_t offset, uint64_t si
 
 static int safe_point(struct gow_compact *compact, gow_error *error)
 {
-	int code = gow_tick(compact->job->monitor,
-	                    gow_compact_writes(compact) ? "punch" : "measure", compact->punched, 0,
-	                    error);
-
-	return code ? code : gow_lock_poll(compact->job->lock, error);
+	return gow_safe_point(compact->job->monitor,
+	                      gow_compact_writes(compact) ? "punch" : "measure", compact->punched,
+	                      0, compact->job->lock, error);
 }
 
 /* Between the blocks that are kept. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/monitor.h"
 
 /* What is read and written at once. */
 enum { PIECE = 1 << 20 };
@@ -205,13 +204,11 @@ static int safe_point(struct gow_move *move, gow_error *error)
 {
 	const struct gow_trailer *trailer = move->trailer;
 	uint64_t done = move->back ? trailer->unmoved : trailer->move_length - trailer->unmoved;
-	int code = GOW_OK;
 
-	if (move->pen->pass == GOW_PASS_WRITE)
-		code = gow_tick(move->monitor, "move", done, trailer->move_length, error);
-	else
-		code = gow_tick(move->monitor, "measure", 0, 0, error);
-	return code ? code : gow_lock_poll(move->lock, error);
+	return move->pen->pass == GOW_PASS_WRITE
+	               ? gow_safe_point(move->monitor, "move", done, trailer->move_length,
+	                                move->lock, error)
+	               : gow_safe_point(move->monitor, "measure", 0, 0, move->lock, error);
 }
 
 /*

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "base/monitor.h"
 #include "image/builder.h"
 #include "image/image.h"
 #include "io/draft.h"
@@ -67,11 +66,10 @@ static int append_blocks(struct rewrite *rewrite, uint32_t whole, gow_error *err
 			continue;
 		}
 		run = kept_run(rewrite, at, (uint32_t)gow_min(RUN_BLOCKS, whole - at));
-		code = gow_tick(rewrite->options->common.monitor, "copy",
-		                (uint64_t)done * GOW_BLOCK_SIZE,
-		                (uint64_t)rewrite->kept * GOW_BLOCK_SIZE, error);
-		if (!code)
-			code = gow_lock_poll(gow_image_lock(rewrite->image), error);
+		code = gow_safe_point(rewrite->options->common.monitor, "copy",
+		                      (uint64_t)done * GOW_BLOCK_SIZE,
+		                      (uint64_t)rewrite->kept * GOW_BLOCK_SIZE,
+		                      gow_image_lock(rewrite->image), error);
 		if (!code)
 			code = gow_builder_append_from(
 				rewrite->builder, at, gow_image_file(rewrite->image),

@@ -309,9 +309,8 @@ static int begin(struct gow_upgrade *upgrade, gow_error *error)
 	if (!code)
 		code = gow_upgrade_check_old_header(upgrade, error);
 	if (!code)
-		code = gow_tick(upgrade->job->monitor, "record", 0, 0, error);
-	if (!code)
-		code = gow_lock_poll(upgrade->job->lock, error);
+		code = gow_safe_point(upgrade->job->monitor, "record", 0, 0, upgrade->job->lock,
+		                      error);
 	if (code) {
 		take_back(upgrade);
 		return code;

@@ -5,7 +5,6 @@
 
 #include "base/block.h"
 #include "base/error.h"
-#include "base/monitor.h"
 
 /* What is read of a block to see whether it is worth reading the rest. */
 enum { PROBE = 4096 };
@@ -55,11 +54,9 @@ static int find_among(struct gow_file *file, const struct gow_map *map,
 		uint64_t start = (uint64_t)i * GOW_BLOCK_SIZE;
 		bool zero = false;
 
-		if (i % SAFE_POINT_BLOCKS == 0) {
-			code = gow_tick(monitor, "scan", start, map->logical_size, error);
-			if (!code)
-				code = gow_lock_poll(lock, error);
-		}
+		if (i % SAFE_POINT_BLOCKS == 0)
+			code = gow_safe_point(monitor, "scan", start, map->logical_size, lock,
+			                      error);
 		if (code || map->entries[i] == GOW_UNALLOCATED ||
 		    (among && !gow_block_set_has(among, i)))
 			continue;

@@ -33,13 +33,11 @@ struct work {
 static int safe_point(struct work *work, gow_error *error)
 {
 	const struct gow_change *change = work->change;
-	int code;
 
 	if (!work->may_stop)
 		return GOW_OK;
-	code = gow_tick(change->monitor, change->phase ? change->phase : "repair", work->done,
-	                work->total, error);
-	return code || !change->lock ? code : gow_lock_poll(change->lock, error);
+	return gow_safe_point(change->monitor, change->phase ? change->phase : "repair", work->done,
+	                      work->total, change->lock, error);
 }
 
 static XXH64_hash_t chain(XXH64_hash_t before, const uint8_t *bytes, size_t size)

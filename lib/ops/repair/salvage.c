@@ -7,7 +7,6 @@
 
 #include "base/block.h"
 #include "base/error.h"
-#include "base/monitor.h"
 #include "io/draft.h"
 
 /* A block that the plan unmaps, and who named it. */
@@ -130,9 +129,9 @@ static int save_block(struct salvage *salvage, uint32_t physical, gow_error *err
 	if (!code)
 		code = list_block(salvage, physical, offset, error);
 	if (!code)
-		code = gow_tick(salvage->plan->options->common.monitor, "salvage",
-		                salvage->blocks * GOW_BLOCK_SIZE, 0, error);
-	return code ? code : gow_lock_poll(salvage->lock, error);
+		code = gow_safe_point(salvage->plan->options->common.monitor, "salvage",
+		                      salvage->blocks * GOW_BLOCK_SIZE, 0, salvage->lock, error);
+	return code;
 }
 
 static int save_run(void *context, gow_problem_id id, const gow_place *place, uint64_t run)

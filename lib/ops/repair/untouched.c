@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/monitor.h"
 #include "image/header.h"
 #include "io/overlay.h"
 
@@ -29,13 +28,6 @@ static bool is_present(const struct both *both, uint32_t physical, uint64_t size
 	       gow_layout_block_offset(both->layout, physical) < size;
 }
 
-static int safe_point(struct both *both, gow_error *error)
-{
-	int code = gow_tick(both->monitor, "compare", both->compared++ * GOW_BLOCK_SIZE, 0, error);
-
-	return code ? code : gow_lock_poll(both->lock, error);
-}
-
 /* Whether the guest reads the same in a logical block that an undo gives another place. */
 static int compare_places(struct both *both, uint64_t logical, uint32_t now, uint32_t then,
                           gow_error *error)
@@ -47,7 +39,8 @@ static int compare_places(struct both *both, uint64_t logical, uint32_t now, uin
 	if (now == then || !is_present(both, now, both->now_size) ||
 	    !is_present(both, then, both->then_size))
 		return GOW_OK;
-	code = safe_point(both, error);
+	code = gow_safe_point(both->monitor, "compare", both->compared++ * GOW_BLOCK_SIZE, 0,
+	                      both->lock, error);
 	if (!code)
 		code = gow_file_read_padded(both->now, now_at, both->now_block, GOW_BLOCK_SIZE,
 		                            error);

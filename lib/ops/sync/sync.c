@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/growing.h"
-#include "base/monitor.h"
 #include "image/layout_table.h"
 #include "io/draft.h"
 #include "ops/sync/job.h"
@@ -14,10 +13,9 @@
 int gow_sync_safe_point(struct gow_sync_job *job, const char *phase, uint64_t done, uint64_t total,
                         gow_error *error)
 {
-	int code = gow_tick(job->monitor, phase, done, total, error);
+	const int code = gow_safe_point(job->monitor, phase, done, total,
+	                                job->copy ? &job->copy->lock : NULL, error);
 
-	if (!code && job->copy)
-		code = gow_lock_poll(&job->copy->lock, error);
 	return code ? code : gow_lock_poll(&job->master.lock, error);
 }
 
